@@ -1,0 +1,62 @@
+//! Apps, keys and namespaces: the configuration that decides who may do what, and how.
+//! Plain documents; where they are kept and how they change is not known here.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{AppId, AppLimits, ChannelName};
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct App {
+    pub id: AppId,
+    pub account_id: Arc<str>,
+    pub keys: Vec<Key>,
+    #[serde(default)]
+    pub namespaces: Vec<Namespace>,
+    #[serde(default)]
+    pub limits: AppLimits,
+}
+
+impl App {
+    pub fn key(&self, key_id: &str) -> Option<&Key> {
+        self.keys.iter().find(|key| key.id.as_ref() == key_id)
+    }
+
+    /// The namespace whose rules apply to `channel`.
+    pub fn namespace(&self, channel: &ChannelName) -> Option<&Namespace> {
+        self.namespaces.iter().find(|namespace| namespace.id.as_ref() == channel.namespace())
+    }
+}
+
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Key {
+    /// The part of the key name behind the dot.
+    pub id: Arc<str>,
+    pub secret: Arc<str>,
+    /// The capability as JSON text, in the order it was given.
+    pub capability: Arc<str>,
+    #[serde(default)]
+    pub revocable_tokens: bool,
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Key").field("id", &self.id).field("capability", &self.capability).finish()
+    }
+}
+
+/// Rules for the channels named `id` or `id:…`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Namespace {
+    pub id: Arc<str>,
+    /// Keep messages and presence events in the store; acknowledge only what is durable.
+    pub persisted: bool,
+    /// Refuse clients without a clientId (40161).
+    #[serde(alias = "identified")]
+    pub authenticated: bool,
+}

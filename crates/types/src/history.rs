@@ -1,0 +1,77 @@
+//! A question about a channel's past, and its answer. Items (messages or presence events) are
+//! counted one by one, though an entry may hold several.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use crate::{Body, Cursor, Entry, Serial, Timestamp};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Messages,
+    Presence,
+}
+
+impl Kind {
+    pub fn of(body: &Body) -> Self {
+        match body {
+            Body::Messages(_) => Self::Messages,
+            Body::Presence(_) => Self::Presence,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// Oldest first.
+    Forwards,
+    /// Newest first.
+    Backwards,
+}
+
+#[derive(Clone, Debug)]
+pub struct HistoryQuery {
+    pub kind: Kind,
+    pub direction: Direction,
+    /// Inclusive, as is `end` (RSL2b1).
+    pub start: Option<Timestamp>,
+    pub end: Option<Timestamp>,
+    /// Items on a page.
+    pub limit: usize,
+    /// Only what this cursor covers (`untilAttach`, RTL10b).
+    pub until: Option<Cursor>,
+    /// Continue behind this item, in the query's direction.
+    pub after: Option<ItemPosition>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct HistoryPage {
+    /// Entries with the index of the item.
+    pub items: Vec<(Arc<Entry>, usize)>,
+    /// The last item of this page, if more follow.
+    pub next: Option<ItemPosition>,
+}
+
+/// One item of one entry. As text: the serial of the item, which is safe in a URL's query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ItemPosition {
+    pub serial: Serial,
+    pub index: usize,
+}
+
+impl fmt::Display for ItemPosition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.serial.item(self.index))
+    }
+}
+
+impl FromStr for ItemPosition {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (serial, index) = Serial::parse(text).ok_or("not a serial")?;
+        let index = index.and_then(|index| usize::try_from(index).ok()).ok_or("not an item")?;
+        Ok(Self { serial, index })
+    }
+}

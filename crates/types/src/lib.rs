@@ -1,0 +1,41 @@
+//! The vocabulary of every other crate: ids, names, serials, cursors, instants, limits, apps and
+//! the table of protocol errors. No IO, no clock, no async; values only.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::string_slice,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::wildcard_enum_match_arm
+    )
+)]
+
+mod app;
+mod cursor;
+mod entry;
+pub mod error;
+mod history;
+mod id;
+pub mod limits;
+mod message;
+mod name;
+mod rate;
+mod serial;
+mod time;
+
+pub use app::{App, Key, Namespace};
+pub use cursor::{Cursor, CursorError};
+pub use entry::{Body, Entry, EntryId};
+pub use error::{ErrorCode, ErrorInfo};
+pub use history::{Direction, HistoryPage, HistoryQuery, ItemPosition, Kind};
+pub use id::{AppId, ClientId, ConnectionId, random_text};
+pub use limits::{AppLimits, NodeLimits};
+pub use message::{Data, Extras, Message, MessageAction, PresenceAction, PresenceMessage, Version};
+pub use name::{ChannelName, ChannelRef, Params};
+pub use rate::Rate;
+pub use serial::{Clock, Serial, SeriesId, SiteCode};
+pub use time::Timestamp;

@@ -1,0 +1,154 @@
+//! Child processes: cargo and other tools, run from the root of the repository.
+//!
+//! Whatever is started here is waited for, or killed by its own process id when its owner drops.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::totals::Totals;
+
+/// The root of the repository.
+pub(crate) fn root() -> PathBuf {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    own.ancestors().nth(2).unwrap_or(own).to_path_buf()
+}
+
+/// The folder into which cargo builds the workspace.
+pub(crate) fn target_dir() -> PathBuf {
+    root().join(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
+}
+
+/// A tool that runs in the root of the repository.
+pub(crate) fn tool(program: impl AsRef<Path>) -> Command {
+    let mut command = Command::new(program.as_ref());
+    command.current_dir(root());
+    command
+}
+
+/// Cargo with these arguments.
+pub(crate) fn cargo(args: &[&str]) -> Command {
+    let mut command = tool(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(args);
+    command
+}
+
+/// Runs a tool to its end.
+///
+/// # Errors
+/// The tool cannot be started, or says that it failed.
+pub(crate) fn run(command: &mut Command) -> Result<()> {
+    let shown = shown(command);
+    println!("+ {shown}");
+    let status = command.status().with_context(|| format!("start {shown}"))?;
+    ensure!(status.success(), "{shown}: {status}");
+    Ok(())
+}
+
+/// Runs a tool to its end, passing on what it prints and adding up the test results in it.
+///
+/// # Errors
+/// As [`run`]; the totals are complete in either case.
+pub(crate) fn run_counted(command: &mut Command, totals: &mut Totals) -> Result<()> {
+    let shown = shown(command);
+    println!("+ {shown}");
+    let mut child =
+        command.stdout(Stdio::piped()).spawn().with_context(|| format!("start {shown}"))?;
+    let stdout = child.stdout.take().context("take the output of a child")?;
+    for line in BufReader::new(stdout).split(b'\n') {
+        let line = line.with_context(|| format!("read the output of {shown}"))?;
+        let line = String::from_utf8_lossy(&line);
+        println!("{line}");
+        totals.add_line(&line);
+    }
+    let status = child.wait().with_context(|| format!("wait for {shown}"))?;
+    ensure!(status.success(), "{shown}: {status}");
+    Ok(())
+}
+
+/// A server that runs until this value drops.
+pub(crate) struct Server {
+    child: Child,
+    /// The line with which the server said that it is ready.
+    pub(crate) ready: String,
+}
+
+impl Server {
+    /// Starts a server and waits until it prints a line that contains `marker`.
+    ///
+    /// # Errors
+    /// The server cannot be started, or ends before it prints such a line.
+    pub(crate) fn start(command: &mut Command, marker: &str) -> Result<Self> {
+        let shown = shown(command);
+        println!("+ {shown} &");
+        let child =
+            command.stdout(Stdio::piped()).spawn().with_context(|| format!("start {shown}"))?;
+        let mut server = Self { child, ready: String::new() };
+        let stdout = server.child.stdout.take().context("take the output of a server")?;
+        let mut stdout = BufReader::new(stdout);
+        while !server.ready.contains(marker) {
+            server.ready.clear();
+            if stdout.read_line(&mut server.ready)? == 0 {
+                bail!("{shown} ended without printing {marker:?}");
+            }
+        }
+        // A pipe that nobody reads would block the server once it is full.
+        std::thread::spawn(move || std::io::copy(&mut stdout, &mut std::io::sink()));
+        Ok(server)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let stopped = self.child.kill().and_then(|()| self.child.wait());
+        if let Err(error) = stopped {
+            eprintln!("process {} may still run: {error}", self.child.id());
+        }
+    }
+}
+
+fn shown(command: &Command) -> String {
+    let program = Path::new(command.get_program());
+    let name = program.file_name().unwrap_or(command.get_program());
+    std::iter::once(name)
+        .chain(command.get_args())
+        .map(|word| word.to_string_lossy())
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Command {
+        let mut command = tool("sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    #[test]
+    fn a_failing_tool_is_an_error_and_its_totals_are_kept() {
+        let mut totals = Totals::default();
+        let script = "echo 'test result: FAILED. 3 passed; 1 failed; 0 ignored'; exit 1";
+        assert!(run_counted(&mut shell(script), &mut totals).is_err());
+        assert_eq!(totals, Totals { passed: 3, failed: 1 });
+    }
+
+    #[test]
+    fn a_server_is_ready_with_its_marker_and_gone_after_drop() {
+        let server =
+            Server::start(&mut shell("echo up; echo port 7; exec sleep 60"), "port").unwrap();
+        assert_eq!(server.ready.trim(), "port 7");
+        let proc = PathBuf::from(format!("/proc/{}", server.child.id()));
+        drop(server);
+        assert!(!proc.exists());
+    }
+
+    #[test]
+    fn a_server_that_ends_early_is_an_error() {
+        assert!(Server::start(&mut shell("echo up"), "port").is_err());
+    }
+}
