@@ -45,6 +45,22 @@ pub struct HistoryQuery {
     pub after: Option<ItemPosition>,
 }
 
+impl HistoryQuery {
+    /// Everything of one kind, newest first.
+    pub fn new(kind: Kind, limit: usize) -> Self {
+        let direction = Direction::Backwards;
+        Self { kind, direction, start: None, end: None, limit, until: None, after: None }
+    }
+
+    /// Whether the item at `position` lies behind the page before.
+    pub fn continues_at(&self, position: ItemPosition) -> bool {
+        self.after.is_none_or(|after| match self.direction {
+            Direction::Forwards => position > after,
+            Direction::Backwards => position < after,
+        })
+    }
+}
+
 #[derive(Clone, Debug, Default)]
 pub struct HistoryPage {
     /// Entries with the index of the item.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// Limits of one app, its channels and its connections.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct AppLimits {
     /// Bytes of one publish: names, clientIds, data and extras of all its messages (40009).
     pub max_message_size: u32,
@@ -87,7 +87,7 @@ impl AppLimits {
 
 /// Limits and timings of a node, for all its apps.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct NodeLimits {
     /// Largest frame or request body, in bytes.
     pub max_frame_size: u32,

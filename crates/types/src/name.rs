@@ -1,15 +1,27 @@
 //! Channel names: what a client may ask for, and what a channel is called.
 //!
-//! A reference may carry a qualifier, `[?param=value&…]name`; the channel is named by the rest.
+//! A reference may carry a qualifier, `[?param=value&…]name` or `[filter=<base64>]name`; the
+//! channel is named by the rest.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use crate::error::{self, ErrorInfo};
 
 /// Longest channel name, in bytes.
 const MAX_NAME_BYTES: usize = 2048;
+
+/// Filters come in standard base64, with or without padding.
+const FILTER_BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 
 /// Channel params, by name.
 pub type Params = BTreeMap<String, String>;
@@ -57,20 +69,38 @@ pub struct ChannelRef {
     pub name: ChannelName,
     /// The params of the qualifier.
     pub params: Params,
+    /// The expression of a derived channel: only messages that it selects are delivered (RTS5).
+    pub filter: Option<String>,
 }
 
 impl ChannelRef {
     pub fn parse(text: &str) -> Result<Self, ErrorInfo> {
-        let (params, name) = match text.strip_prefix('[') {
-            None => (Params::new(), text),
-            Some(rest) => {
-                let (qualifier, name) = rest.split_once(']').ok_or_else(|| invalid(text))?;
-                let query = qualifier.strip_prefix('?').ok_or_else(|| invalid(text))?;
-                (parse_params(query), name)
-            }
+        let Some(rest) = text.strip_prefix('[') else {
+            let name = ChannelName::parse(text)?;
+            return Ok(Self { requested: text.into(), name, params: Params::new(), filter: None });
         };
-        Ok(Self { requested: text.into(), name: ChannelName::parse(name)?, params })
+        let (qualifier, name) = rest.split_once(']').ok_or_else(|| invalid(text))?;
+        let (kind, query) = qualifier.split_once('?').unwrap_or((qualifier, ""));
+        let filter = match kind.strip_prefix("filter=") {
+            Some(encoded) => Some(decode_filter(encoded).ok_or_else(|| invalid(text))?),
+            None if kind.is_empty() && !query.is_empty() => None,
+            None => return Err(invalid(text)),
+        };
+        let name = ChannelName::parse(name)?;
+        Ok(Self { requested: text.into(), name, params: parse_params(query), filter })
     }
+
+    /// What a capability must permit for this reference: derived channels have names of their own.
+    pub fn resource(&self) -> Cow<'_, str> {
+        match self.filter {
+            None => Cow::Borrowed(self.name.as_str()),
+            Some(_) => Cow::Owned(format!("[filter]{}", self.name)),
+        }
+    }
+}
+
+fn decode_filter(encoded: &str) -> Option<String> {
+    String::from_utf8(FILTER_BASE64.decode(encoded).ok()?).ok()
 }
 
 fn parse_params(query: &str) -> Params {
@@ -93,7 +123,7 @@ mod tests {
 
     #[test]
     fn names_that_the_protocol_refuses_are_refused_with_40010() {
-        for text in ["", ":hell", "::", "[x", "[meta]x", "a\nb", "[?rewind=1]", "[?rewind=1]:x"] {
+        for text in ["", ":hell", "::", "[x", "[meta]x", "a\nb", "[?rewind=1]", "[?rewind=1]:x", "[]x", "[filter=%]x", "[other?rewind=1]x"] {
             assert_eq!(ChannelRef::parse(text).unwrap_err().code, 40010, "{text}");
         }
     }
@@ -105,5 +135,14 @@ mod tests {
         assert_eq!(channel.name.namespace(), "a");
         assert_eq!(channel.requested.as_ref(), "[?rewind=1&echo=false]a:b");
         assert_eq!(channel.params.get("echo").map(String::as_str), Some("false"));
+        assert_eq!(channel.resource(), "a:b");
+    }
+
+    #[test]
+    fn a_derived_channel_has_a_filter_and_a_resource_of_its_own() {
+        let channel = ChannelRef::parse("[filter=bmFtZSA9PSBgImEiYA==]a:b").unwrap();
+        assert_eq!(channel.name.as_str(), "a:b");
+        assert_eq!(channel.filter.as_deref(), Some("name == `\"a\"`"));
+        assert_eq!(channel.resource(), "[filter]a:b");
     }
 }

@@ -1,0 +1,45 @@
+//! Who a client is and what it may do: keys, token requests, tokens, JWTs, capabilities and sealed
+//! connection keys. Pure functions over text; the clock, the randomness and the apps are arguments.
+//!
+//! Not here: where apps are kept, HTTP and frames, revocation, rates. Nothing is logged, and no
+//! `Debug` shows a secret.
+//!
+//! Invariants: secrets and MACs are compared in constant time; nothing in a credential chooses the
+//! algorithm that checks it; a token never gets more than its key has at the time of use.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::string_slice,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::wildcard_enum_match_arm
+    )
+)]
+
+mod authenticate;
+mod capability;
+mod credentials;
+mod jwt;
+mod nonces;
+mod principal;
+mod resource;
+mod resume_key;
+mod sealing;
+#[cfg(test)]
+mod testing;
+mod token;
+mod token_request;
+
+pub use authenticate::{Place, authenticate};
+pub use capability::{Capability, Operation, Operations};
+pub use credentials::{Credentials, KeyName};
+pub use nonces::Nonces;
+pub use principal::{ClientPolicy, Identity, Method, Principal};
+pub use resume_key::ResumeKey;
+pub use sealing::SealingKey;
+pub use token::{Grant, TokenDetails, issue};
+pub use token_request::TokenRequest;

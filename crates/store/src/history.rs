@@ -1,0 +1,164 @@
+//! Reading history: pages for clients, and what a host loads when it starts to serve a channel.
+//!
+//! The time of an entry is that of its serial, so that order and time never disagree.
+
+use std::iter::Peekable;
+use std::sync::Arc;
+
+use fjall::Slice;
+use types::{
+    AppId, ChannelName, Cursor, Direction, Entry, HistoryPage, HistoryQuery, ItemPosition, Kind,
+    Serial, SeriesId, Timestamp,
+};
+
+use crate::codec::Decoder;
+use crate::key;
+use crate::{Store, StoreError, stored};
+
+/// What a host loads of one channel at most, in stored bytes: a log starts later in a channel that
+/// is busier than that, and resuming from before its start is a discontinuity as ever.
+const MAX_RECENT_BYTES: usize = 64 << 20;
+
+impl Store {
+    pub fn history(
+        &self,
+        app: &AppId,
+        channel: &ChannelName,
+        query: &HistoryQuery,
+    ) -> Result<HistoryPage, StoreError> {
+        let channel = key::channel(app, channel);
+        let until = query.until.as_ref().map(|cursor| self.until(&channel, cursor)).transpose()?;
+        let mut items = Vec::new();
+        for row in self.rows(&channel, query) {
+            let (serial, value) = row?;
+            if let Some(until) = &until
+                && !until.covers(serial, stored::position(&value)?)
+            {
+                continue;
+            }
+            let entry = Arc::new(stored::decode(serial, &value)?);
+            for index in indices(entry.body.len(), query.direction) {
+                if !query.continues_at(ItemPosition { serial, index }) {
+                    continue;
+                }
+                if items.len() >= query.limit {
+                    return Ok(HistoryPage { next: end_of(&items), items });
+                }
+                items.push((Arc::clone(&entry), index));
+            }
+        }
+        Ok(HistoryPage { items, next: None })
+    }
+
+    /// The newest entries of both kinds, oldest first: those since `since`, and the newest in any
+    /// case.
+    pub fn load_recent(
+        &self,
+        app: &AppId,
+        channel: &ChannelName,
+        since: Timestamp,
+    ) -> Result<Vec<Arc<Entry>>, StoreError> {
+        let channel = key::channel(app, channel);
+        let [messages, presence] = [Kind::Messages, Kind::Presence]
+            .map(|kind| self.rows(&channel, &HistoryQuery::new(kind, usize::MAX)));
+        let (mut messages, mut presence) = (messages.peekable(), presence.peekable());
+        let mut entries = Vec::new();
+        let mut bytes = 0;
+        while let Some(row) = take_newer(&mut messages, &mut presence) {
+            let (serial, value) = row?;
+            bytes += value.len();
+            if !entries.is_empty() && (serial.ms < since.0 || bytes > MAX_RECENT_BYTES) {
+                break;
+            }
+            entries.push(Arc::new(stored::decode(serial, &value)?));
+        }
+        entries.reverse();
+        Ok(entries)
+    }
+
+    /// The entries within the times and behind the start of the query, in its direction.
+    fn rows(&self, channel: &[u8], query: &HistoryQuery) -> impl Iterator<Item = Row> + use<> {
+        let horizon = self.retention.horizon();
+        let first = query.start.map_or(horizon, |start| start.max(horizon));
+        let last = query.end.unwrap_or(Timestamp(u64::MAX));
+        let (mut low, mut high) = key::span(channel, query.kind, first.0, last.0);
+        if let Some(after) = query.after {
+            let after = key::at(channel, query.kind, &key::serial(&after.serial));
+            match query.direction {
+                Direction::Backwards => high = high.min(after),
+                Direction::Forwards => low = low.max(after),
+            }
+        }
+        let mut range = (low <= high).then(|| self.history.range(low..=high));
+        let direction = query.direction;
+        std::iter::from_fn(move || match direction {
+            Direction::Backwards => range.as_mut()?.next_back(),
+            Direction::Forwards => range.as_mut()?.next(),
+        })
+        .map(|guard| {
+            let (key, value) = guard.into_inner()?;
+            Ok((key::serial_of(&key)?, value))
+        })
+    }
+
+    fn until<'a>(&self, channel: &[u8], cursor: &'a Cursor) -> Result<Until<'a>, StoreError> {
+        let mut others_before: Option<Serial> = None;
+        for (series, _) in cursor.iter() {
+            if let Some(serial) = self.last_of(channel, series)? {
+                others_before = Some(others_before.map_or(serial, |known| known.min(serial)));
+            }
+        }
+        Ok(Until { cursor, others_before })
+    }
+
+    /// The serial last stored of the series; none if nothing of it is stored.
+    fn last_of(&self, channel_key: &[u8], series: SeriesId) -> Result<Option<Serial>, StoreError> {
+        let Some(value) = self.series.get(key::series(channel_key, series))? else {
+            return Ok(None);
+        };
+        key::take_serial(&mut Decoder::new(&value, "the index of series")).map(Some)
+    }
+}
+
+type Row = Result<(Serial, Slice), StoreError>;
+
+/// What a cursor covers of a channel.
+///
+/// The series of one channel follow each other, so any entry of a series in the cursor tells earlier
+/// series from later ones. If nothing is stored of the series in the cursor, all others are earlier.
+struct Until<'a> {
+    cursor: &'a Cursor,
+    others_before: Option<Serial>,
+}
+
+impl Until<'_> {
+    fn covers(&self, serial: Serial, position: u64) -> bool {
+        self.cursor.position(serial.series).map_or_else(
+            || self.others_before.is_none_or(|bound| serial < bound),
+            |covered| position <= covered,
+        )
+    }
+}
+
+fn indices(count: usize, direction: Direction) -> impl Iterator<Item = usize> {
+    (0..count).map(move |n| match direction {
+        Direction::Backwards => count - 1 - n,
+        Direction::Forwards => n,
+    })
+}
+
+fn end_of(items: &[(Arc<Entry>, usize)]) -> Option<ItemPosition> {
+    items.last().map(|(entry, index)| ItemPosition { serial: entry.serial, index: *index })
+}
+
+/// The next row of two that go backwards, errors first.
+fn take_newer(
+    one: &mut Peekable<impl Iterator<Item = Row>>,
+    other: &mut Peekable<impl Iterator<Item = Row>>,
+) -> Option<Row> {
+    match (one.peek(), other.peek()) {
+        (Some(Ok((serial, _))), Some(Ok((rival, _)))) if serial < rival => other.next(),
+        (Some(Ok(_)), Some(Err(_))) | (None, Some(_)) => other.next(),
+        (Some(_), _) | (None, None) => one.next(),
+    }
+}

@@ -1,0 +1,129 @@
+//! Keys: how byte order is made to be the order in which history is read.
+//!
+//! `<app><channel><kind><ms><counter><series>`: app and channel with their lengths in front, so that
+//! no name is the beginning of another's keys; the rest of fixed length, big-endian. So the entries
+//! of one kind of one channel lie together, in canonical order.
+
+use types::{AppId, ChannelName, Entry, Kind, Serial, SeriesId};
+
+use crate::StoreError;
+use crate::codec::{Decoder, put_bytes};
+
+/// Bytes of a serial in keys.
+pub(crate) const SERIAL_LENGTH: usize = 8 + 2 + SeriesId::LENGTH;
+
+/// What the keys of one channel begin with.
+pub(crate) fn channel(app: &AppId, channel: &ChannelName) -> Vec<u8> {
+    let mut key = Vec::with_capacity(64);
+    put_bytes(&mut key, app.as_str().as_bytes());
+    put_bytes(&mut key, channel.as_str().as_bytes());
+    key
+}
+
+fn code(kind: Kind) -> u8 {
+    match kind {
+        Kind::Messages => 0,
+        Kind::Presence => 1,
+    }
+}
+
+pub(crate) fn entry(channel: &[u8], entry: &Entry) -> Vec<u8> {
+    at(channel, Kind::of(&entry.body), &serial(&entry.serial))
+}
+
+/// The lowest and the highest key that an entry of the milliseconds from `first` to `last` can have.
+pub(crate) fn span(channel: &[u8], kind: Kind, first: u64, last: u64) -> (Vec<u8>, Vec<u8>) {
+    let [mut low, mut high] = [[0; SERIAL_LENGTH], [0xff; SERIAL_LENGTH]];
+    for (bound, ms) in [(&mut low, first), (&mut high, last)] {
+        for (to, from) in bound.iter_mut().zip(ms.to_be_bytes()) {
+            *to = from;
+        }
+    }
+    (at(channel, kind, &low), at(channel, kind, &high))
+}
+
+pub(crate) fn at(channel: &[u8], kind: Kind, serial: &[u8; SERIAL_LENGTH]) -> Vec<u8> {
+    [channel, &[code(kind)], serial].concat()
+}
+
+pub(crate) fn serial(serial: &Serial) -> [u8; SERIAL_LENGTH] {
+    let mut bytes = [0; SERIAL_LENGTH];
+    let (ms, counter) = (serial.ms.to_be_bytes(), serial.counter.to_be_bytes());
+    let parts = ms.iter().chain(&counter).chain(serial.series.as_bytes());
+    for (to, from) in bytes.iter_mut().zip(parts) {
+        *to = *from;
+    }
+    bytes
+}
+
+pub(crate) fn take_serial(decoder: &mut Decoder<'_>) -> Result<Serial, StoreError> {
+    let ms = u64::from_be_bytes(decoder.array()?);
+    let counter = u16::from_be_bytes(decoder.array()?);
+    let series = SeriesId::from_bytes(decoder.take(SeriesId::LENGTH)?);
+    Ok(Serial { ms, counter, series: series.ok_or_else(|| decoder.damaged())? })
+}
+
+/// The serial of the entry that has this key.
+pub(crate) fn serial_of(entry_key: &[u8]) -> Result<Serial, StoreError> {
+    let (_, serial) = split(entry_key)?;
+    take_serial(&mut Decoder::new(serial, "a key of history"))
+}
+
+/// The key of the series of the entry that has this key.
+pub(crate) fn series_of(entry_key: &[u8]) -> Result<Vec<u8>, StoreError> {
+    let (channel, _) = split(entry_key)?;
+    Ok(series(channel, serial_of(entry_key)?.series))
+}
+
+pub(crate) fn series(channel: &[u8], series: SeriesId) -> Vec<u8> {
+    [channel, series.as_bytes()].concat()
+}
+
+/// The channel and the serial in an entry's key.
+fn split(entry_key: &[u8]) -> Result<(&[u8], &[u8]), StoreError> {
+    let split = entry_key
+        .len()
+        .checked_sub(SERIAL_LENGTH)
+        .and_then(|length| entry_key.split_at_checked(length))
+        .and_then(|(head, serial)| head.split_last().map(|(_kind, channel)| (channel, serial)));
+    split.ok_or(StoreError::Damaged("a key of history"))
+}
+
+/// The key under which expiry finds the entry.
+pub(crate) fn time(entry_key: &[u8], ms: u64) -> Vec<u8> {
+    [&ms.to_be_bytes(), entry_key].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn no_channel_has_keys_within_those_of_another() {
+        let short = channel(&"app".into(), &ChannelName::parse("a").unwrap());
+        let name = format!("\u{1}a{}", "x".repeat(110));
+        let long = channel(&"ap".into(), &ChannelName::parse(&name).unwrap());
+        assert_eq!(name.len(), usize::from(b'p'));
+        assert!(!long.starts_with(&short));
+    }
+
+    proptest! {
+        #[test]
+        fn keys_are_in_the_order_of_serials_and_tell_them(
+            parts in prop::array::uniform2((any::<u64>(), any::<u16>(), 0_u32..9)),
+        ) {
+            let [one, other] = parts.map(|(ms, counter, number)| {
+                let series = SeriesId::from_bytes(format!("dun{number:09}").as_bytes()).unwrap();
+                Serial { ms, counter, series }
+            });
+            let [one_key, other_key] =
+                [one, other].map(|serial| at(b"channel", Kind::Messages, &self::serial(&serial)));
+            prop_assert_eq!(one_key.cmp(&other_key), one.cmp(&other));
+            prop_assert_eq!(serial_of(&one_key).unwrap(), one);
+            let (low, high) = span(b"channel", Kind::Messages, one.ms, one.ms);
+            prop_assert!(low <= one_key && one_key <= high);
+        }
+    }
+}

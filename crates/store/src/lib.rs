@@ -1,0 +1,74 @@
+//! The embedded store of one node, in one data directory: the history of persisted channels, the
+//! app documents, and what the node remembers of itself across restarts.
+//!
+//! Reads happen on any thread, through clones of [`Store`]. History is written by one [`Writer`],
+//! which makes what has gathered durable with one fsync. Nothing here decides what is persisted, and
+//! nothing here knows the client protocol: what is kept are entries, in formats of their own.
+//!
+//! Invariants: an append that was completed with `true` is on disk; every stored value names its
+//! format, and one that is not known is an error; an entry past its retention is never read again.
+
+mod codec;
+mod error;
+mod expiry;
+mod history;
+mod key;
+mod meta;
+mod stored;
+mod writer;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fjall::{Database, Keyspace, KeyspaceCreateOptions};
+
+pub use error::StoreError;
+pub use meta::Incarnation;
+pub use writer::{AppendRequest, Writer, WriterCounters};
+
+use expiry::Retention;
+
+/// How long history is kept unless the operator says otherwise.
+pub const DEFAULT_RETENTION: Duration = Duration::from_hours(72);
+
+/// The folder of the data directory that the engine owns.
+const FOLDER: &str = "store";
+
+/// Handles to an open store; clones share it. It closes, and frees its directory, with the last one.
+#[derive(Clone)]
+pub struct Store {
+    database: Database,
+    /// What the node remembers of itself, and the app documents.
+    meta: Keyspace,
+    /// Entries by channel, kind and serial.
+    history: Keyspace,
+    /// The keys of `history` by time, so that expiry finds the oldest.
+    times: Keyspace,
+    /// The serial last stored of each series, by channel.
+    series: Keyspace,
+    retention: Arc<Retention>,
+}
+
+impl Store {
+    /// Opens the store in `directory`, which nobody else may have open, and makes it if there is
+    /// none. History is kept for `retention`.
+    pub fn open(directory: &Path, retention: Duration) -> Result<Self, StoreError> {
+        let database =
+            Database::builder(directory.join(FOLDER)).open().map_err(|error| match error {
+                fjall::Error::Locked => StoreError::Locked { directory: directory.to_owned() },
+                other => StoreError::Engine(other),
+            })?;
+        let keyspace = |name| database.keyspace(name, KeyspaceCreateOptions::default);
+        let store = Self {
+            meta: keyspace("meta")?,
+            history: keyspace("history")?,
+            times: keyspace("times")?,
+            series: keyspace("series")?,
+            retention: Arc::new(Retention::new(retention)),
+            database,
+        };
+        store.check_layout()?;
+        Ok(store)
+    }
+}

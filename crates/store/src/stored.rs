@@ -1,0 +1,397 @@
+//! The format in which an entry is kept. It is no wire format and changes with none: a version byte,
+//! then the fields in the order below; a new field is a new version. The serial is in the key.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use types::{
+    Body, ClientId, ConnectionId, Data, Entry, EntryId, Extras, Message, MessageAction,
+    PresenceAction, PresenceMessage, Serial, Timestamp, Version,
+};
+
+use crate::StoreError;
+use crate::codec::{Decoder, put_bytes, put_option, put_varint};
+
+const VERSION: u8 = 1;
+const WHAT: &str = "a stored entry";
+
+const CONNECTION_ID: u8 = 0;
+const NAMED_ID: u8 = 1;
+
+const MESSAGES: u8 = 0;
+const PRESENCE: u8 = 1;
+
+const NO_DATA: u8 = 0;
+const TEXT: u8 = 1;
+const BINARY: u8 = 2;
+
+pub(crate) fn encode(entry: &Entry) -> Result<Vec<u8>, StoreError> {
+    let mut to = Vec::with_capacity(512);
+    to.push(VERSION);
+    put_varint(&mut to, entry.position);
+    put_varint(&mut to, entry.timestamp.0);
+    match &entry.id {
+        EntryId::Connection { connection_id, msg_serial } => {
+            to.push(CONNECTION_ID);
+            put_text(&mut to, connection_id.as_str());
+            to.extend_from_slice(&msg_serial.to_be_bytes());
+        }
+        EntryId::Named(id) => {
+            to.push(NAMED_ID);
+            put_text(&mut to, id);
+        }
+    }
+    put_option(&mut to, entry.connection_id.as_ref().map(ConnectionId::as_str), put_text);
+    let (kind, count) = match &entry.body {
+        Body::Messages(messages) => (MESSAGES, messages.len()),
+        Body::Presence(presence) => (PRESENCE, presence.len()),
+    };
+    to.push(kind);
+    put_varint(&mut to, count as u64);
+    match &entry.body {
+        Body::Messages(messages) => {
+            messages.iter().try_for_each(|message| put_message(&mut to, message))?;
+        }
+        Body::Presence(presence) => {
+            presence.iter().try_for_each(|event| put_presence(&mut to, event))?;
+        }
+    }
+    Ok(to)
+}
+
+pub(crate) fn decode(serial: Serial, bytes: &[u8]) -> Result<Entry, StoreError> {
+    let (mut from, position) = open(bytes)?;
+    let timestamp = Timestamp(from.varint()?);
+    let id = match from.byte()? {
+        CONNECTION_ID => EntryId::Connection {
+            connection_id: ConnectionId::new(from.text()?),
+            msg_serial: i64::from_be_bytes(from.array()?),
+        },
+        NAMED_ID => EntryId::Named(from.text()?),
+        _ => return Err(from.damaged()),
+    };
+    let connection_id = from.option(Decoder::text)?.map(ConnectionId::new);
+    let kind = from.byte()?;
+    let count = from.length()?;
+    let body = match kind {
+        MESSAGES => {
+            Body::Messages((0..count).map(|_| take_message(&mut from)).collect::<Result<_, _>>()?)
+        }
+        PRESENCE => {
+            Body::Presence((0..count).map(|_| take_presence(&mut from)).collect::<Result<_, _>>()?)
+        }
+        _ => return Err(from.damaged()),
+    };
+    from.finish()?;
+    Ok(Entry { id, serial, position, timestamp, connection_id, body })
+}
+
+/// The position of a stored entry, without decoding the rest.
+pub(crate) fn position(bytes: &[u8]) -> Result<u64, StoreError> {
+    open(bytes).map(|(_, position)| position)
+}
+
+fn open(bytes: &[u8]) -> Result<(Decoder<'_>, u64), StoreError> {
+    let mut from = Decoder::new(bytes, WHAT);
+    match from.byte()? {
+        VERSION => {
+            let position = from.varint()?;
+            Ok((from, position))
+        }
+        other => Err(StoreError::UnknownFormat { what: WHAT, found: other.into() }),
+    }
+}
+
+fn put_message(to: &mut Vec<u8>, message: &Message) -> Result<(), StoreError> {
+    put_option(to, message.id.as_deref(), put_text);
+    put_option(to, message.name.as_deref(), put_text);
+    put_data(to, &message.data);
+    put_option(to, message.encoding.as_deref(), put_text);
+    put_option(to, message.client_id.as_ref().map(ClientId::as_str), put_text);
+    put_option(to, message.connection_id.as_ref().map(ConnectionId::as_str), put_text);
+    put_option(to, message.connection_key.as_deref(), put_text);
+    put_extras(to, message.extras.as_ref())?;
+    put_option(to, message.timestamp.map(|at| at.0), put_varint);
+    put_option(to, message.serial.as_deref(), put_text);
+    to.push(message.action.code());
+    to.push(u8::from(message.version.is_some()));
+    message.version.as_deref().map_or(Ok(()), |version| put_version(to, version))
+}
+
+fn take_message(from: &mut Decoder<'_>) -> Result<Message, StoreError> {
+    Ok(Message {
+        id: from.option(Decoder::text)?,
+        name: from.option(Decoder::text)?,
+        data: take_data(from)?,
+        encoding: from.option(Decoder::text)?,
+        client_id: from.option(Decoder::text)?.map(ClientId::new),
+        connection_id: from.option(Decoder::text)?.map(ConnectionId::new),
+        connection_key: from.option(Decoder::text)?,
+        extras: from.option(take_extras)?,
+        timestamp: from.option(Decoder::varint)?.map(Timestamp),
+        serial: from.option(Decoder::text)?,
+        action: MessageAction::from_code(from.byte()?).ok_or_else(|| from.damaged())?,
+        version: from.option(take_version)?.map(Arc::new),
+    })
+}
+
+fn put_version(to: &mut Vec<u8>, version: &Version) -> Result<(), StoreError> {
+    put_option(to, version.serial.as_deref(), put_text);
+    put_option(to, version.timestamp.map(|at| at.0), put_varint);
+    put_option(to, version.client_id.as_ref().map(ClientId::as_str), put_text);
+    put_option(to, version.description.as_deref(), put_text);
+    put_extras(to, version.metadata.as_ref())
+}
+
+fn take_version(from: &mut Decoder<'_>) -> Result<Version, StoreError> {
+    Ok(Version {
+        serial: from.option(Decoder::text)?,
+        timestamp: from.option(Decoder::varint)?.map(Timestamp),
+        client_id: from.option(Decoder::text)?.map(ClientId::new),
+        description: from.option(Decoder::text)?,
+        metadata: from.option(take_extras)?,
+    })
+}
+
+fn put_presence(to: &mut Vec<u8>, event: &PresenceMessage) -> Result<(), StoreError> {
+    put_option(to, event.id.as_deref(), put_text);
+    to.push(event.action.code());
+    put_option(to, event.client_id.as_ref().map(ClientId::as_str), put_text);
+    put_option(to, event.connection_id.as_ref().map(ConnectionId::as_str), put_text);
+    put_data(to, &event.data);
+    put_option(to, event.encoding.as_deref(), put_text);
+    put_extras(to, event.extras.as_ref())?;
+    put_option(to, event.timestamp.map(|at| at.0), put_varint);
+    Ok(())
+}
+
+fn take_presence(from: &mut Decoder<'_>) -> Result<PresenceMessage, StoreError> {
+    Ok(PresenceMessage {
+        id: from.option(Decoder::text)?,
+        action: PresenceAction::from_code(from.byte()?).ok_or_else(|| from.damaged())?,
+        client_id: from.option(Decoder::text)?.map(ClientId::new),
+        connection_id: from.option(Decoder::text)?.map(ConnectionId::new),
+        data: take_data(from)?,
+        encoding: from.option(Decoder::text)?,
+        extras: from.option(take_extras)?,
+        timestamp: from.option(Decoder::varint)?.map(Timestamp),
+    })
+}
+
+fn put_text(to: &mut Vec<u8>, text: &str) {
+    put_bytes(to, text.as_bytes());
+}
+
+fn put_data(to: &mut Vec<u8>, data: &Data) {
+    match data {
+        Data::None => to.push(NO_DATA),
+        Data::Text(text) => {
+            to.push(TEXT);
+            put_text(to, text);
+        }
+        Data::Binary(bytes) => {
+            to.push(BINARY);
+            put_bytes(to, bytes);
+        }
+    }
+}
+
+fn take_data(from: &mut Decoder<'_>) -> Result<Data, StoreError> {
+    match from.byte()? {
+        NO_DATA => Ok(Data::None),
+        TEXT => from.text().map(Data::Text),
+        BINARY => from.bytes().map(|bytes| Data::Binary(Bytes::copy_from_slice(bytes))),
+        _ => Err(from.damaged()),
+    }
+}
+
+/// MessagePack, because JSON text does not keep every float as it is.
+fn put_extras(to: &mut Vec<u8>, extras: Option<&Extras>) -> Result<(), StoreError> {
+    let packed = extras.map(|extras| rmp_serde::to_vec(extras.as_ref())).transpose();
+    let Ok(packed) = packed else { return Err(StoreError::Damaged("extras to be stored")) };
+    put_option(to, packed.as_deref(), put_bytes);
+    Ok(())
+}
+
+fn take_extras(from: &mut Decoder<'_>) -> Result<Extras, StoreError> {
+    rmp_serde::from_slice(from.bytes()?).map(Arc::new).map_err(|_not_extras| from.damaged())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::Value;
+    use types::SeriesId;
+
+    use super::*;
+
+    fn serial() -> Serial {
+        Serial { ms: 1_700_000_000_000, counter: 3, series: series() }
+    }
+
+    fn series() -> SeriesId {
+        SeriesId::from_bytes(b"dunAbCdEfGhI").unwrap()
+    }
+
+    fn text() -> impl Strategy<Value = Arc<str>> {
+        ".{0,12}".prop_map(Arc::from)
+    }
+
+    fn data() -> impl Strategy<Value = Data> {
+        prop_oneof![
+            Just(Data::None),
+            text().prop_map(Data::Text),
+            prop::collection::vec(any::<u8>(), 0..300).prop_map(|b| Data::Binary(b.into())),
+        ]
+    }
+
+    fn extras() -> impl Strategy<Value = Option<Extras>> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<u64>().prop_map(Value::from),
+            prop::num::f64::NORMAL.prop_map(Value::from),
+            ".{0,8}".prop_map(Value::from),
+        ];
+        let value = leaf.prop_recursive(3, 16, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::btree_map(".{0,5}", inner, 0..4)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        });
+        let map = prop::collection::btree_map(".{0,5}", value, 0..4);
+        prop::option::of(map.prop_map(|map| Arc::new(map.into_iter().collect())))
+    }
+
+    prop_compose! {
+        fn version()(
+            serial in prop::option::of(text()),
+            timestamp in prop::option::of(any::<u64>().prop_map(Timestamp)),
+            client_id in prop::option::of(text().prop_map(ClientId::new)),
+            description in prop::option::of(text()),
+            metadata in extras(),
+        ) -> Arc<Version> {
+            Arc::new(Version { serial, timestamp, client_id, description, metadata })
+        }
+    }
+
+    prop_compose! {
+        fn message()(
+            (id, name, encoding, serial) in prop::array::uniform4(prop::option::of(text()))
+                .prop_map(|[a, b, c, d]| (a, b, c, d)),
+            data in data(),
+            client_id in prop::option::of(text().prop_map(ClientId::new)),
+            connection_id in prop::option::of(text().prop_map(ConnectionId::new)),
+            connection_key in prop::option::of(text()),
+            extras in extras(),
+            timestamp in prop::option::of(any::<u64>().prop_map(Timestamp)),
+            action in (0_u8..6).prop_map(|code| MessageAction::from_code(code).unwrap()),
+            version in prop::option::of(version()),
+        ) -> Message {
+            Message {
+                id, name, data, encoding, client_id, connection_id, connection_key, extras,
+                timestamp, serial, action, version,
+            }
+        }
+    }
+
+    prop_compose! {
+        fn presence()(
+            id in prop::option::of(text()),
+            action in (0_u8..5).prop_map(|code| PresenceAction::from_code(code).unwrap()),
+            client_id in prop::option::of(text().prop_map(ClientId::new)),
+            connection_id in prop::option::of(text().prop_map(ConnectionId::new)),
+            data in data(),
+            encoding in prop::option::of(text()),
+            extras in extras(),
+            timestamp in prop::option::of(any::<u64>().prop_map(Timestamp)),
+        ) -> PresenceMessage {
+            PresenceMessage {
+                id, action, client_id, connection_id, data, encoding, extras, timestamp,
+            }
+        }
+    }
+
+    prop_compose! {
+        fn entry()(
+            id in prop_oneof![
+                text().prop_map(EntryId::Named),
+                (text(), any::<i64>()).prop_map(|(id, msg_serial)| EntryId::Connection {
+                    connection_id: ConnectionId::new(id),
+                    msg_serial,
+                }),
+            ],
+            position in any::<u64>(),
+            timestamp in any::<u64>().prop_map(Timestamp),
+            connection_id in prop::option::of(text().prop_map(ConnectionId::new)),
+            body in prop_oneof![
+                prop::collection::vec(message(), 0..3).prop_map(Body::Messages),
+                prop::collection::vec(presence(), 0..3).prop_map(Body::Presence),
+            ],
+        ) -> Entry {
+            Entry { id, serial: serial(), position, timestamp, connection_id, body }
+        }
+    }
+
+    fn small() -> Entry {
+        let message = Message {
+            name: Some("greeting".into()),
+            data: Data::Binary(Bytes::from_static(&[0, 255])),
+            ..Message::default()
+        };
+        Entry {
+            id: EntryId::Named("a".into()),
+            serial: serial(),
+            position: 300,
+            timestamp: Timestamp(7),
+            connection_id: None,
+            body: Body::Messages(vec![message]),
+        }
+    }
+
+    #[test]
+    fn the_format_of_version_1_stays_as_it_is() {
+        let bytes =
+            b"\x01\xac\x02\x07\x01\x01a\0\0\x01\0\x01\x08greeting\x02\x02\0\xff\0\0\0\0\0\0\0\0\0";
+        assert_eq!(encode(&small()).unwrap(), bytes);
+        assert_eq!(decode(serial(), bytes).unwrap(), small());
+    }
+
+    #[test]
+    fn an_unknown_version_is_an_error_that_names_it() {
+        let mut bytes = encode(&small()).unwrap();
+        bytes[0] = 9;
+        let error = decode(serial(), &bytes).unwrap_err();
+        assert!(matches!(error, StoreError::UnknownFormat { found: 9, .. }), "{error}");
+    }
+
+    #[test]
+    fn bytes_behind_the_entry_are_damage() {
+        let mut bytes = encode(&small()).unwrap();
+        bytes.push(0);
+        assert!(matches!(decode(serial(), &bytes), Err(StoreError::Damaged(_))));
+    }
+
+    proptest! {
+        #[test]
+        fn every_entry_round_trips(entry in entry()) {
+            let bytes = encode(&entry).unwrap();
+            prop_assert_eq!(position(&bytes).unwrap(), entry.position);
+            prop_assert_eq!(decode(serial(), &bytes).unwrap(), entry);
+        }
+
+        #[test]
+        fn a_cut_entry_is_refused(entry in entry(), cut in any::<prop::sample::Index>()) {
+            let bytes = encode(&entry).unwrap();
+            prop_assert!(decode(serial(), &bytes[..cut.index(bytes.len())]).is_err());
+        }
+
+        #[test]
+        fn any_bytes_decode_or_are_refused(mut bytes in prop::collection::vec(any::<u8>(), 1..200)) {
+            bytes[0] = VERSION;
+            let _outcome = decode(serial(), &bytes);
+        }
+    }
+}

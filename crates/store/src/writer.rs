@@ -1,0 +1,261 @@
+//! Group commit: one thread that makes durable, with one fsync, whatever has gathered while it was
+//! busy with the last one. It also removes what has expired, between batches.
+//!
+//! Requests are completed in the order in which they were taken. A request that was not taken is
+//! handed back at once; nobody ever waits for the disk but this thread.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use fjall::{OwnedWriteBatch, PersistMode};
+use types::{AppId, ChannelName, Entry, Timestamp};
+
+use crate::{Store, StoreError, expiry, key, stored};
+
+/// Requests that wait for the writer at most; further ones are handed back.
+const MAX_QUEUED: usize = 16_384;
+/// Payload that waits for the writer at most; further requests are handed back.
+const MAX_QUEUED_BYTES: usize = 64 << 20;
+/// What one fsync makes durable at most. More would only make the first of a batch wait longer.
+const MAX_BATCH: usize = 4096;
+const MAX_BATCH_BYTES: usize = 8 << 20;
+/// The engine's longest key.
+const MAX_KEY: usize = u16::MAX as usize;
+/// Time between looks for expired entries, and between the steps of removing many.
+const EXPIRY_INTERVAL: Duration = Duration::from_secs(10);
+const EXPIRY_PAUSE: Duration = Duration::from_millis(20);
+
+pub struct AppendRequest {
+    pub app: AppId,
+    pub channel: ChannelName,
+    pub entry: Arc<Entry>,
+    /// Called once, on the writer's thread: whether the entry is durable. It must neither block
+    /// nor panic.
+    pub done: Box<dyn FnOnce(bool) + Send>,
+}
+
+/// What the writer has done since it started. Durations are in microseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WriterCounters {
+    pub batches: u64,
+    /// Entries made durable.
+    pub entries: u64,
+    /// Stored bytes of these entries, without keys.
+    pub bytes: u64,
+    /// Entries that could not be made durable.
+    pub failed: u64,
+    /// Time spent in committing batches: the journal's write and its fsync.
+    pub commit_micros: u64,
+    /// The longest of these commits.
+    pub max_commit_micros: u64,
+}
+
+/// The owner of the writing thread. Dropping it writes what was taken, then ends the thread.
+pub struct Writer {
+    /// None only while it is dropped.
+    queue: Option<SyncSender<Queued>>,
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+struct Queued {
+    request: AppendRequest,
+    bytes: usize,
+}
+
+#[derive(Default)]
+struct Shared {
+    queued_bytes: AtomicUsize,
+    batches: AtomicU64,
+    entries: AtomicU64,
+    bytes: AtomicU64,
+    failed: AtomicU64,
+    commit_micros: AtomicU64,
+    max_commit_micros: AtomicU64,
+}
+
+impl Writer {
+    /// Starts the writer of `store`. A store has one.
+    pub fn start(store: Store) -> std::io::Result<Self> {
+        let (queue, requests) = sync_channel(MAX_QUEUED);
+        let shared = Arc::new(Shared::default());
+        let run = Run { store, requests, shared: Arc::clone(&shared), waiting: Vec::new() };
+        let thread = std::thread::Builder::new().name("store-writer".into()).spawn(|| run.run())?;
+        Ok(Self { queue: Some(queue), shared, thread: Some(thread) })
+    }
+
+    /// Takes the request, or hands it back if too much is waiting. Never blocks.
+    pub fn try_append(&self, request: AppendRequest) -> Result<(), AppendRequest> {
+        let bytes = request.entry.body.size();
+        let queued = self.shared.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
+        let refused = match &self.queue {
+            Some(queue) if queued.saturating_add(bytes) <= MAX_QUEUED_BYTES => {
+                match queue.try_send(Queued { request, bytes }) {
+                    Ok(()) => return Ok(()),
+                    Err(TrySendError::Full(back) | TrySendError::Disconnected(back)) => {
+                        back.request
+                    }
+                }
+            }
+            _ => request,
+        };
+        self.shared.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        Err(refused)
+    }
+
+    pub fn counters(&self) -> WriterCounters {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        WriterCounters {
+            batches: read(&self.shared.batches),
+            entries: read(&self.shared.entries),
+            bytes: read(&self.shared.bytes),
+            failed: read(&self.shared.failed),
+            commit_micros: read(&self.shared.commit_micros),
+            max_commit_micros: read(&self.shared.max_commit_micros),
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        drop(self.queue.take());
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the writer of the store panicked");
+        }
+    }
+}
+
+/// The writing thread.
+struct Run {
+    store: Store,
+    requests: Receiver<Queued>,
+    shared: Arc<Shared>,
+    /// The batch at hand; kept for its memory.
+    waiting: Vec<Queued>,
+}
+
+impl Run {
+    fn run(mut self) {
+        let mut next_expiry = Instant::now();
+        loop {
+            let patience = next_expiry.saturating_duration_since(Instant::now());
+            match self.requests.recv_timeout(patience) {
+                Ok(first) => {
+                    self.gather(first);
+                    self.write();
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            if Instant::now() >= next_expiry {
+                next_expiry = Instant::now() + self.expire();
+            }
+        }
+    }
+
+    fn gather(&mut self, first: Queued) {
+        let mut bytes = first.bytes;
+        self.waiting.push(first);
+        while self.waiting.len() < MAX_BATCH && bytes < MAX_BATCH_BYTES {
+            let Ok(next) = self.requests.try_recv() else { return };
+            bytes += next.bytes;
+            self.waiting.push(next);
+        }
+    }
+
+    fn write(&mut self) {
+        let mut batch = self.store.database.batch().durability(Some(PersistMode::SyncAll));
+        let requests = self.waiting.iter().map(|queued| &queued.request);
+        let staged = self.store.stage(&mut batch, requests);
+        let started = Instant::now();
+        let committed = batch.commit();
+        let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.shared.commit_micros.fetch_add(micros, Ordering::Relaxed);
+        self.shared.max_commit_micros.fetch_max(micros, Ordering::Relaxed);
+        self.shared.batches.fetch_add(1, Ordering::Relaxed);
+        if let Err(error) = &committed {
+            tracing::error!(%error, entries = staged.len(), "history could not be written");
+        }
+        for (queued, staged) in self.waiting.drain(..).zip(staged) {
+            let stored = staged.filter(|_| committed.is_ok());
+            match stored {
+                Some(bytes) => {
+                    self.shared.entries.fetch_add(1, Ordering::Relaxed);
+                    self.shared.bytes.fetch_add(bytes, Ordering::Relaxed);
+                }
+                None => {
+                    self.shared.failed.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+            self.shared.queued_bytes.fetch_sub(queued.bytes, Ordering::Relaxed);
+            (queued.request.done)(stored.is_some());
+        }
+    }
+
+    /// Returns when to look again.
+    fn expire(&self) -> Duration {
+        match self.store.expire(wall_clock()) {
+            Ok(removed) if removed >= expiry::STEP => EXPIRY_PAUSE,
+            Ok(_) => EXPIRY_INTERVAL,
+            Err(error) => {
+                tracing::error!(%error, "expired history could not be removed");
+                EXPIRY_INTERVAL
+            }
+        }
+    }
+}
+
+impl Store {
+    /// Adds the entries to the batch. For each, in order, its stored bytes; none if it cannot be
+    /// stored, which is no reason to lose the others.
+    fn stage<'a>(
+        &self,
+        batch: &mut OwnedWriteBatch,
+        requests: impl Iterator<Item = &'a AppendRequest>,
+    ) -> Vec<Option<u64>> {
+        let mut last_of_series = BTreeMap::new();
+        let staged = requests
+            .map(|AppendRequest { app, channel, entry, .. }| {
+                let channel_key = key::channel(app, channel);
+                let bytes = self.stage_entry(batch, &channel_key, entry).inspect_err(|error| {
+                    tracing::error!(%error, %app, %channel, "an entry cannot be stored");
+                });
+                let bytes = bytes.ok()?;
+                let series_key = key::series(&channel_key, entry.serial.series);
+                last_of_series.insert(series_key, key::serial(&entry.serial));
+                Some(bytes)
+            })
+            .collect();
+        for (series_key, serial) in last_of_series {
+            batch.insert(&self.series, series_key, serial);
+        }
+        staged
+    }
+
+    fn stage_entry(
+        &self,
+        batch: &mut OwnedWriteBatch,
+        channel_key: &[u8],
+        entry: &Entry,
+    ) -> Result<u64, StoreError> {
+        let entry_key = key::entry(channel_key, entry);
+        let time_key = key::time(&entry_key, entry.serial.ms);
+        let value = stored::encode(entry)?;
+        if time_key.len() > MAX_KEY {
+            return Err(StoreError::NameTooLong);
+        }
+        let bytes = value.len() as u64;
+        batch.insert(&self.times, time_key, []);
+        batch.insert(&self.history, entry_key, value);
+        Ok(bytes)
+    }
+}
+
+fn wall_clock() -> Timestamp {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
+}

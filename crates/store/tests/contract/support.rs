@@ -1,0 +1,132 @@
+//! Directories, entries and appends for these tests. No clocks: times are made up.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use store::{AppendRequest, Store, Writer};
+use types::{
+    AppId, Body, ChannelName, Entry, EntryId, Message, PresenceAction, PresenceMessage, Serial,
+    SeriesId, Timestamp,
+};
+use types::{Direction, HistoryQuery, Kind};
+
+/// A folder of its own for one test; gone when dropped.
+pub(crate) struct Dir(PathBuf);
+
+impl Dir {
+    pub(crate) fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let path =
+            std::env::temp_dir().join(format!("dunlin-store-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Opens the store with a retention that nothing outlives.
+    pub(crate) fn open(&self) -> Store {
+        open(&self.0)
+    }
+}
+
+impl Drop for Dir {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.0).unwrap();
+    }
+}
+
+pub(crate) fn open(directory: &Path) -> Store {
+    Store::open(directory, Duration::MAX).unwrap()
+}
+
+pub(crate) fn app() -> AppId {
+    AppId::from("app")
+}
+
+pub(crate) fn channel(name: &str) -> ChannelName {
+    ChannelName::parse(name).unwrap()
+}
+
+pub(crate) fn series(number: u32) -> SeriesId {
+    SeriesId::from_bytes(format!("dun{number:09}").as_bytes()).unwrap()
+}
+
+/// The entry at `position` of a series, published at `ms`, with `items` items.
+pub(crate) fn entry(
+    kind: Kind,
+    series_number: u32,
+    position: u64,
+    ms: u64,
+    items: usize,
+) -> Arc<Entry> {
+    let body = match kind {
+        Kind::Messages => Body::Messages(vec![Message::default(); items]),
+        Kind::Presence => Body::Presence(vec![PresenceMessage::new(PresenceAction::Enter); items]),
+    };
+    Arc::new(Entry {
+        id: EntryId::Named(format!("{series_number}-{position}").into()),
+        serial: Serial { ms, counter: 0, series: series(series_number) },
+        position,
+        timestamp: Timestamp(ms),
+        connection_id: None,
+        body,
+    })
+}
+
+pub(crate) fn message(series_number: u32, position: u64, ms: u64) -> Arc<Entry> {
+    entry(Kind::Messages, series_number, position, ms, 1)
+}
+
+/// Makes the entries durable.
+pub(crate) fn append(store: &Store, channel: &ChannelName, entries: &[Arc<Entry>]) {
+    let writer = Writer::start(store.clone()).unwrap();
+    let (done, outcomes) = mpsc::channel();
+    for entry in entries {
+        let done = done.clone();
+        let request = AppendRequest {
+            app: app(),
+            channel: channel.clone(),
+            entry: Arc::clone(entry),
+            done: Box::new(move |stored| done.send(stored).unwrap()),
+        };
+        assert!(writer.try_append(request).is_ok());
+    }
+    drop(done);
+    assert_eq!(outcomes.iter().collect::<Vec<_>>(), vec![true; entries.len()]);
+}
+
+/// All items of the query's pages.
+pub(crate) fn read_all(
+    store: &Store,
+    channel: &ChannelName,
+    mut query: HistoryQuery,
+) -> Vec<(Arc<Entry>, usize)> {
+    let mut items = Vec::new();
+    loop {
+        let page = store.history(&app(), channel, &query).unwrap();
+        assert!(page.items.len() <= query.limit);
+        items.extend(page.items);
+        if page.next.is_none() {
+            return items;
+        }
+        query.after = page.next;
+    }
+}
+
+/// The ids of the messages that are stored, oldest first.
+pub(crate) fn ids(store: &Store, channel: &ChannelName) -> Vec<String> {
+    let direction = Direction::Forwards;
+    let query = HistoryQuery { direction, ..HistoryQuery::new(Kind::Messages, 1000) };
+    names(&read_all(store, channel, query))
+}
+
+pub(crate) fn names(items: &[(Arc<Entry>, usize)]) -> Vec<String> {
+    items.iter().map(|(entry, _)| entry.id.to_string()).collect()
+}
