@@ -50,8 +50,8 @@ impl Store {
         Ok(HistoryPage { items, next: None })
     }
 
-    /// The newest entries of both kinds, oldest first: those since `since`, and the newest in any
-    /// case.
+    /// The newest entries of both kinds, oldest first: those since `since`, and the newest before
+    /// it, so that the host knows where they begin.
     pub fn load_recent(
         &self,
         app: &AppId,
@@ -67,10 +67,13 @@ impl Store {
         while let Some(row) = take_newer(&mut messages, &mut presence) {
             let (serial, value) = row?;
             bytes += value.len();
-            if !entries.is_empty() && (serial.ms < since.0 || bytes > MAX_RECENT_BYTES) {
+            if !entries.is_empty() && bytes > MAX_RECENT_BYTES {
                 break;
             }
             entries.push(Arc::new(stored::decode(serial, &value)?));
+            if serial.ms < since.0 {
+                break;
+            }
         }
         entries.reverse();
         Ok(entries)

@@ -1,0 +1,97 @@
+//! Attaching: where an attachment starts, what is replayed to it, and what it is told.
+//!
+//! Invariant (I7): `resumed` only if nothing is missing between the presented cursor and the first
+//! live delivery. Each replayed entry is labelled so that the label, when presented, replays
+//! exactly what follows.
+
+use std::sync::Arc;
+
+use types::{Body, Cursor, CursorError, Entry, ErrorInfo, Timestamp, error};
+
+use crate::Channel;
+use crate::event::{Attach, Attached, Effect, Rewind};
+use crate::log::cursor_at;
+
+/// Entries that one attach replays; a resume that needs more is answered with 90004. It bounds
+/// what one attach holds in labels to about 5 MB.
+const MAX_REPLAY: usize = 20_000;
+
+type Replay = Vec<(Arc<Entry>, Cursor)>;
+
+impl Channel {
+    pub(crate) fn attach(&mut self, now: Timestamp, attach: Attach, effects: &mut Vec<Effect>) {
+        let attachment = attach.attachment;
+        self.attachments.insert(attachment);
+        let (cursor, replay, resumed, error) = match attach.resume {
+            Some(presented) => match presented.map_err(unreadable).and_then(|c| self.resume(c)) {
+                Ok((cursor, replay)) => (cursor, replay, true, None),
+                Err(error) => (self.log.head(), Replay::new(), false, Some(error)),
+            },
+            None => {
+                let (cursor, replay) = self.rewind(now, attach.rewind);
+                (cursor, replay, false, None)
+            }
+        };
+        let members = self.members().cloned().collect();
+        effects.push(Effect::Attached(Attached {
+            attachment,
+            resumed,
+            error,
+            cursor,
+            replay,
+            members,
+        }));
+    }
+
+    fn resume(&self, presented: Cursor) -> Result<(Cursor, Replay), ErrorInfo> {
+        let expired = || error::RESUME_EXPIRED.info();
+        let point = self.log.point(&presented).ok_or_else(expired)?;
+        let missed = self.log.beyond(point).ok_or_else(expired)?;
+        if missed.len() > MAX_REPLAY {
+            return Err(error::RESUME_TOO_LARGE.info());
+        }
+        Ok((presented, missed.map(labelled).collect()))
+    }
+
+    /// Where a first attach starts, and the messages before the head that it asked for. An entry
+    /// is replayed whole, and the last one in any case, even if it has more messages than asked
+    /// for.
+    fn rewind(&self, now: Timestamp, rewind: Option<Rewind>) -> (Cursor, Replay) {
+        let (limit, oldest) = match rewind {
+            None => (0, now),
+            Some(Rewind::Messages(limit)) => (limit, Timestamp(0)),
+            Some(Rewind::Millis { duration_ms, limit }) => {
+                (limit, Timestamp(now.0.saturating_sub(duration_ms)))
+            }
+        };
+        let mut replay = Replay::new();
+        let mut left = limit as usize;
+        for entry in self.log.entries().rev().take_while(|entry| entry.timestamp >= oldest) {
+            let Body::Messages(messages) = &entry.body else { continue };
+            if left == 0 || (messages.len() > left && !replay.is_empty()) {
+                break;
+            }
+            left = left.saturating_sub(messages.len());
+            replay.push(labelled(entry));
+        }
+        replay.reverse();
+        let start = replay.first().map_or_else(|| self.log.head(), |(entry, _)| before(entry));
+        (start, replay)
+    }
+}
+
+fn labelled(entry: &Arc<Entry>) -> (Arc<Entry>, Cursor) {
+    (Arc::clone(entry), cursor_at(entry))
+}
+
+/// The cursor that covers everything before `entry`, and not `entry`.
+fn before(entry: &Entry) -> Cursor {
+    Cursor::at(entry.serial.series, entry.position.saturating_sub(1))
+}
+
+fn unreadable(reason: CursorError) -> ErrorInfo {
+    error::INVALID_HISTORY_POSITION.with(match reason {
+        CursorError::Malformed => "unreadable channelSerial",
+        CursorError::OtherChannel => "channelSerial of another channel",
+    })
+}

@@ -1,0 +1,147 @@
+//! The channel as one value: its parts, the events that reach them, and what time does to them.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use rand::Rng;
+use types::{ChannelName, Clock, Rate, SeriesId, Timestamp, error};
+
+use crate::config::Config;
+use crate::event::{AttachmentId, Effect, Event};
+use crate::fold::Member;
+use crate::ids::Ids;
+use crate::load::{Stage, Waiting};
+use crate::log::Log;
+use crate::pending::Pending;
+use crate::presence::Presence;
+
+/// One channel at its host.
+#[derive(Debug)]
+pub struct Channel {
+    pub(crate) config: Config,
+    /// The own series, and the position of the last entry that was appended to it. Positions of
+    /// entries that failed are not used again.
+    pub(crate) series: SeriesId,
+    pub(crate) position: u64,
+    pub(crate) clock: Clock,
+    pub(crate) stage: Stage,
+    pub(crate) waiting: Waiting,
+    pub(crate) pending: Pending,
+    pub(crate) ids: Ids,
+    pub(crate) log: Log,
+    pub(crate) presence: Presence,
+    /// Only counted: fan-out is the frontend's. Bounded by the frontends' limits on connections
+    /// and on channels of a connection.
+    pub(crate) attachments: BTreeSet<AttachmentId>,
+    pub(crate) messages: Rate,
+    pub(crate) bytes: Rate,
+}
+
+/// Sizes of a channel, as they are now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Metrics {
+    pub attachments: usize,
+    pub members: usize,
+    /// Entries in the log, and the bytes that they occupy.
+    pub entries: usize,
+    pub bytes: usize,
+    /// Entries that wait to be durable.
+    pub pending: usize,
+    pub ids: usize,
+}
+
+impl Channel {
+    /// Opens a new series of the channel.
+    pub fn new(config: Config, rng: &mut impl Rng) -> Self {
+        let series = SeriesId::random(config.site, rng);
+        Self {
+            series,
+            position: 0,
+            clock: Clock::default(),
+            stage: if config.persisted { Stage::Unloaded } else { Stage::Loaded },
+            waiting: Waiting::default(),
+            pending: Pending::default(),
+            ids: Ids::new(config.limits.id_window()),
+            log: Log::new(series, &config.limits),
+            presence: Presence::new(&config.limits),
+            attachments: BTreeSet::new(),
+            messages: Rate::default(),
+            bytes: Rate::default(),
+            config,
+        }
+    }
+
+    /// `now` never goes backwards.
+    pub fn handle(&mut self, now: Timestamp, event: Event, effects: &mut Vec<Effect>) {
+        self.expire(now, effects);
+        match event {
+            Event::Tick => {}
+            Event::Detach(attachment) => {
+                self.waiting.forget(attachment);
+                self.attachments.remove(&attachment);
+            }
+            Event::Loaded(result) => self.loaded(now, result, effects),
+            Event::Stored { position, durable: true } => self.stored(now, position, effects),
+            Event::Stored { position, durable: false } => self.store_failed(position, effects),
+            Event::Attach(_) | Event::Publish(_) if self.stage != Stage::Loaded => {
+                self.wait(now, event, effects);
+            }
+            Event::Attach(attach) => self.attach(now, attach, effects),
+            Event::Publish(publish) => self.publish(now, publish, effects),
+        }
+    }
+
+    fn expire(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        self.expire_waiting(now, effects);
+        while let Some(token) = self.pending.expire(now) {
+            let error = error::TIMEOUT.info();
+            effects.push(Effect::Published { token, result: Err(error) });
+        }
+        self.log.trim(now);
+        self.ids.expire(now);
+        self.presence.expire(now);
+    }
+
+    /// When the channel next needs [`Event::Tick`].
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        let deadlines = [
+            self.waiting.deadline(),
+            self.pending.deadline(),
+            self.log.deadline(),
+            self.ids.deadline(),
+            self.presence.committed().deadline(),
+        ];
+        deadlines.into_iter().flatten().min()
+    }
+
+    /// Whether nothing would be lost if the channel were dropped.
+    pub fn is_idle(&self, now: Timestamp) -> bool {
+        self.attachments.is_empty()
+            && self.waiting.is_empty()
+            && self.stage != Stage::Loading
+            && self.pending.len() == 0
+            && self.presence.committed().present() == 0
+            && self.log.is_over(now)
+            && self.ids.is_over(now)
+    }
+
+    pub fn name(&self) -> &ChannelName {
+        &self.config.name
+    }
+
+    /// The presence set, ordered by connection and client.
+    pub fn members(&self) -> impl Iterator<Item = &Arc<Member>> {
+        self.presence.committed().members()
+    }
+
+    pub fn metrics(&self) -> Metrics {
+        Metrics {
+            attachments: self.attachments.len(),
+            members: self.presence.committed().present(),
+            entries: self.log.len(),
+            bytes: self.log.bytes(),
+            pending: self.pending.len(),
+            ids: self.ids.len(),
+        }
+    }
+}

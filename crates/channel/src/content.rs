@@ -1,0 +1,80 @@
+//! What a publish says, as a hash: two clients that use the same connection and msgSerial (a
+//! duplicated tab) are told apart from one client that repeats itself (amendment 25).
+//!
+//! It covers what publishers give; what servers fill in or may change on a repeat (timestamp,
+//! connection, serial, version) is left out. It never leaves the process.
+
+use std::hash::{Hash, Hasher};
+use std::num::NonZeroU64;
+
+use types::{Body, Data, Entry, EntryId, ErrorInfo, Message, PresenceMessage, error};
+use xxhash_rust::xxh3::Xxh3Default;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Content(NonZeroU64);
+
+impl Content {
+    /// None for a client's own id: whoever repeats that says that it is the same publish.
+    pub(crate) fn of(id: &EntryId, body: &Body) -> Option<Self> {
+        match id {
+            EntryId::Named(_) => None,
+            EntryId::Connection { .. } => Some(Self::hash(body)),
+        }
+    }
+
+    /// Of an entry as it was stored; none for presence, whose events are stored as what they
+    /// amounted to and not as what the client said.
+    pub(crate) fn of_stored(entry: &Entry) -> Option<Self> {
+        match entry.body {
+            Body::Messages(_) => Self::of(&entry.id, &entry.body),
+            Body::Presence(_) => None,
+        }
+    }
+
+    fn hash(body: &Body) -> Self {
+        let mut hasher = Xxh3Default::new();
+        match body {
+            Body::Messages(messages) => {
+                0_u8.hash(&mut hasher);
+                messages.iter().for_each(|message| hash_message(message, &mut hasher));
+            }
+            Body::Presence(items) => {
+                1_u8.hash(&mut hasher);
+                items.iter().for_each(|item| hash_presence(item, &mut hasher));
+            }
+        }
+        Self(NonZeroU64::new(hasher.finish()).unwrap_or(NonZeroU64::MAX))
+    }
+}
+
+/// Whether a repeat of `id` may be answered with what became of the original.
+pub(crate) fn check_repeat(
+    id: &EntryId,
+    original: Option<Content>,
+    repeat: Option<Content>,
+) -> Result<(), ErrorInfo> {
+    match (original, repeat) {
+        (Some(original), Some(repeat)) if original != repeat => Err(error::INVALID_PUBLISH
+            .with(format!("{id} was published before with other content; connect anew"))),
+        _ => Ok(()),
+    }
+}
+
+fn hash_message(message: &Message, hasher: &mut impl Hasher) {
+    (&message.id, &message.name, &message.encoding, &message.client_id).hash(hasher);
+    (&message.extras, message.action.code()).hash(hasher);
+    hash_data(&message.data, hasher);
+}
+
+fn hash_presence(item: &PresenceMessage, hasher: &mut impl Hasher) {
+    (&item.id, &item.encoding, &item.client_id, &item.extras, item.action.code()).hash(hasher);
+    hash_data(&item.data, hasher);
+}
+
+fn hash_data(data: &Data, hasher: &mut impl Hasher) {
+    match data {
+        Data::None => 0_u8.hash(hasher),
+        Data::Text(text) => (1_u8, text).hash(hasher),
+        Data::Binary(bytes) => (2_u8, bytes).hash(hasher),
+    }
+}

@@ -1,0 +1,106 @@
+//! What goes into a channel and what comes out of it.
+
+use std::sync::Arc;
+
+use types::{Body, ConnectionId, Cursor, CursorError, Entry, EntryId, ErrorInfo, Serial};
+
+use crate::Member;
+
+/// Names one attachment of one session, for as long as it lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AttachmentId(pub u64);
+
+/// Names one publish on its way, so that its outcome finds the publisher.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PublishToken(pub u64);
+
+#[derive(Debug)]
+pub enum Event {
+    Attach(Attach),
+    Detach(AttachmentId),
+    Publish(Publish),
+    /// Answers [`Effect::Load`]. An error means that the store could not be read.
+    Loaded(Result<Vec<Arc<Entry>>, ErrorInfo>),
+    /// Answers [`Effect::Store`], in the order of the effects. Not durable means that the entry was
+    /// not stored, as far as the store knows.
+    Stored {
+        position: u64,
+        durable: bool,
+    },
+    /// Time passed.
+    Tick,
+}
+
+#[derive(Debug)]
+pub struct Attach {
+    pub attachment: AttachmentId,
+    /// The cursor that the client presents, decoded.
+    pub resume: Option<Result<Cursor, CursorError>>,
+    /// Ignored when `resume` is given.
+    pub rewind: Option<Rewind>,
+}
+
+/// Where a first attach starts in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rewind {
+    Messages(u32),
+    Millis { duration_ms: u64, limit: u32 },
+}
+
+#[derive(Debug)]
+pub struct Publish {
+    pub token: PublishToken,
+    pub id: EntryId,
+    pub connection_id: Option<ConnectionId>,
+    pub body: Body,
+}
+
+#[derive(Debug)]
+pub enum Effect {
+    Attached(Attached),
+    /// The attachment does not exist; nothing else is said to it.
+    AttachRefused {
+        attachment: AttachmentId,
+        error: ErrorInfo,
+    },
+    /// Committed: to every attachment of the channel. `cursor` covers the entry.
+    Deliver {
+        entry: Arc<Entry>,
+        cursor: Cursor,
+    },
+    Published {
+        token: PublishToken,
+        result: Result<Accepted, ErrorInfo>,
+    },
+    /// Make the entry durable, then say [`Event::Stored`].
+    Store(Arc<Entry>),
+    /// Read what the store holds of this channel's last id window
+    /// ([`crate::Limits::id_window`]) and the newest entry before it, oldest first; then say
+    /// [`Event::Loaded`].
+    Load,
+}
+
+#[derive(Debug)]
+pub struct Attached {
+    pub attachment: AttachmentId,
+    /// Nothing is missing between the presented cursor and the first live delivery.
+    pub resumed: bool,
+    /// Why `resumed` is false although a cursor was presented.
+    pub error: Option<ErrorInfo>,
+    /// The presented cursor when resumed, else the position at which the replay, or without one
+    /// live delivery, starts.
+    pub cursor: Cursor,
+    /// Entries to replay before live delivery, each with the cursor to label it with.
+    pub replay: Vec<(Arc<Entry>, Cursor)>,
+    /// The presence set at this point.
+    pub members: Vec<Arc<Member>>,
+}
+
+/// An accepted publish: its first acceptance, also when it is repeated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// None if it changed nothing and so was not appended (a LEAVE of somebody absent).
+    pub serial: Option<Serial>,
+    /// Items in the entry.
+    pub items: usize,
+}

@@ -1,0 +1,45 @@
+//! History as far as the log reaches: the items of its entries, page by page. What is older is the
+//! store's to answer; a persisted channel's store holds all of it.
+
+use std::sync::Arc;
+
+use types::{Direction, Entry, ErrorInfo, HistoryPage, HistoryQuery, ItemPosition, Kind, error};
+
+use crate::Channel;
+
+type Item = (Arc<Entry>, usize);
+
+impl Channel {
+    /// Fails with 90008 if `until` is not a position that the log knows.
+    pub fn history(&self, query: &HistoryQuery) -> Result<HistoryPage, ErrorInfo> {
+        let known = |cursor| self.log.point(cursor).ok_or_else(|| error::ATTACH_POINT_GONE.info());
+        let until = query.until.as_ref().map(known).transpose()?;
+        let is_asked_for = |entry: &&Arc<Entry>| {
+            lies_within(query, entry) && until.is_none_or(|point| self.log.covers(point, entry))
+        };
+        let entries = self.log.entries().filter(is_asked_for);
+        let items = entries
+            .flat_map(|entry| (0..entry.body.len()).map(move |index| (Arc::clone(entry), index)));
+        Ok(match query.direction {
+            Direction::Forwards => page(query, items),
+            Direction::Backwards => page(query, items.rev()),
+        })
+    }
+}
+
+fn lies_within(query: &HistoryQuery, entry: &Entry) -> bool {
+    Kind::of(&entry.body) == query.kind
+        && query.start.is_none_or(|start| entry.timestamp >= start)
+        && query.end.is_none_or(|end| entry.timestamp <= end)
+}
+
+fn page(query: &HistoryQuery, items: impl Iterator<Item = Item>) -> HistoryPage {
+    let mut rest = items.filter(|item| query.continues_at(position(item)));
+    let items: Vec<Item> = rest.by_ref().take(query.limit).collect();
+    let next = rest.next().and(items.last()).map(position);
+    HistoryPage { items, next }
+}
+
+fn position((entry, index): &Item) -> ItemPosition {
+    ItemPosition { serial: entry.serial, index: *index }
+}

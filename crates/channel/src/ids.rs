@@ -1,0 +1,181 @@
+//! The ids of committed entries, kept for the id window: longer than the log keeps the entries,
+//! and whatever the log trims for its bytes (I3, I4).
+//!
+//! Ids are kept in generations of a quarter of the window, dropped as a whole, so an id lives for
+//! one window to one and a quarter. Within a generation the ids of a connection form a run sorted
+//! by msgSerial: 56 bytes an id. A named id takes 56 bytes, its text and the share of a tree node.
+//!
+//! Ids of pending entries are not here; see `pending`.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use types::{ConnectionId, EntryId, Timestamp};
+
+use crate::content::Content;
+use crate::event::Accepted;
+
+/// Generations in a window: more make ids leave sooner after their window, and lookups slower.
+const GENERATIONS: u32 = 4;
+
+#[derive(Debug)]
+pub(crate) struct Ids {
+    /// Oldest first; at most `GENERATIONS` + 2, because each spans a quarter of the window.
+    generations: VecDeque<Generation>,
+    window: Duration,
+    len: usize,
+}
+
+#[derive(Debug)]
+struct Generation {
+    first: Timestamp,
+    last: Timestamp,
+    len: usize,
+    runs: BTreeMap<ConnectionId, Vec<Sent>>,
+    named: BTreeMap<Arc<str>, Accepted>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Sent {
+    msg_serial: i64,
+    content: Option<Content>,
+    accepted: Accepted,
+}
+
+impl Ids {
+    pub(crate) fn new(window: Duration) -> Self {
+        Self { generations: VecDeque::new(), window, len: 0 }
+    }
+
+    /// What became of the publish with this id, and what it said if that is known.
+    pub(crate) fn find(&self, id: &EntryId) -> Option<(Accepted, Option<Content>)> {
+        self.generations.iter().rev().find_map(|generation| generation.find(id))
+    }
+
+    /// Remembers `id` for a window from `at`, which must not go backwards.
+    pub(crate) fn insert(
+        &mut self,
+        at: Timestamp,
+        id: EntryId,
+        content: Option<Content>,
+        accepted: Accepted,
+    ) {
+        let width = self.window / GENERATIONS;
+        let current = match self.generations.pop_back() {
+            Some(last) if at.since(last.first) < width => last,
+            full => {
+                self.generations.extend(full);
+                Generation::new(at)
+            }
+        };
+        self.generations.push_back(current.with(at, id, content, accepted));
+        self.len += 1;
+    }
+
+    pub(crate) fn expire(&mut self, now: Timestamp) {
+        while let Some(oldest) = self.generations.front()
+            && oldest.last.plus(self.window) <= now
+        {
+            self.len -= oldest.len;
+            self.generations.pop_front();
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// When the next ids leave.
+    pub(crate) fn deadline(&self) -> Option<Timestamp> {
+        self.generations.front().map(|generation| generation.last.plus(self.window))
+    }
+
+    /// Whether nothing is left at `now`.
+    pub(crate) fn is_over(&self, now: Timestamp) -> bool {
+        self.generations.back().is_none_or(|newest| newest.last.plus(self.window) <= now)
+    }
+}
+
+impl Generation {
+    fn new(at: Timestamp) -> Self {
+        Self { first: at, last: at, len: 0, runs: BTreeMap::new(), named: BTreeMap::new() }
+    }
+
+    fn find(&self, id: &EntryId) -> Option<(Accepted, Option<Content>)> {
+        match id {
+            EntryId::Named(name) => self.named.get(name).map(|accepted| (*accepted, None)),
+            EntryId::Connection { connection_id, msg_serial } => {
+                let run = self.runs.get(connection_id)?;
+                let at = run.binary_search_by_key(msg_serial, |sent| sent.msg_serial).ok()?;
+                run.get(at).map(|sent| (sent.accepted, sent.content))
+            }
+        }
+    }
+
+    fn with(
+        mut self,
+        at: Timestamp,
+        id: EntryId,
+        content: Option<Content>,
+        accepted: Accepted,
+    ) -> Self {
+        self.last = at;
+        self.len += 1;
+        match id {
+            EntryId::Named(name) => {
+                self.named.insert(name, accepted);
+            }
+            EntryId::Connection { connection_id, msg_serial } => {
+                let run = self.runs.entry(connection_id).or_default();
+                let place = run.partition_point(|sent| sent.msg_serial < msg_serial);
+                run.insert(place, Sent { msg_serial, content, accepted });
+            }
+        }
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOTHING: Accepted = Accepted { serial: None, items: 0 };
+
+    fn id(connection: &str, msg_serial: i64) -> EntryId {
+        EntryId::Connection { connection_id: connection.into(), msg_serial }
+    }
+
+    #[test]
+    fn an_id_of_a_connection_takes_56_bytes() {
+        assert_eq!(size_of::<Sent>(), 56);
+    }
+
+    #[test]
+    fn an_id_lives_for_its_window_and_a_quarter_at_most() {
+        let window = Duration::from_millis(100);
+        let mut ids = Ids::new(window);
+        for ms in 0..1_000 {
+            ids.expire(Timestamp(ms));
+            ids.insert(Timestamp(ms), id("c", i64::try_from(ms).unwrap()), None, NOTHING);
+            let known = |age: u64| {
+                ms.checked_sub(age).map(|at| ids.find(&id("c", i64::try_from(at).unwrap())))
+            };
+            assert!(known(99).is_none_or(|found| found.is_some()), "{ms}");
+            assert!(known(126).is_none_or(|found| found.is_none()), "{ms}");
+            assert!(ids.generations.len() <= 6 && ids.len() <= 126);
+        }
+        ids.expire(Timestamp(1_099));
+        assert!(ids.len() == 0 && ids.is_over(Timestamp(1_099)) && ids.deadline().is_none());
+    }
+
+    #[test]
+    fn ids_that_come_out_of_order_are_found() {
+        let mut ids = Ids::new(Duration::from_secs(1));
+        for msg_serial in [5, 1, 9, 3] {
+            ids.insert(Timestamp(1), id("c", msg_serial), None, NOTHING);
+        }
+        assert!((0..10).all(|n| ids.find(&id("c", n)).is_some() == [1, 3, 5, 9].contains(&n)));
+        assert!(ids.find(&id("d", 1)).is_none());
+    }
+}

@@ -1,0 +1,157 @@
+//! A persisted channel starts by reading what earlier hosts stored, when the first attach or
+//! publish needs it. Until then everything waits; if the store cannot be read, what waited is
+//! refused and the next event asks again.
+//!
+//! Members are not restored: they belong to sessions, which enter again.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use types::{Entry, ErrorInfo, Timestamp, error};
+
+use crate::Channel;
+use crate::content::Content;
+use crate::event::{Accepted, AttachmentId, Effect, Event};
+use crate::log::body_memory;
+
+/// Attaches and publishes that wait for the load; one more is refused with 50004. As many as a
+/// busy channel's sessions that all resume after a restart.
+const MAX_EVENTS: usize = 16_384;
+/// Bytes of publishes that wait for the load; a publish beyond is refused with 50004.
+const MAX_BYTES: usize = 8 << 20;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    Unloaded,
+    Loading,
+    Loaded,
+}
+
+/// What waits for the load, in order of arrival.
+#[derive(Debug, Default)]
+pub(crate) struct Waiting {
+    queue: VecDeque<(Timestamp, Event)>,
+    bytes: usize,
+}
+
+impl Waiting {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// Takes in an event until `deadline`; gives it back if there is no room.
+    fn push(&mut self, deadline: Timestamp, event: Event) -> Result<(), Event> {
+        let bytes = memory(&event);
+        if self.queue.len() >= MAX_EVENTS || (bytes > 0 && self.bytes + bytes > MAX_BYTES) {
+            return Err(event);
+        }
+        self.bytes += bytes;
+        self.queue.push_back((deadline, event));
+        Ok(())
+    }
+
+    fn pop_if(&mut self, predicate: impl FnOnce(Timestamp) -> bool) -> Option<Event> {
+        let (_, event) = self.queue.pop_front_if(|(deadline, _)| predicate(*deadline))?;
+        self.bytes -= memory(&event);
+        Some(event)
+    }
+
+    pub(crate) fn forget(&mut self, attachment: AttachmentId) {
+        let is_it = |event: &Event| matches!(event, Event::Attach(a) if a.attachment == attachment);
+        self.queue.retain(|(_, event)| !is_it(event));
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Timestamp> {
+        self.queue.front().map(|(deadline, _)| *deadline)
+    }
+}
+
+impl Channel {
+    /// Keeps an attach or a publish until the channel is loaded.
+    pub(crate) fn wait(&mut self, now: Timestamp, event: Event, effects: &mut Vec<Effect>) {
+        let deadline = now.plus(self.config.limits.publish_deadline);
+        if let Err(event) = self.waiting.push(deadline, event) {
+            refuse(event, error::OVERLOADED.with("too much waits for the channel"), effects);
+        } else if self.stage == Stage::Unloaded {
+            self.stage = Stage::Loading;
+            effects.push(Effect::Load);
+        }
+    }
+
+    pub(crate) fn expire_waiting(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        while let Some(event) = self.waiting.pop_if(|deadline| deadline <= now) {
+            refuse(event, error::TIMEOUT.with("the store did not answer in time"), effects);
+        }
+    }
+
+    pub(crate) fn loaded(
+        &mut self,
+        now: Timestamp,
+        result: Result<Vec<Arc<Entry>>, ErrorInfo>,
+        effects: &mut Vec<Effect>,
+    ) {
+        assert!(self.stage == Stage::Loading, "the store answers what it was asked, once");
+        match result {
+            Ok(entries) => {
+                self.stage = Stage::Loaded;
+                self.restore(now, entries);
+                while let Some(event) = self.waiting.pop_if(|_| true) {
+                    self.handle(now, event, effects);
+                }
+            }
+            Err(reason) => {
+                self.stage = Stage::Unloaded;
+                let error = error::TIMEOUT.with(format!("the store failed: {}", reason.message));
+                while let Some(event) = self.waiting.pop_if(|_| true) {
+                    refuse(event, error.clone(), effects);
+                }
+            }
+        }
+    }
+
+    fn restore(&mut self, now: Timestamp, mut entries: Vec<Arc<Entry>>) {
+        entries.sort_by_key(|entry| entry.serial);
+        keep_last_of_each_id(&mut entries);
+        for entry in &entries {
+            self.clock.observe(&entry.serial);
+            let accepted = Accepted { serial: Some(entry.serial), items: entry.body.len() };
+            let content = Content::of_stored(entry);
+            self.ids.insert(entry.timestamp, entry.id.clone(), content, accepted);
+        }
+        self.ids.expire(now);
+        self.log.restore(entries);
+        self.log.trim(now);
+    }
+}
+
+/// A write that failed may have reached the store after all. What subscribers saw, and what the
+/// publisher was told of, is the repeat.
+fn keep_last_of_each_id(entries: &mut Vec<Arc<Entry>>) {
+    let mut seen = BTreeSet::new();
+    entries.reverse();
+    entries.retain(|entry| seen.insert(entry.id.clone()));
+    entries.reverse();
+}
+
+fn memory(event: &Event) -> usize {
+    match event {
+        Event::Publish(publish) => body_memory(&publish.body),
+        Event::Attach(_)
+        | Event::Detach(_)
+        | Event::Loaded(_)
+        | Event::Stored { .. }
+        | Event::Tick => 0,
+    }
+}
+
+fn refuse(event: Event, error: ErrorInfo, effects: &mut Vec<Effect>) {
+    match event {
+        Event::Attach(attach) => {
+            effects.push(Effect::AttachRefused { attachment: attach.attachment, error });
+        }
+        Event::Publish(publish) => {
+            effects.push(Effect::Published { token: publish.token, result: Err(error) });
+        }
+        Event::Detach(_) | Event::Loaded(_) | Event::Stored { .. } | Event::Tick => {}
+    }
+}

@@ -1,0 +1,118 @@
+//! Entries that were appended and are not yet committed, in the order of their positions, and the
+//! publishers that wait for them. Nobody else sees a pending entry.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use types::{Entry, EntryId, ErrorInfo, Timestamp, error};
+
+use crate::content::{Content, check_repeat};
+use crate::event::PublishToken;
+use crate::log::memory;
+
+/// Entries that may wait for the store; a publish beyond is refused with 50004. Ten seconds (the
+/// publish deadline) of a busy channel.
+const MAX_ENTRIES: usize = 50_000;
+/// Bytes of entries that may wait for the store; a publish beyond is refused with 50004.
+const MAX_BYTES: usize = 16 << 20;
+/// Publishers that may wait for one entry: each repeat over a new transport is one more, and the
+/// transport before is gone. One more is refused with 50004.
+const MAX_WAITERS: usize = 16;
+
+#[derive(Debug, Default)]
+pub(crate) struct Pending {
+    queue: VecDeque<Append>,
+    positions: BTreeMap<EntryId, u64>,
+    /// One for each waiter, ordered by deadline. The first is always of a pending entry.
+    timers: VecDeque<Timer>,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+pub(crate) struct Append {
+    pub(crate) entry: Arc<Entry>,
+    pub(crate) content: Option<Content>,
+    pub(crate) waiters: Vec<PublishToken>,
+}
+
+#[derive(Debug)]
+struct Timer {
+    deadline: Timestamp,
+    position: u64,
+    token: PublishToken,
+}
+
+impl Pending {
+    pub(crate) fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.queue.len() >= MAX_ENTRIES || self.bytes >= MAX_BYTES
+    }
+
+    pub(crate) fn push(&mut self, append: Append, deadline: Timestamp) {
+        let position = append.entry.position;
+        self.bytes += memory(&append.entry);
+        self.positions.insert(append.entry.id.clone(), position);
+        let timers = append.waiters.iter().map(|token| Timer { deadline, position, token: *token });
+        self.timers.extend(timers);
+        self.queue.push_back(append);
+    }
+
+    /// Makes `token` one more waiter of the pending entry with this id, if there is one.
+    pub(crate) fn join(
+        &mut self,
+        id: &EntryId,
+        content: Option<Content>,
+        token: PublishToken,
+        deadline: Timestamp,
+    ) -> Option<Result<(), ErrorInfo>> {
+        let position = *self.positions.get(id)?;
+        let append = self.get_mut(position)?;
+        if let Err(mismatch) = check_repeat(id, append.content, content) {
+            return Some(Err(mismatch));
+        }
+        if append.waiters.len() >= MAX_WAITERS {
+            return Some(Err(error::OVERLOADED.with("too many repeats of a pending publish")));
+        }
+        append.waiters.push(token);
+        self.timers.push_back(Timer { deadline, position, token });
+        Some(Ok(()))
+    }
+
+    /// Takes out the first entry, which is at `position`: its fate is known. Never none.
+    pub(crate) fn settle(&mut self, position: u64) -> Option<Append> {
+        let append = self.queue.pop_front_if(|append| append.entry.position == position);
+        assert!(append.is_some(), "the store answers in the order in which it was asked");
+        let append = append?;
+        self.bytes -= memory(&append.entry);
+        self.positions.remove(&append.entry.id);
+        self.drop_settled_timers();
+        Some(append)
+    }
+
+    /// The next waiter whose deadline has passed; it waits no longer, its entry does.
+    pub(crate) fn expire(&mut self, now: Timestamp) -> Option<PublishToken> {
+        let timer = self.timers.pop_front_if(|timer| timer.deadline <= now)?;
+        if let Some(append) = self.get_mut(timer.position) {
+            append.waiters.retain(|token| *token != timer.token);
+        }
+        self.drop_settled_timers();
+        Some(timer.token)
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Timestamp> {
+        self.timers.front().map(|timer| timer.deadline)
+    }
+
+    fn drop_settled_timers(&mut self) {
+        let next = self.queue.front().map_or(u64::MAX, |append| append.entry.position);
+        while self.timers.pop_front_if(|timer| timer.position < next).is_some() {}
+    }
+
+    fn get_mut(&mut self, position: u64) -> Option<&mut Append> {
+        let at = self.queue.binary_search_by_key(&position, |append| append.entry.position).ok()?;
+        self.queue.get_mut(at)
+    }
+}

@@ -1,0 +1,159 @@
+//! Publishing: a publish is recognised as a repeat, or checked and appended; an appended entry is
+//! committed at once, or when it is durable.
+//!
+//! Invariant (I5): the log, the presence set, subscribers and the publisher see an entry only when
+//! it is committed.
+
+use std::sync::Arc;
+
+use types::{Body, ConnectionId, Entry, EntryId, ErrorInfo, Timestamp, error};
+
+use crate::Channel;
+use crate::content::{Content, check_repeat};
+use crate::event::{Accepted, Effect, Publish};
+use crate::log::cursor_at;
+use crate::pending::Append;
+
+const NOTHING_APPENDED: Accepted = Accepted { serial: None, items: 0 };
+
+/// Where a publish stands when its event has been handled.
+enum Progress {
+    Known(Accepted),
+    /// It is answered when its entry is committed, or has been already.
+    Appended,
+}
+
+impl Channel {
+    pub(crate) fn publish(&mut self, now: Timestamp, publish: Publish, effects: &mut Vec<Effect>) {
+        let token = publish.token;
+        let result = match self.accept(now, publish, effects) {
+            Ok(Progress::Appended) => return,
+            Ok(Progress::Known(accepted)) => Ok(accepted),
+            Err(error) => Err(error),
+        };
+        effects.push(Effect::Published { token, result });
+    }
+
+    /// The first pending entry is durable.
+    pub(crate) fn stored(&mut self, now: Timestamp, position: u64, effects: &mut Vec<Effect>) {
+        if let Some(append) = self.pending.settle(position) {
+            self.commit(now, append, effects);
+        }
+    }
+
+    /// The first pending entry could not be stored. Its id is free again, its position is not.
+    pub(crate) fn store_failed(&mut self, position: u64, effects: &mut Vec<Effect>) {
+        let Some(append) = self.pending.settle(position) else { return };
+        self.presence.fail(&append.entry);
+        for token in append.waiters {
+            let error = error::TIMEOUT.with("could not be stored");
+            effects.push(Effect::Published { token, result: Err(error) });
+        }
+    }
+
+    fn accept(
+        &mut self,
+        now: Timestamp,
+        publish: Publish,
+        effects: &mut Vec<Effect>,
+    ) -> Result<Progress, ErrorInfo> {
+        let Publish { token, id, connection_id, body } = publish;
+        let content = Content::of(&id, &body);
+        if let Some((accepted, original)) = self.ids.find(&id) {
+            return check_repeat(&id, original, content).map(|()| Progress::Known(accepted));
+        }
+        let deadline = now.plus(self.config.limits.publish_deadline);
+        if let Some(joined) = self.pending.join(&id, content, token, deadline) {
+            return joined.map(|()| Progress::Appended);
+        }
+        self.check_room(connection_id.as_ref(), &body)?;
+        let Some(body) = self.resolve(&id, connection_id.as_ref(), body)? else {
+            self.ids.insert(now, id, content, NOTHING_APPENDED);
+            return Ok(Progress::Known(NOTHING_APPENDED));
+        };
+        self.check_rates(now, connection_id.as_ref(), &body)?;
+        let serial = self.clock.next(now, self.series);
+        self.position += 1;
+        let (position, timestamp) = (self.position, Timestamp(serial.ms));
+        let entry = Arc::new(Entry { id, serial, position, timestamp, connection_id, body });
+        let append = Append { entry, content, waiters: vec![token] };
+        if self.config.persisted {
+            effects.push(Effect::Store(Arc::clone(&append.entry)));
+            self.presence.stage(&append.entry);
+            self.pending.push(append, deadline);
+        } else {
+            self.commit(now, append, effects);
+        }
+        Ok(Progress::Appended)
+    }
+
+    fn commit(&mut self, now: Timestamp, append: Append, effects: &mut Vec<Effect>) {
+        let Append { entry, content, waiters } = append;
+        let accepted = Accepted { serial: Some(entry.serial), items: entry.body.len() };
+        self.ids.insert(now, entry.id.clone(), content, accepted);
+        self.presence.commit(now, &entry);
+        self.log.append(Arc::clone(&entry), now);
+        let cursor = cursor_at(&entry);
+        effects.push(Effect::Deliver { entry, cursor });
+        let published = |token| Effect::Published { token, result: Ok(accepted) };
+        effects.extend(waiters.into_iter().map(published));
+    }
+
+    fn check_room(&self, connection: Option<&ConnectionId>, body: &Body) -> Result<(), ErrorInfo> {
+        if body.is_empty() {
+            return Err(error::INVALID_PUBLISH.with("nothing to publish"));
+        }
+        let ids = self.ids.len() + self.pending.len();
+        if ids >= self.config.limits.ids && !is_of_server(connection, body) {
+            let message = "too many publishes within the deduplication window of the channel";
+            return Err(error::CHANNEL_RATE_LIMIT.with(message));
+        }
+        if self.pending.is_full() {
+            return Err(error::OVERLOADED.with("too many publishes wait to be stored"));
+        }
+        Ok(())
+    }
+
+    /// What is appended; none if the publish changes nothing.
+    fn resolve(
+        &self,
+        id: &EntryId,
+        connection: Option<&ConnectionId>,
+        body: Body,
+    ) -> Result<Option<Body>, ErrorInfo> {
+        match body {
+            Body::Messages(_) => Ok(Some(body)),
+            Body::Presence(items) => {
+                let items = self.presence.resolve(id, connection, items)?;
+                Ok((!items.is_empty()).then_some(Body::Presence(items)))
+            }
+        }
+    }
+
+    fn check_rates(
+        &mut self,
+        now: Timestamp,
+        connection: Option<&ConnectionId>,
+        body: &Body,
+    ) -> Result<(), ErrorInfo> {
+        if is_of_server(connection, body) {
+            return Ok(());
+        }
+        let limits = &self.config.limits;
+        let units = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        if !self.messages.take(now, limits.message_rate, units(body.len())) {
+            return Err(error::CHANNEL_RATE_LIMIT.info());
+        }
+        let bytes_per_second = limits.kib_rate.saturating_mul(1024);
+        if !self.bytes.take(now, bytes_per_second, units(body.size())) {
+            return Err(error::CHANNEL_BYTES_LIMIT.info());
+        }
+        Ok(())
+    }
+}
+
+/// Presence events that the server publishes for lost connections are not limited: their members
+/// would stay. There is at most one for each member of each session.
+fn is_of_server(connection: Option<&ConnectionId>, body: &Body) -> bool {
+    connection.is_none() && matches!(body, Body::Presence(_))
+}

@@ -1,0 +1,9 @@
+//! The channel at its boundary: events in, effects compared.
+
+mod attach;
+mod history;
+mod host;
+mod persistence;
+mod presence;
+mod publish;
+mod replay;
