@@ -1,0 +1,163 @@
+//! Bytes to values and back, for frames and for REST bodies.
+//!
+//! A frame that is malformed is a protocol error (80013), a malformed body an invalid body (40001).
+//! Payloads and extras that no message can have are refused with codes of their own (40013, 40032).
+
+use std::fmt;
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use types::error::{INTERNAL, INVALID_BODY, PROTOCOL_ERROR};
+use types::{ErrorCode, ErrorInfo, Message, PresenceMessage};
+
+use crate::Format;
+use crate::frame::ProtocolMessage;
+use crate::json::{JsonReader, JsonWriter};
+use crate::msgpack::{MsgPackReader, MsgPackWriter};
+use crate::read::{Decode, Kind, Problem, Read, Reader};
+use crate::write::{Encode, Writer};
+
+/// Room for the fields of a frame, and for those of a message besides its data.
+const FIELDS_CAPACITY: usize = 256;
+
+/// Reads one frame. Unknown fields and actions are tolerated, absent and null are the same, and
+/// integers may travel as floats.
+pub fn decode(format: Format, bytes: &[u8]) -> Result<ProtocolMessage, ErrorInfo> {
+    read(format, bytes, PROTOCOL_ERROR)
+}
+
+/// Writes one frame, without absent fields.
+pub fn encode(frame: &ProtocolMessage, format: Format) -> Bytes {
+    let messages: usize = frame.messages.iter().map(|message| capacity(message.data.len())).sum();
+    let presence: usize = frame.presence.iter().map(|event| capacity(event.data.len())).sum();
+    write(frame, format, FIELDS_CAPACITY + messages + presence)
+}
+
+/// Reads the body of a publish: one message, or a list of them.
+pub fn decode_messages(format: Format, body: &[u8]) -> Result<Vec<Message>, ErrorInfo> {
+    read(format, body, INVALID_BODY).map(|OneOrMany(messages)| messages)
+}
+
+/// Reads a list of presence events, or one of them.
+pub fn decode_presence(format: Format, body: &[u8]) -> Result<Vec<PresenceMessage>, ErrorInfo> {
+    read(format, body, INVALID_BODY).map(|OneOrMany(presence)| presence)
+}
+
+pub fn encode_messages(messages: &[Message], format: Format) -> Bytes {
+    write(messages, format, messages.iter().map(|message| capacity(message.data.len())).sum())
+}
+
+pub fn encode_presence(presence: &[PresenceMessage], format: Format) -> Bytes {
+    write(presence, format, presence.iter().map(|event| capacity(event.data.len())).sum())
+}
+
+/// The body of an answer that reports an error.
+pub fn encode_error(error: &ErrorInfo, format: Format) -> Bytes {
+    write(&ErrorBody(error), format, FIELDS_CAPACITY)
+}
+
+/// Reads a small REST body that has no payloads.
+pub fn decode_value<T: DeserializeOwned>(format: Format, body: &[u8]) -> Result<T, ErrorInfo> {
+    match format {
+        Format::Json => serde_json::from_slice(body).map_err(invalid_body),
+        Format::MessagePack => {
+            read::<WellFormed>(format, body, INVALID_BODY)?;
+            rmp_serde::from_slice(body).map_err(invalid_body)
+        }
+    }
+}
+
+/// Writes a small REST body, in MessagePack as maps with names. Fails only if `value` has no form
+/// in the format, such as a map whose keys are not text.
+pub fn encode_value<T: Serialize>(value: &T, format: Format) -> Result<Bytes, ErrorInfo> {
+    let body = match format {
+        Format::Json => serde_json::to_vec(value).map_err(not_representable)?,
+        Format::MessagePack => rmp_serde::to_vec_named(value).map_err(not_representable)?,
+    };
+    Ok(body.into())
+}
+
+fn invalid_body(error: impl fmt::Display) -> ErrorInfo {
+    INVALID_BODY.with(format!("invalid body: {error}"))
+}
+
+fn not_representable(error: impl fmt::Display) -> ErrorInfo {
+    INTERNAL.with(format!("answer not representable: {error}"))
+}
+
+fn capacity(data: usize) -> usize {
+    FIELDS_CAPACITY + data
+}
+
+fn read<T: Decode>(format: Format, bytes: &[u8], malformed: ErrorCode) -> Result<T, ErrorInfo> {
+    match format {
+        Format::Json => match JsonReader::new(bytes) {
+            Ok(reader) => read_whole(reader, malformed),
+            Err(problem) => Err(explain(problem, 0, malformed)),
+        },
+        Format::MessagePack => read_whole(MsgPackReader::new(bytes), malformed),
+    }
+}
+
+fn read_whole<'a, T: Decode>(
+    mut reader: impl Reader<'a>,
+    malformed: ErrorCode,
+) -> Result<T, ErrorInfo> {
+    T::read(&mut reader)
+        .and_then(|value| reader.end().map(|()| value))
+        .map_err(|problem| explain(problem, reader.position(), malformed))
+}
+
+fn explain(problem: Problem, position: usize, malformed: ErrorCode) -> ErrorInfo {
+    match problem {
+        Problem::Malformed(what) | Problem::NotJson(what) => {
+            malformed.with(format!("{}: {what} at byte {position}", malformed.meaning))
+        }
+        Problem::Refused(error) => error,
+    }
+}
+
+fn write<T: Encode + ?Sized>(value: &T, format: Format, capacity: usize) -> Bytes {
+    match format {
+        Format::Json => write_with::<JsonWriter, T>(value, capacity),
+        Format::MessagePack => write_with::<MsgPackWriter, T>(value, capacity),
+    }
+}
+
+fn write_with<W: Writer, T: Encode + ?Sized>(value: &T, capacity: usize) -> Bytes {
+    let mut writer = W::with_capacity(capacity);
+    value.write(&mut writer);
+    writer.finish().into()
+}
+
+/// Bounds nesting and refuses trailing bytes, which `rmp_serde` does not.
+struct WellFormed;
+
+impl Decode for WellFormed {
+    fn read<'a, R: Reader<'a>>(r: &mut R) -> Read<Self> {
+        r.skip().map(|()| Self)
+    }
+}
+
+struct OneOrMany<T>(Vec<T>);
+
+impl<T: Decode> Decode for OneOrMany<T> {
+    fn read<'a, R: Reader<'a>>(r: &mut R) -> Read<Self> {
+        if r.kind()? == Kind::List { r.items().map(Self) } else { Ok(Self(vec![T::read(r)?])) }
+    }
+}
+
+impl<T: Encode> Encode for [T] {
+    fn write<W: Writer>(&self, w: &mut W) {
+        w.items(self);
+    }
+}
+
+struct ErrorBody<'e>(&'e ErrorInfo);
+
+impl Encode for ErrorBody<'_> {
+    fn write<W: Writer>(&self, w: &mut W) {
+        w.map(|f| f.value("error", Some(self.0)));
+    }
+}

@@ -1,0 +1,194 @@
+//! The fields of protocol messages (TR4) and of what they carry besides messages.
+
+use std::sync::Arc;
+
+use types::{ClientId, ConnectionId, SiteCode, Timestamp};
+
+use crate::frame::{Action, ConnectionDetails, ProtocolMessage, PublishResult};
+use crate::read::{Decode, Kind, MAX_ITEMS, Problem, Read, Reader};
+use crate::write::{Encode, Writer};
+
+impl Decode for ProtocolMessage {
+    fn read<'a, R: Reader<'a>>(r: &mut R) -> Read<Self> {
+        let mut action = None;
+        let mut frame = Self::new(Action::Heartbeat);
+        r.fields(|r, key| {
+            match key {
+                "action" => {
+                    let code: u64 = r.integer()?;
+                    action = Some(Action::from_code(u8::try_from(code).unwrap_or(u8::MAX)));
+                }
+                "id" => frame.id = Some(r.shared()?),
+                "auth" => frame.access_token = read_auth(r)?,
+                "channel" => frame.channel = Some(r.shared()?),
+                "channelSerial" => frame.channel_serial = Some(r.shared()?),
+                "connectionId" => frame.connection_id = Some(ConnectionId::new(r.text()?)),
+                "connectionKey" => frame.connection_key = Some(r.shared()?),
+                "connectionDetails" => {
+                    frame.connection_details = Some(Box::new(ConnectionDetails::read(r)?));
+                }
+                "count" => frame.count = Some(r.integer()?),
+                "error" => frame.error = Some(Decode::read(r)?),
+                "flags" => frame.flags = Some(r.integer()?),
+                "msgSerial" => frame.msg_serial = Some(r.integer()?),
+                "messages" => frame.messages = r.items()?,
+                "presence" => frame.presence = r.items()?,
+                "res" => frame.res = r.items()?,
+                "timestamp" => frame.timestamp = Some(Timestamp(r.integer()?)),
+                "params" => read_params(r, &mut frame)?,
+                _ => r.skip()?,
+            }
+            Ok(())
+        })?;
+        frame.action = action.ok_or(Problem::Malformed("action missing"))?;
+        Ok(frame)
+    }
+}
+
+fn read_auth<'a, R: Reader<'a>>(r: &mut R) -> Read<Option<Arc<str>>> {
+    let mut token = None;
+    r.fields(|r, key| {
+        match key {
+            "accessToken" => token = Some(r.shared()?),
+            _ => r.skip()?,
+        }
+        Ok(())
+    })?;
+    Ok(token)
+}
+
+/// Values are texts; what people write as numbers or booleans counts as its text.
+fn read_params<'a, R: Reader<'a>>(r: &mut R, frame: &mut ProtocolMessage) -> Read<()> {
+    frame.params.clear();
+    r.fields(|r, key| {
+        if frame.params.len() == MAX_ITEMS {
+            return Err(Problem::Malformed("too many params"));
+        }
+        frame.params.insert(key.to_owned(), r.scalar_text()?.into_owned());
+        Ok(())
+    })
+}
+
+impl Encode for ProtocolMessage {
+    fn write<W: Writer>(&self, w: &mut W) {
+        w.map(|f| {
+            f.unsigned("action", Some(self.action.code()));
+            f.text("id", self.id.as_deref());
+            if let Some(token) = &self.access_token {
+                f.field("auth").map(|f| f.text("accessToken", Some(token)));
+            }
+            f.text("channel", self.channel.as_deref());
+            f.text("channelSerial", self.channel_serial.as_deref());
+            f.text("connectionId", self.connection_id.as_ref().map(ConnectionId::as_str));
+            f.text("connectionKey", self.connection_key.as_deref());
+            f.value("connectionDetails", self.connection_details.as_deref());
+            f.unsigned("count", self.count);
+            f.value("error", self.error.as_ref());
+            f.unsigned("flags", self.flags);
+            if let Some(serial) = self.msg_serial {
+                f.field("msgSerial").integer(serial);
+            }
+            f.items("messages", &self.messages);
+            f.items("presence", &self.presence);
+            f.items("res", &self.res);
+            f.unsigned("timestamp", self.timestamp.map(|timestamp| timestamp.0));
+            if !self.params.is_empty() {
+                f.field("params").map(|f| {
+                    for (name, value) in &self.params {
+                        f.foreign_field(name).text(value);
+                    }
+                });
+            }
+        });
+    }
+}
+
+impl Decode for PublishResult {
+    fn read<'a, R: Reader<'a>>(r: &mut R) -> Read<Self> {
+        let mut result = Self::default();
+        r.fields(|r, key| {
+            match key {
+                "serials" => result.serials = r.items()?,
+                _ => r.skip()?,
+            }
+            Ok(())
+        })?;
+        Ok(result)
+    }
+}
+
+impl Encode for PublishResult {
+    fn write<W: Writer>(&self, w: &mut W) {
+        w.map(|f| f.field("serials").items(&self.serials));
+    }
+}
+
+impl Decode for Option<Arc<str>> {
+    fn read<'a, R: Reader<'a>>(r: &mut R) -> Read<Self> {
+        if r.kind()? == Kind::Null { r.skip_null().map(|()| None) } else { r.shared().map(Some) }
+    }
+}
+
+impl Encode for Option<Arc<str>> {
+    fn write<W: Writer>(&self, w: &mut W) {
+        match self {
+            Some(text) => w.text(text),
+            None => w.null(),
+        }
+    }
+}
+
+impl Decode for ConnectionDetails {
+    fn read<'a, R: Reader<'a>>(r: &mut R) -> Read<Self> {
+        let (mut client_id, mut connection_key, mut server_id, mut site_code) =
+            (None, None, None, None);
+        let (mut max_message_size, mut max_frame_size, mut max_inbound_rate) = (0, 0, 0);
+        let (mut connection_state_ttl, mut max_idle_interval, mut objects_gc_grace_period) =
+            (0, 0, 0);
+        r.fields(|r, key| {
+            match key {
+                "clientId" => client_id = Some(ClientId::new(r.text()?)),
+                "connectionKey" => connection_key = Some(r.shared()?),
+                "maxMessageSize" => max_message_size = r.integer()?,
+                "maxFrameSize" => max_frame_size = r.integer()?,
+                "maxInboundRate" => max_inbound_rate = r.integer()?,
+                "connectionStateTtl" => connection_state_ttl = r.integer()?,
+                "maxIdleInterval" => max_idle_interval = r.integer()?,
+                "serverId" => server_id = Some(r.shared()?),
+                "siteCode" => site_code = r.text()?.parse::<SiteCode>().ok(),
+                "objectsGCGracePeriod" => objects_gc_grace_period = r.integer()?,
+                _ => r.skip()?,
+            }
+            Ok(())
+        })?;
+        Ok(Self {
+            client_id,
+            connection_key: connection_key.unwrap_or_default(),
+            max_message_size,
+            max_frame_size,
+            max_inbound_rate,
+            connection_state_ttl,
+            max_idle_interval,
+            server_id: server_id.unwrap_or_default(),
+            site_code: site_code.ok_or(Problem::Malformed("siteCode missing or invalid"))?,
+            objects_gc_grace_period,
+        })
+    }
+}
+
+impl Encode for ConnectionDetails {
+    fn write<W: Writer>(&self, w: &mut W) {
+        w.map(|f| {
+            f.text("clientId", self.client_id.as_ref().map(ClientId::as_str));
+            f.text("connectionKey", Some(&self.connection_key));
+            f.unsigned("maxMessageSize", Some(self.max_message_size));
+            f.unsigned("maxFrameSize", Some(self.max_frame_size));
+            f.unsigned("maxInboundRate", Some(self.max_inbound_rate));
+            f.unsigned("connectionStateTtl", Some(self.connection_state_ttl));
+            f.unsigned("maxIdleInterval", Some(self.max_idle_interval));
+            f.text("serverId", Some(&self.server_id));
+            f.text("siteCode", Some(self.site_code.as_str()));
+            f.unsigned("objectsGCGracePeriod", Some(self.objects_gc_grace_period));
+        });
+    }
+}

@@ -1,0 +1,545 @@
+//! JSON: a strict reader over text that is known to be UTF-8, and a compact writer.
+//!
+//! Strings without escapes are borrowed, nested payloads are cut out as they stand. Half of a
+//! surrogate pair becomes U+FFFD, as MessagePack libraries make of it before sending.
+
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Number;
+
+use crate::read::{Kind, Problem, Read, Reader, descend};
+use crate::write::Writer;
+
+pub(crate) struct JsonReader<'a> {
+    text: &'a str,
+    at: usize,
+    depth: u32,
+}
+
+impl<'a> JsonReader<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Read<Self> {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Ok(Self { text, at: 0, depth: 0 }),
+            Err(_) => Err(Problem::Malformed("not UTF-8")),
+        }
+    }
+
+    fn rest(&self) -> &'a [u8] {
+        self.text.as_bytes().get(self.at..).unwrap_or_default()
+    }
+
+    fn slice(&self, start: usize) -> &'a str {
+        self.text.get(start..self.at).unwrap_or_default()
+    }
+
+    /// The next byte that is not white space; 0 at the end, which no value begins with.
+    fn peek(&mut self) -> u8 {
+        loop {
+            match self.rest().first() {
+                Some(b' ' | b'\n' | b'\r' | b'\t') => self.at += 1,
+                Some(byte) => return *byte,
+                None => return 0,
+            }
+        }
+    }
+
+    fn expect(&mut self, byte: u8, otherwise: &'static str) -> Read<()> {
+        if self.peek() != byte {
+            return Err(Problem::Malformed(otherwise));
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    fn literal(&mut self, literal: &str) -> Read<()> {
+        self.peek();
+        if !self.rest().starts_with(literal.as_bytes()) {
+            return Err(Problem::Malformed("unexpected value"));
+        }
+        self.at += literal.len();
+        Ok(())
+    }
+
+    /// After an item: whether another one follows.
+    fn another(&mut self, close: u8) -> Read<bool> {
+        let next = self.peek();
+        if next != b',' && next != close {
+            return Err(Problem::Malformed("comma or end expected"));
+        }
+        self.at += 1;
+        Ok(next == b',')
+    }
+
+    /// Opens a list or map: whether it has a first item.
+    fn open(&mut self, open: u8, close: u8, otherwise: &'static str) -> Read<bool> {
+        self.expect(open, otherwise)?;
+        descend(&mut self.depth)?;
+        let empty = self.peek() == close;
+        if empty {
+            self.at += 1;
+        }
+        Ok(!empty)
+    }
+
+    /// The rest of a string that has escapes, after its first run.
+    fn unescape(&mut self, first: &str) -> Read<String> {
+        let mut text = String::with_capacity(first.len() * 2 + 16);
+        text.push_str(first);
+        loop {
+            match self.rest().first() {
+                Some(b'"') => {
+                    self.at += 1;
+                    return Ok(text);
+                }
+                Some(b'\\') => text.push(self.escape()?),
+                Some(_) => return Err(Problem::Malformed("control character in a string")),
+                None => return Err(Problem::Malformed("string without end")),
+            }
+            let start = self.at;
+            self.at += plain_run(self.rest());
+            text.push_str(self.slice(start));
+        }
+    }
+
+    fn escape(&mut self) -> Read<char> {
+        let kind = self.rest().get(1).copied();
+        self.at += 2;
+        Ok(match kind {
+            Some(byte @ (b'"' | b'\\' | b'/')) => char::from(byte),
+            Some(b'b') => '\u{8}',
+            Some(b'f') => '\u{c}',
+            Some(b'n') => '\n',
+            Some(b'r') => '\r',
+            Some(b't') => '\t',
+            Some(b'u') => self.escaped_char()?,
+            _ => return Err(Problem::Malformed("invalid escape")),
+        })
+    }
+
+    fn escaped_char(&mut self) -> Read<char> {
+        let unit = self.code_unit()?;
+        if !(0xd800..0xdc00).contains(&unit) || !self.rest().starts_with(b"\\u") {
+            return Ok(char::from_u32(unit).unwrap_or(char::REPLACEMENT_CHARACTER));
+        }
+        let before = self.at;
+        self.at += 2;
+        let low = self.code_unit()?;
+        if !(0xdc00..0xe000).contains(&low) {
+            self.at = before;
+            return Ok(char::REPLACEMENT_CHARACTER);
+        }
+        let code = 0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00);
+        Ok(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER))
+    }
+
+    /// The four hex digits after `\u`.
+    fn code_unit(&mut self) -> Read<u32> {
+        let digits = self.rest().first_chunk::<4>().ok_or(Problem::Malformed("invalid escape"))?;
+        self.at += 4;
+        digits.iter().try_fold(0, |unit, digit| {
+            let digit = char::from(*digit).to_digit(16);
+            Ok(unit * 16 + digit.ok_or(Problem::Malformed("invalid escape"))?)
+        })
+    }
+
+    fn digits(&mut self) -> Read<()> {
+        let count = self.rest().iter().take_while(|byte| byte.is_ascii_digit()).count();
+        self.at += count;
+        if count == 0 { Err(Problem::Malformed("digit expected")) } else { Ok(()) }
+    }
+
+    fn eat(&mut self, bytes: &[u8]) -> bool {
+        let eaten = self.rest().first().is_some_and(|byte| bytes.contains(byte));
+        self.at += usize::from(eaten);
+        eaten
+    }
+}
+
+impl<'a> Reader<'a> for JsonReader<'a> {
+    fn position(&self) -> usize {
+        self.at
+    }
+
+    fn kind(&mut self) -> Read<Kind> {
+        Ok(match self.peek() {
+            b'n' => Kind::Null,
+            b't' | b'f' => Kind::Boolean,
+            b'"' => Kind::Text,
+            b'[' => Kind::List,
+            b'{' => Kind::Map,
+            b'-' | b'0'..=b'9' => Kind::Number,
+            _ => return Err(Problem::Malformed("value expected")),
+        })
+    }
+
+    fn boolean(&mut self) -> Read<bool> {
+        let value = self.peek() == b't';
+        self.literal(if value { "true" } else { "false" })?;
+        Ok(value)
+    }
+
+    fn number(&mut self) -> Read<Number> {
+        self.peek();
+        let start = self.at;
+        self.eat(b"-");
+        if !self.eat(b"0") {
+            self.digits()?;
+        }
+        let integral = self.at;
+        if self.eat(b".") {
+            self.digits()?;
+        }
+        if self.eat(b"eE") {
+            self.eat(b"+-");
+            self.digits()?;
+        }
+        let text = self.slice(start);
+        if integral == self.at {
+            if let Ok(value) = text.parse::<u64>() {
+                return Ok(value.into());
+            }
+            if let Ok(value) = text.parse::<i64>() {
+                return Ok(value.into());
+            }
+        }
+        let float = text.parse().ok().and_then(Number::from_f64);
+        float.ok_or(Problem::Malformed("number out of range"))
+    }
+
+    fn text(&mut self) -> Read<Cow<'a, str>> {
+        self.expect(b'"', "string expected")?;
+        let start = self.at;
+        self.at += plain_run(self.rest());
+        let first = self.slice(start);
+        if self.rest().first() == Some(&b'"') {
+            self.at += 1;
+            return Ok(first.into());
+        }
+        Ok(self.unescape(first)?.into())
+    }
+
+    fn binary(&mut self) -> Read<&'a [u8]> {
+        Err(Problem::Malformed("unexpected value"))
+    }
+
+    fn list(&mut self, mut item: impl FnMut(&mut Self) -> Read<()>) -> Read<()> {
+        let mut more = self.open(b'[', b']', "list expected")?;
+        while more {
+            item(self)?;
+            more = self.another(b']')?;
+        }
+        self.depth -= 1;
+        Ok(())
+    }
+
+    fn map(&mut self, mut entry: impl FnMut(&mut Self, &str) -> Read<()>) -> Read<()> {
+        let mut more = self.open(b'{', b'}', "map expected")?;
+        while more {
+            let key = self.text()?;
+            self.expect(b':', "colon expected")?;
+            entry(self, &key)?;
+            more = self.another(b'}')?;
+        }
+        self.depth -= 1;
+        Ok(())
+    }
+
+    fn skip_null(&mut self) -> Read<()> {
+        self.literal("null")
+    }
+
+    fn skip_foreign(&mut self) -> Read<()> {
+        Err(Problem::Malformed("value expected"))
+    }
+
+    fn nested(&mut self) -> Read<Cow<'a, str>> {
+        self.peek();
+        let start = self.at;
+        self.skip()?;
+        Ok(self.slice(start).into())
+    }
+
+    fn end(&mut self) -> Read<()> {
+        self.peek();
+        if self.rest().is_empty() { Ok(()) } else { Err(Problem::Malformed("trailing bytes")) }
+    }
+}
+
+/// How many bytes can stand in a string as they are: up to a quote, backslash or control
+/// character.
+fn plain_run(bytes: &[u8]) -> usize {
+    let (words, tail) = bytes.as_chunks::<8>();
+    for (index, word) in words.iter().enumerate() {
+        let special = special_bytes(u64::from_le_bytes(*word));
+        if special != 0 {
+            return index * 8 + special.trailing_zeros() as usize / 8;
+        }
+    }
+    let special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
+    words.len() * 8 + tail.iter().position(special).unwrap_or(tail.len())
+}
+
+/// The top bit of each special byte of a word; bits above the lowest one set may be wrong.
+fn special_bytes(word: u64) -> u64 {
+    const ONES: u64 = u64::MAX / 0xff;
+    let quotes = (word ^ (ONES * u64::from(b'"'))).wrapping_sub(ONES);
+    let backslashes = (word ^ (ONES * u64::from(b'\\'))).wrapping_sub(ONES);
+    let controls = word.wrapping_sub(ONES * 0x20);
+    (quotes | backslashes | controls) & !word & (ONES * 0x80)
+}
+
+pub(crate) struct JsonWriter {
+    out: Vec<u8>,
+}
+
+impl JsonWriter {
+    fn push(&mut self, text: &str) {
+        self.out.extend_from_slice(text.as_bytes());
+    }
+
+    fn push_escape(&mut self, byte: u8) {
+        const HEX: &[u8; 16] = b"0123456789abcdef";
+        match byte {
+            b'"' => self.push("\\\""),
+            b'\\' => self.push("\\\\"),
+            b'\n' => self.push("\\n"),
+            b'\r' => self.push("\\r"),
+            b'\t' => self.push("\\t"),
+            0x8 => self.push("\\b"),
+            0xc => self.push("\\f"),
+            _ => {
+                self.push("\\u00");
+                let digits = [byte >> 4, byte & 0xf];
+                self.out.extend(digits.iter().filter_map(|digit| HEX.get(usize::from(*digit))));
+            }
+        }
+    }
+}
+
+impl Writer for JsonWriter {
+    const BINARY_IS_BASE64: bool = true;
+
+    fn with_capacity(bytes: usize) -> Self {
+        Self { out: Vec::with_capacity(bytes) }
+    }
+
+    fn finish(self) -> Vec<u8> {
+        self.out
+    }
+
+    fn begin_map(&mut self) -> usize {
+        self.push("{");
+        0
+    }
+
+    fn key(&mut self, index: usize, key: &'static str) {
+        self.push(if index > 0 { ",\"" } else { "\"" });
+        self.push(key);
+        self.push("\":");
+    }
+
+    fn foreign_key(&mut self, index: usize, key: &str) {
+        self.item(index);
+        self.text(key);
+        self.push(":");
+    }
+
+    fn end_map(&mut self, _start: usize, _len: usize) {
+        self.push("}");
+    }
+
+    fn begin_list(&mut self, _len: usize) {
+        self.push("[");
+    }
+
+    fn item(&mut self, index: usize) {
+        if index > 0 {
+            self.push(",");
+        }
+    }
+
+    fn end_list(&mut self) {
+        self.push("]");
+    }
+
+    fn null(&mut self) {
+        self.push("null");
+    }
+
+    fn boolean(&mut self, value: bool) {
+        self.push(if value { "true" } else { "false" });
+    }
+
+    fn integer(&mut self, value: i64) {
+        self.push(itoa::Buffer::new().format(value));
+    }
+
+    fn unsigned(&mut self, value: u64) {
+        self.push(itoa::Buffer::new().format(value));
+    }
+
+    fn number(&mut self, value: &Number) {
+        self.push(&value.to_string());
+    }
+
+    fn text(&mut self, value: &str) {
+        self.push("\"");
+        let mut rest = value.as_bytes();
+        loop {
+            let (plain, special) = rest.split_at(plain_run(rest));
+            self.out.extend_from_slice(plain);
+            let Some((byte, after)) = special.split_first() else { break };
+            self.push_escape(*byte);
+            rest = after;
+        }
+        self.push("\"");
+    }
+
+    fn binary(&mut self, value: &[u8]) {
+        self.push("\"");
+        self.push(&STANDARD.encode(value));
+        self.push("\"");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    use super::*;
+
+    fn parse(text: &[u8]) -> Read<Value> {
+        let mut reader = JsonReader::new(text)?;
+        let value = reader.value()?;
+        reader.end()?;
+        Ok(value)
+    }
+
+    fn print(value: &Value) -> String {
+        let mut writer = JsonWriter::with_capacity(0);
+        writer.value(value);
+        String::from_utf8(writer.finish()).unwrap()
+    }
+
+    #[test]
+    fn what_is_not_json_is_refused() {
+        for text in [
+            "",
+            " ",
+            "nul",
+            "tru",
+            "[",
+            "[1",
+            "[1,",
+            "[1,]",
+            "[,]",
+            "{",
+            "{\"a\"",
+            "{\"a\":",
+            "{\"a\":1,}",
+            "{a:1}",
+            "{1:1}",
+            "01",
+            "-",
+            "1.",
+            ".1",
+            "1e",
+            "1e+",
+            "+1",
+            "1e999",
+            "\"",
+            "\"\\",
+            "\"\\x\"",
+            "\"\\u12\"",
+            "\"\\u12g4\"",
+            "\"a\nb\"",
+            "\"\u{0}\"",
+            "'a'",
+            "1 2",
+            "{} x",
+            "NaN",
+            "\u{feff}1",
+            "[1}",
+            "\"\\ud800\\u\"",
+        ] {
+            assert!(parse(text.as_bytes()).is_err(), "{text:?}");
+            assert!(serde_json::from_str::<Value>(text).is_err(), "{text:?} is JSON");
+        }
+        assert!(parse(b"\"\xff\"").is_err());
+    }
+
+    #[test]
+    fn escapes_stand_for_characters() {
+        let text = r#""\"\\\/\b\f\n\r\t\u0000\u00e9\ud83d\ude00x""#;
+        assert_eq!(parse(text.as_bytes()).unwrap(), "\"\\/\u{8}\u{c}\n\r\t\0é😀x");
+    }
+
+    #[test]
+    fn half_a_surrogate_pair_becomes_the_replacement_character() {
+        for (text, read) in [
+            (r#""\ud800""#, "\u{fffd}"),
+            (r#""\udc00a""#, "\u{fffd}a"),
+            (r#""\ud800\u0041""#, "\u{fffd}A"),
+            (r#""\ud800\ud83d\ude00""#, "\u{fffd}😀"),
+        ] {
+            assert_eq!(parse(text.as_bytes()).unwrap(), read);
+        }
+    }
+
+    #[test]
+    fn nesting_is_bounded() {
+        let nested = |depth| "[".repeat(depth) + &"]".repeat(depth);
+        assert!(parse(nested(64).as_bytes()).is_ok());
+        assert!(parse(nested(65).as_bytes()).is_err());
+        assert!(parse("[".repeat(1_000_000).as_bytes()).is_err());
+        assert!(parse("{\"a\":".repeat(1_000_000).as_bytes()).is_err());
+    }
+
+    #[test]
+    fn a_plain_run_ends_at_the_first_special_byte() {
+        for at in 0..20 {
+            for special in [b'"', b'\\', 0, 0x1f] {
+                let mut bytes = [0x21u8, 0xff, b'a', 0x80, 0x23, 0x7f, 0x5b, 0x5d].repeat(3);
+                bytes[at] = special;
+                bytes[at + 1] = b'"';
+                assert_eq!(plain_run(&bytes), at);
+            }
+        }
+        assert_eq!(plain_run("täglich frisch, 24 hours a day".as_bytes()), 31);
+    }
+
+    fn values() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<u64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            ".*".prop_map(Value::from),
+            "[\"\\\\\u{0}-\u{20}a]*".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 32, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::btree_map(".*", inner, 0..4)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn values_are_read_and_written_as_serde_json_does(value in values()) {
+            let compact = value.to_string();
+            prop_assert_eq!(&parse(compact.as_bytes()).unwrap(), &value);
+            let pretty = serde_json::to_string_pretty(&value).unwrap();
+            prop_assert_eq!(&parse(pretty.as_bytes()).unwrap(), &value);
+            prop_assert_eq!(print(&value), compact);
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! The client protocol on the wire: protocol messages, their JSON and MessagePack codecs, and the
+//! shapes of REST bodies. Pure: bytes in, values out, and back. Knows nothing of connections.
+//!
+//! `read` and `write` say what a format must offer, `json` and `msgpack` offer it, and `message`,
+//! `payload` and `frame_fields` describe the fields once for both.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::string_slice,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::wildcard_enum_match_arm
+    )
+)]
+
+mod codec;
+mod format;
+mod frame;
+mod frame_fields;
+mod json;
+mod message;
+mod msgpack;
+mod payload;
+mod query;
+mod read;
+mod write;
+
+pub use codec::{
+    decode, decode_messages, decode_presence, decode_value, encode, encode_error, encode_messages,
+    encode_presence, encode_value,
+};
+pub use format::Format;
+pub use frame::{Action, ConnectionDetails, ProtocolMessage, PublishResult, flags};
+pub use query::{decode_segment, parse_query};

@@ -1,0 +1,6 @@
+//! MessagePack frames and bodies.
+#![no_main]
+
+use protocol::Format;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::arrive(Format::MessagePack, bytes));
