@@ -33,6 +33,8 @@ pub struct Channel {
     /// Only counted: fan-out is the frontend's. Bounded by the frontends' limits on connections
     /// and on channels of a connection.
     pub(crate) attachments: BTreeSet<AttachmentId>,
+    /// When the last of them went: within retention it may come back with its cursor.
+    deserted_at: Option<Timestamp>,
     pub(crate) messages: Rate,
     pub(crate) bytes: Rate,
 }
@@ -65,6 +67,7 @@ impl Channel {
             log: Log::new(series, &config.limits),
             presence: Presence::new(&config.limits),
             attachments: BTreeSet::new(),
+            deserted_at: None,
             messages: Rate::default(),
             bytes: Rate::default(),
             config,
@@ -78,7 +81,9 @@ impl Channel {
             Event::Tick => {}
             Event::Detach(attachment) => {
                 self.waiting.forget(attachment);
-                self.attachments.remove(&attachment);
+                if self.attachments.remove(&attachment) && self.attachments.is_empty() {
+                    self.deserted_at = Some(now);
+                }
             }
             Event::Loaded(result) => self.loaded(now, result, effects),
             Event::Stored { position, durable: true } => self.stored(now, position, effects),
@@ -97,6 +102,9 @@ impl Channel {
             let error = error::TIMEOUT.info();
             effects.push(Effect::Published { token, result: Err(error) });
         }
+        if self.resumable_until().is_some_and(|until| now >= until) {
+            self.deserted_at = None;
+        }
         self.log.trim(now);
         self.ids.expire(now);
         self.presence.expire(now);
@@ -105,6 +113,7 @@ impl Channel {
     /// When the channel next needs [`Event::Tick`].
     pub fn next_deadline(&self) -> Option<Timestamp> {
         let deadlines = [
+            self.resumable_until(),
             self.waiting.deadline(),
             self.pending.deadline(),
             self.log.deadline(),
@@ -123,6 +132,13 @@ impl Channel {
             && self.presence.committed().present() == 0
             && self.log.is_over(now)
             && self.ids.is_over(now)
+            && self.resumable_until().is_none_or(|until| now >= until)
+    }
+
+    /// Until when an attachment may come back to a channel that has none.
+    fn resumable_until(&self) -> Option<Timestamp> {
+        let deserted_at = self.deserted_at.filter(|_| self.attachments.is_empty())?;
+        Some(deserted_at.plus(self.config.limits.retention))
     }
 
     pub fn name(&self) -> &ChannelName {

@@ -145,12 +145,25 @@ fn a_channel_is_idle_when_nothing_would_be_lost() {
     host.attach();
     assert!(!is_idle(&host));
     host.say(Event::Detach(channel::AttachmentId(1)));
+    let retention = window_ms();
+    host.at(retention);
     assert!(is_idle(&host));
     host.post(&["a"]);
-    host.at(window_ms() - 1);
+    host.at(retention + window_ms() - 1);
     assert!(!is_idle(&host));
-    host.at(window_ms());
+    host.at(retention + window_ms());
     assert!(is_idle(&host) && host.channel.next_deadline().is_none());
+}
+
+#[test]
+fn an_empty_channel_is_kept_for_the_cursor_of_its_last_attachment() {
+    let mut host = host();
+    host.attach();
+    host.say(Event::Detach(channel::AttachmentId(1)));
+    let until = host.channel.next_deadline().unwrap();
+    assert!(!host.channel.is_idle(Timestamp(until.0 - 1)));
+    host.channel.handle(until, Event::Tick, &mut Vec::new());
+    assert!(host.channel.is_idle(until) && host.channel.next_deadline().is_none());
 }
 
 #[test]
