@@ -1,6 +1,24 @@
 //! The client side of a node: sockets and HTTP in, session events out.
 //!
-//! A map, nothing else: [`ws`] is the server side of the WebSocket protocol on plain TCP streams.
-//! This crate decides nothing about channels, sessions or messages.
+//! In reading order: [`serve`] accepts TCP connections and speaks HTTP on them; `rest` turns
+//! requests into operations of the node and its responses into answers; `connection` turns a
+//! WebSocket into events; the [`Hub`] is where all of them meet the thread that owns the node;
+//! [`ws`] is the server side of the WebSocket protocol on plain TCP streams.
+//!
+//! This crate decides nothing about channels, sessions, credentials or messages, and speaks no TLS.
+
+mod server;
+
+mod rest;
+
+mod connection;
+
+mod hub;
 
 pub mod ws;
+
+#[cfg(test)]
+mod testing;
+
+pub use hub::{Counters, Hub};
+pub use server::{Metrics, Sandbox, Settings, serve};

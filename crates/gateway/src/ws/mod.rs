@@ -15,7 +15,7 @@ mod outbox;
 mod connection;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use connection::{Ended, Handler, Intake, Limits, run};
 pub use frame::{CloseCode, Frame, Opcode};

@@ -1,32 +1,32 @@
 //! What a client puts on the wire, for tests; also what it must not.
 
-pub(super) const TEXT: u8 = 0x1;
-pub(super) const BINARY: u8 = 0x2;
-pub(super) const CLOSE: u8 = 0x8;
-pub(super) const PING: u8 = 0x9;
-pub(super) const PONG: u8 = 0xa;
+pub(crate) const TEXT: u8 = 0x1;
+pub(crate) const BINARY: u8 = 0x2;
+pub(crate) const CLOSE: u8 = 0x8;
+pub(crate) const PING: u8 = 0x9;
+pub(crate) const PONG: u8 = 0xa;
 
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
 /// A final, masked frame.
-pub(super) fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
     raw_frame(0x80 | opcode, payload)
 }
 
 /// A masked frame that is to be continued.
-pub(super) fn fragment(opcode: u8, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn fragment(opcode: u8, payload: &[u8]) -> Vec<u8> {
     raw_frame(opcode, payload)
 }
 
 /// A masked frame with any first byte.
-pub(super) fn raw_frame(first: u8, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn raw_frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut bytes = header(first, payload.len());
     bytes.extend(payload.iter().zip(MASK.iter().cycle()).map(|(byte, key)| byte ^ key));
     bytes
 }
 
 /// The header of a masked frame.
-pub(super) fn header(first: u8, len: usize) -> Vec<u8> {
+pub(crate) fn header(first: u8, len: usize) -> Vec<u8> {
     let mut bytes = match len {
         0..=125 => vec![first, 0x80 | len as u8],
         126..=0xffff => [&[first, 0x80 | 126][..], &(len as u16).to_be_bytes()].concat(),

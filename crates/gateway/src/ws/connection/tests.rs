@@ -1,3 +1,5 @@
+//! The loop over loopback sockets.
+
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,

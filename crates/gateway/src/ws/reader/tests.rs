@@ -1,3 +1,5 @@
+//! The reader: frames in any pieces, and what it refuses.
+
 use std::slice;
 
 use proptest::{collection::vec, prelude::*, sample::Index};

@@ -1,0 +1,283 @@
+//! Where the IO tasks and the thread that owns the node meet: events one way, frames and responses
+//! the other.
+//!
+//! Events queue up to a bound, beyond which connections stop reading from their sockets. Frames
+//! never wait: a transport that does not take them in time is told so and closed. Nothing here
+//! waits while it holds a lock, and the node's thread never waits at all.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use node::{Event, Request, RequestId, Response, TransportId};
+use protocol::{Action, Format, ProtocolMessage};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::timeout,
+};
+use types::{ErrorInfo, NodeLimits, error};
+
+use crate::ws::{CloseCode, Frame, Outbox, Pushed};
+
+/// Events that wait for the node. When they are this many, connections read no further and
+/// requests wait, within their deadline.
+pub(crate) const EVENT_QUEUE: usize = 1024;
+
+/// Parts of the table of transports, so that connects do not wait for a long fan-out.
+const SHARDS: usize = 16;
+
+/// What a request may take beyond the node's own deadline for a publish.
+const REPLY_SLACK: Duration = Duration::from_secs(2);
+
+/// The meeting point; one per node.
+#[derive(Debug)]
+pub struct Hub {
+    events: mpsc::Sender<Event>,
+    transports: [Mutex<HashMap<TransportId, Peer>>; SHARDS],
+    requests: Mutex<HashMap<RequestId, oneshot::Sender<Response>>>,
+    last_id: AtomicU64,
+    counters: Counters,
+    send_queue_bytes: usize,
+    reply_deadline: Duration,
+}
+
+/// What went through the hub since it was made; `connections` is how many there are now.
+#[derive(Debug, Default)]
+pub struct Counters {
+    pub connections: AtomicU64,
+    pub connections_opened: AtomicU64,
+    pub frames_in: AtomicU64,
+    pub bytes_in: AtomicU64,
+    pub frames_out: AtomicU64,
+    pub bytes_out: AtomicU64,
+    /// Transports closed because their peer read too slowly.
+    pub overflowed: AtomicU64,
+    pub requests: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Peer {
+    outbox: Arc<Outbox>,
+    format: Format,
+}
+
+/// A transport that the node can send to, for as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Transport {
+    pub(crate) id: TransportId,
+    pub(crate) outbox: Arc<Outbox>,
+    hub: Arc<Hub>,
+}
+
+/// A request that may be answered, for as long as this lives.
+struct Pending<'a> {
+    id: RequestId,
+    hub: &'a Hub,
+}
+
+impl Hub {
+    /// A hub, and the events for the node's thread to work off in order.
+    pub fn new(limits: &NodeLimits) -> (Arc<Self>, mpsc::Receiver<Event>) {
+        let (events, receiver) = mpsc::channel(EVENT_QUEUE);
+        let hub = Self {
+            events,
+            transports: Default::default(),
+            requests: Mutex::default(),
+            last_id: AtomicU64::new(0),
+            counters: Counters::default(),
+            send_queue_bytes: usize::try_from(limits.send_queue_bytes).unwrap_or(usize::MAX),
+            reply_deadline: Duration::from_millis(limits.publish_deadline_ms) + REPLY_SLACK,
+        };
+        (Arc::new(hub), receiver)
+    }
+
+    /// The queue of events, for those that come from elsewhere than clients.
+    pub fn events(&self) -> &mpsc::Sender<Event> {
+        &self.events
+    }
+
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Whether somebody takes the events.
+    pub fn is_alive(&self) -> bool {
+        !self.events.is_closed()
+    }
+
+    /// Carries out [`node::Effect::Send`].
+    pub fn send(&self, transport: TransportId, frame: &Bytes) {
+        self.deliver(&[transport], frame);
+    }
+
+    /// Carries out [`node::Effect::Deliver`]: the bytes are shared, not copied.
+    pub fn deliver(&self, transports: &[TransportId], frame: &Bytes) {
+        let mut queued = 0;
+        for transport in transports {
+            self.with_peer(*transport, |peer| {
+                let frame = match peer.format {
+                    Format::Json => Frame::text(frame.clone()),
+                    Format::MessagePack => Frame::binary(frame.clone()),
+                };
+                queued += u64::from(self.push(peer, frame) == Pushed::Queued);
+            });
+        }
+        let len = u64::try_from(frame.len()).unwrap_or(u64::MAX);
+        self.counters.frames_out.fetch_add(queued, Relaxed);
+        self.counters.bytes_out.fetch_add(queued.saturating_mul(len), Relaxed);
+    }
+
+    /// Carries out [`node::Effect::Ping`].
+    pub fn ping(&self, transport: TransportId) {
+        self.with_peer(transport, |peer| {
+            self.push(peer, Frame::ping(Bytes::new()));
+        });
+    }
+
+    /// Carries out [`node::Effect::Close`].
+    pub fn close(&self, transport: TransportId) {
+        self.with_peer(transport, |peer| {
+            peer.outbox.close_after_flush(None, Frame::close(CloseCode::NORMAL, ""));
+        });
+    }
+
+    /// Carries out [`node::Effect::Reply`]. A request that nobody waits for any more is ignored.
+    pub fn reply(&self, request: RequestId, response: Response) {
+        if let Some(waiting) = lock(&self.requests).remove(&request) {
+            // The connection may have ended just now; then nobody wants the response.
+            waiting.send(response).ok();
+        }
+    }
+
+    /// Asks the node. A node that is gone is 80003; one that does not answer in time is 50003, and
+    /// the outcome is unknown.
+    pub(crate) async fn request(&self, request: Request) -> Result<Response, ErrorInfo> {
+        let (sender, receiver) = oneshot::channel();
+        let pending = Pending { id: RequestId(self.next_id()), hub: self };
+        lock(&self.requests).insert(pending.id, sender);
+        self.counters.requests.fetch_add(1, Relaxed);
+        let event = Event::Request { id: pending.id, request: Box::new(request) };
+        let exchange = async {
+            self.events.send(event).await.ok()?;
+            receiver.await.ok()
+        };
+        match timeout(self.reply_deadline, exchange).await {
+            Ok(Some(response)) => Ok(response),
+            Ok(None) => Err(error::SERVER_LEAVING.info()),
+            Err(_elapsed) => Err(error::TIMEOUT.info()),
+        }
+    }
+
+    /// A new transport for a connection that speaks `format`.
+    pub(crate) fn register(self: &Arc<Self>, format: Format) -> Transport {
+        let id = TransportId(self.next_id());
+        let outbox = Arc::new(Outbox::new(self.send_queue_bytes));
+        let peer = Peer { outbox: Arc::clone(&outbox), format };
+        if let Some(shard) = self.shard(id) {
+            lock(shard).insert(id, peer);
+        }
+        self.counters.connections.fetch_add(1, Relaxed);
+        self.counters.connections_opened.fetch_add(1, Relaxed);
+        Transport { id, outbox, hub: Arc::clone(self) }
+    }
+
+    /// Queues a frame. When there is no room, the peer is to reconnect and resume: the session and
+    /// what it has missed outlive the transport, so this is DISCONNECTED with a status that makes
+    /// clients retry, and not ERROR, which would fail the connection for good.
+    fn push(&self, peer: &Peer, frame: Frame) -> Pushed {
+        let pushed = peer.outbox.push(frame);
+        if pushed == Pushed::Overflowed {
+            let mut last = ProtocolMessage::new(Action::Disconnected);
+            last.error = Some(error::SERVER_LEAVING.with("messages were not read fast enough"));
+            let last = protocol::encode(&last, peer.format);
+            let last = match peer.format {
+                Format::Json => Frame::text(last),
+                Format::MessagePack => Frame::binary(last),
+            };
+            let close = Frame::close(CloseCode::POLICY, "messages were not read fast enough");
+            peer.outbox.close_after_flush(Some(last), close);
+            self.counters.overflowed.fetch_add(1, Relaxed);
+        }
+        pushed
+    }
+
+    fn with_peer(&self, transport: TransportId, act: impl FnOnce(&Peer)) {
+        if let Some(peer) = self.shard(transport).map(lock).as_ref().and_then(|s| s.get(&transport))
+        {
+            act(peer);
+        }
+    }
+
+    fn shard(&self, transport: TransportId) -> Option<&Mutex<HashMap<TransportId, Peer>>> {
+        let index = usize::try_from(transport.0).unwrap_or(usize::MAX) % SHARDS;
+        self.transports.get(index)
+    }
+
+    fn next_id(&self) -> u64 {
+        self.last_id.fetch_add(1, Relaxed) + 1
+    }
+}
+
+impl Drop for Transport {
+    fn drop(&mut self) {
+        if let Some(shard) = self.hub.shard(self.id) {
+            lock(shard).remove(&self.id);
+        }
+        self.hub.counters.connections.fetch_sub(1, Relaxed);
+    }
+}
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        lock(&self.hub.requests).remove(&self.id);
+    }
+}
+
+/// The tables are whole between any two statements, so a poisoned lock is as good as another.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use node::{Caller, Operation};
+
+    use super::*;
+
+    #[test]
+    fn a_transport_is_known_for_as_long_as_it_lives() {
+        let (hub, _events) = Hub::new(&NodeLimits::default());
+        let known = || hub.transports.iter().map(|shard| lock(shard).len()).sum::<usize>();
+        let transports = [hub.register(Format::Json), hub.register(Format::MessagePack)];
+        assert_ne!(transports[0].id, transports[1].id);
+        assert_eq!((known(), hub.counters.connections.load(Relaxed)), (2, 2));
+        drop(transports);
+        assert_eq!((known(), hub.counters.connections.load(Relaxed)), (0, 0));
+        assert_eq!(hub.counters.connections_opened.load(Relaxed), 2);
+    }
+
+    #[tokio::test]
+    async fn a_request_that_is_given_up_is_forgotten_and_its_response_ignored() {
+        let (hub, mut events) = Hub::new(&NodeLimits::default());
+        let asking = tokio::spawn({
+            let hub = Arc::clone(&hub);
+            async move {
+                let request =
+                    Request { caller: Caller::default(), operation: Operation::PostStats };
+                hub.request(request).await
+            }
+        });
+        let Some(Event::Request { id, .. }) = events.recv().await else { panic!() };
+        assert_eq!(lock(&hub.requests).len(), 1);
+        asking.abort();
+        assert!(asking.await.unwrap_err().is_cancelled());
+        assert_eq!(lock(&hub.requests).len(), 0);
+        hub.reply(id, Response::Created);
+    }
+}

@@ -1,0 +1,152 @@
+//! What every endpoint may ask of a request: parameters, credentials, version, body.
+
+use std::{str::FromStr, time::Duration};
+
+use auth::Credentials;
+use base64::{Engine, prelude::BASE64_STANDARD};
+use bytes::Bytes;
+use http::{HeaderName, header, request::Parts};
+use http_body_util::BodyExt;
+use hyper::body::{Body, Incoming};
+use node::{Caller, Operation, Request};
+use protocol::Format;
+use tokio::time::timeout;
+use types::{
+    ErrorInfo,
+    error::{
+        BAD_REQUEST, INVALID_BODY, INVALID_CLIENT_ID, INVALID_CREDENTIAL, INVALID_PARAM, TOO_LARGE,
+    },
+};
+
+const VERSION: HeaderName = HeaderName::from_static("x-ably-version");
+const CLIENT_ID: HeaderName = HeaderName::from_static("x-ably-clientid");
+
+/// How long a body may take from its head to its end.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Bytes read of a body beyond its limit, so that clients that write before they read get the
+/// answer, and not a reset.
+const MAX_DISCARDED: usize = 4 << 20;
+
+/// A request without its body.
+pub(super) struct Call<'a> {
+    pub(super) head: &'a Parts,
+    /// Decoded.
+    pub(super) query: Vec<(String, String)>,
+    /// Of the answer.
+    pub(super) format: Format,
+}
+
+impl Call<'_> {
+    pub(super) fn param(&self, name: &str) -> Option<&str> {
+        param(&self.query, name)
+    }
+
+    /// A parameter that must have a certain form if it is there (40003).
+    pub(super) fn parsed<T: FromStr>(&self, name: &str) -> Result<Option<T>, ErrorInfo> {
+        let Some(text) = self.param(name) else { return Ok(None) };
+        match text.parse() {
+            Ok(value) => Ok(Some(value)),
+            Err(_) => Err(INVALID_PARAM.with(format!("invalid value of {name}"))),
+        }
+    }
+
+    /// The segments of the path, decoded one by one: a slash within a name is not a separator.
+    pub(super) fn segments(&self) -> Result<Vec<String>, ErrorInfo> {
+        let path = self.head.uri.path();
+        path.strip_prefix('/').unwrap_or(path).split('/').map(protocol::decode_segment).collect()
+    }
+
+    /// A request that names no version is taken for one of the newest.
+    pub(super) fn check_version(&self) -> Result<(), ErrorInfo> {
+        match header(self.head, VERSION).or_else(|| self.param("v")) {
+            None => Ok(()),
+            version => session::parse_version(version).map(drop),
+        }
+    }
+
+    /// The request for the node; 40005 or 40012 if the credentials cannot be read.
+    pub(super) fn request(&self, operation: Operation) -> Result<Request, ErrorInfo> {
+        let caller = Caller { credentials: self.credentials()?, client_id: self.client_id()? };
+        Ok(Request { caller, operation })
+    }
+
+    fn credentials(&self) -> Result<Option<Credentials>, ErrorInfo> {
+        match self.head.headers.get(header::AUTHORIZATION) {
+            Some(value) => {
+                let value = value.to_str().map_err(|_not_ascii| INVALID_CREDENTIAL.info())?;
+                Credentials::from_header(value).map(Some)
+            }
+            None => Credentials::from_query(
+                self.query.iter().map(|(name, value)| (name.as_str(), value.as_str())),
+            ),
+        }
+    }
+
+    fn client_id(&self) -> Result<Option<String>, ErrorInfo> {
+        let Some(value) = self.head.headers.get(CLIENT_ID) else { return Ok(None) };
+        BASE64_STANDARD
+            .decode(value.as_bytes())
+            .ok()
+            .and_then(|bytes| String::from_utf8(bytes).ok())
+            .map(Some)
+            .ok_or_else(|| INVALID_CLIENT_ID.with("X-Ably-ClientId is not text in base64"))
+    }
+
+    /// The format of the request's body: JSON unless it says otherwise.
+    pub(super) fn body_format(&self) -> Result<Format, ErrorInfo> {
+        let Some(value) = self.head.headers.get(header::CONTENT_TYPE) else {
+            return Ok(Format::Json);
+        };
+        value
+            .to_str()
+            .ok()
+            .and_then(Format::from_content_type)
+            .ok_or_else(|| INVALID_BODY.with("a body is application/json or application/x-msgpack"))
+    }
+}
+
+/// The format that the head of a request and its parameters ask for.
+pub(super) fn answer_format(head: &Parts, query: &[(String, String)]) -> Format {
+    Format::accepted(header(head, header::ACCEPT), param(query, "format"))
+}
+
+/// The whole body, of at most `max` bytes (40009).
+pub(super) async fn read(body: Incoming, max: usize) -> Result<Bytes, ErrorInfo> {
+    let too_large = || TOO_LARGE.with(format!("a body has at most {max} bytes"));
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    if announced > max.saturating_add(MAX_DISCARDED) {
+        return Err(too_large());
+    }
+    match timeout(BODY_TIMEOUT, collect(body, max)).await {
+        Ok(Ok(body)) if body.len() <= max => Ok(body.into()),
+        Ok(Ok(_)) => Err(too_large()),
+        Ok(Err(error)) => Err(BAD_REQUEST.with(format!("incomplete body: {error}"))),
+        Err(_elapsed) => Err(BAD_REQUEST.with("the body did not come in time")),
+    }
+}
+
+/// The body, or more than `max` bytes of one that is too long.
+async fn collect(mut body: Incoming, max: usize) -> hyper::Result<Vec<u8>> {
+    let mut collected = Vec::new();
+    let mut discarded = 0;
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame?.into_data() else { continue };
+        if collected.len() <= max {
+            collected.extend_from_slice(&data);
+        } else if discarded <= MAX_DISCARDED {
+            discarded += data.len();
+        } else {
+            break;
+        }
+    }
+    Ok(collected)
+}
+
+fn header(head: &Parts, name: HeaderName) -> Option<&str> {
+    head.headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+fn param<'q>(query: &'q [(String, String)], name: &str) -> Option<&'q str> {
+    query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+}

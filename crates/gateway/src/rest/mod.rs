@@ -1,0 +1,139 @@
+//! REST: from a request to an operation of the node, and from its response to an answer.
+//!
+//! An endpoint is a module that knows the shapes of its bodies and parameters. Here is what they
+//! share: routes, formats, versions, credentials, the limit of bodies. Whether a request is
+//! permitted, or makes sense, is the node's question.
+//!
+//! Invariants: every answer, errors included, is in the format that the request asks for and can
+//! be read by scripts of any origin; a body is read only where one is expected, and never beyond
+//! the limit.
+
+mod route;
+
+mod call;
+
+mod answer;
+
+mod cors;
+
+mod page;
+
+mod publish;
+
+mod history;
+
+mod presence;
+
+mod token;
+
+mod sandbox;
+
+mod time;
+
+mod health;
+
+use http::{Method, Request, StatusCode, request::Parts};
+use hyper::body::Incoming;
+use node::{Operation, Response};
+use types::{ErrorInfo, Kind, error::NOT_FOUND};
+
+use crate::server::Server;
+
+use self::{
+    answer::Answer,
+    call::Call,
+    route::{Endpoint, Local, NoRoute, Route},
+};
+
+/// What a person sees who opens the address in a browser.
+const ABOUT: &str = "This is Dunlin, a realtime messaging server. \
+    Clients connect to this address with a client library.\n";
+
+/// Answers a request that does not become a WebSocket.
+pub(crate) async fn answer(server: &Server, request: Request<Incoming>) -> Answer {
+    let (head, body) = request.into_parts();
+    let query = protocol::parse_query(head.uri.query().unwrap_or_default());
+    let format = call::answer_format(&head, query.as_deref().unwrap_or_default());
+    let answered = match query {
+        Ok(query) => respond(server, &Call { head: &head, query, format }, body).await,
+        Err(error) => Err(error),
+    };
+    finish(server, &head, answered.unwrap_or_else(|error| answer::error(&error, format)))
+}
+
+/// The answer to a request that is not even looked at.
+pub(crate) fn refusal(server: &Server, head: &Parts, error: &ErrorInfo) -> Answer {
+    finish(server, head, answer::error(error, call::answer_format(head, &[])))
+}
+
+fn finish(server: &Server, head: &Parts, mut answer: Answer) -> Answer {
+    answer.headers_mut().insert(answer::SERVER_ID, server.settings.server_id.clone());
+    cors::expose(&head.headers, answer.headers_mut());
+    answer
+}
+
+async fn respond(server: &Server, call: &Call<'_>, body: Incoming) -> Result<Answer, ErrorInfo> {
+    if call.head.method == Method::OPTIONS {
+        return Ok(cors::preflight(&call.head.headers));
+    }
+    let segments = call.segments()?;
+    let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+    match Route::parse(&call.head.method, &segments, server.settings.sandbox) {
+        Ok(Route::Local(local)) => answer_locally(server, call, local),
+        Ok(Route::Node(endpoint)) => {
+            call.check_version()?;
+            let operation = operation(server, call, endpoint, body).await?;
+            render(server, call, server.hub.request(call.request(operation)?).await?)
+        }
+        Err(NoRoute::NotFound) => Err(NOT_FOUND.with("no such path")),
+        Err(NoRoute::Method(allow)) => Ok(answer::method_not_allowed(allow, call.format)),
+    }
+}
+
+fn answer_locally(server: &Server, call: &Call<'_>, local: Local) -> Result<Answer, ErrorInfo> {
+    match local {
+        Local::About => Ok(answer::text("text/plain; charset=utf-8", ABOUT)),
+        Local::Live => Ok(health::live(server)),
+        Local::Ready => Ok(health::ready(server)),
+        Local::Health => health::report(server, call),
+        Local::Metrics => Ok(health::metrics(server)),
+        Local::Time => call.check_version().and_then(|()| time::answer(call)),
+    }
+}
+
+async fn operation(
+    server: &Server,
+    call: &Call<'_>,
+    endpoint: Endpoint<'_>,
+    body: Incoming,
+) -> Result<Operation, ErrorInfo> {
+    let body = call::read(body, server.max_body());
+    match endpoint {
+        Endpoint::Publish { channel } => publish::operation(channel, call, &body.await?),
+        Endpoint::History { channel } => history::operation(channel, Kind::Messages, call),
+        Endpoint::Presence { channel } => presence::operation(channel, call),
+        Endpoint::PresenceHistory { channel } => history::operation(channel, Kind::Presence, call),
+        Endpoint::RequestToken { key_name } => token::operation(key_name, call, &body.await?),
+        Endpoint::CreateApp => sandbox::create(call, &body.await?),
+        Endpoint::DeleteApp { id } => Ok(Operation::DeleteApp(id.into())),
+        Endpoint::PostStats => sandbox::stats(call, &body.await?),
+    }
+}
+
+fn render(server: &Server, call: &Call<'_>, response: Response) -> Result<Answer, ErrorInfo> {
+    match response {
+        Response::Error(error) => Err(error),
+        Response::Published { channel, message_id, result } => {
+            publish::answer(&channel, &message_id, &result, call)
+        }
+        Response::History(page) => Ok(history::answer(&page, call)),
+        Response::Presence(page) => Ok(presence::answer(&page, call)),
+        Response::Token(details) => token::answer(&details, call),
+        Response::AppCreated(app) => sandbox::answer(&app, call, server.address),
+        Response::Created => sandbox::created(call),
+        Response::NoContent => Ok(answer::empty(StatusCode::NO_CONTENT)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,60 @@
+//! Pages of results: their size, and the links between them.
+//!
+//! A link is relative and has one word after `./`, the last of the path, and the request's own
+//! parameters with the position in `after`. Client libraries split links at commas, so there are
+//! none. Credentials are left out: whoever follows a link has them.
+
+use http::{HeaderValue, header};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use types::{ErrorInfo, error::INVALID_PARAM};
+
+use super::{answer::Answer, call::Call};
+
+const DEFAULT_LIMIT: usize = 100;
+const MAX_LIMIT: usize = 1000;
+
+/// The parameter that says where a page begins: behind this item.
+pub(super) const AFTER: &str = "after";
+
+const CREDENTIALS: [&str; 3] = ["key", "accessToken", "access_token"];
+
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Items on a page, by the parameter `limit`.
+pub(super) fn limit(call: &Call<'_>) -> Result<usize, ErrorInfo> {
+    match call.parsed("limit")? {
+        None => Ok(DEFAULT_LIMIT),
+        Some(limit @ 1..=MAX_LIMIT) => Ok(limit),
+        Some(_) => Err(INVALID_PARAM.with(format!("limit must be 1 to {MAX_LIMIT}"))),
+    }
+}
+
+/// Adds the links to the first page, to this one, and to the one that begins behind `next`.
+pub(super) fn link(answer: &mut Answer, call: &Call<'_>, next: Option<&str>) {
+    let current = call.param(AFTER);
+    let pages = [("first", Some(None)), ("current", Some(current)), ("next", next.map(Some))];
+    for (rel, after) in pages {
+        let value = after.map(|after| format!("<{}>; rel=\"{rel}\"", reference(call, after)));
+        if let Some(Ok(value)) = value.map(HeaderValue::try_from) {
+            answer.headers_mut().append(header::LINK, value);
+        }
+    }
+}
+
+fn reference(call: &Call<'_>, after: Option<&str>) -> String {
+    let word = call.head.uri.path().rsplit('/').next().unwrap_or_default();
+    let kept = call
+        .query
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .filter(|(name, _)| *name != AFTER && !CREDENTIALS.contains(name));
+    let pairs: Vec<String> = kept
+        .chain(after.map(|after| (AFTER, after)))
+        .map(|(name, value)| format!("{}={}", encode(name), encode(value)))
+        .collect();
+    format!("./{word}?{}", pairs.join("&"))
+}
+
+fn encode(text: &str) -> String {
+    utf8_percent_encode(text, ENCODED).to_string()
+}

@@ -1,0 +1,86 @@
+//! The paths that there are, and their methods.
+
+use http::Method;
+
+use crate::server::Sandbox;
+
+/// What a path names. Names from the path are decoded, and not judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Route<'a> {
+    Local(Local),
+    Node(Endpoint<'a>),
+}
+
+/// What is answered without the node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Local {
+    About,
+    Live,
+    Ready,
+    Health,
+    Metrics,
+    Time,
+}
+
+/// What the node is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Endpoint<'a> {
+    Publish { channel: &'a str },
+    History { channel: &'a str },
+    Presence { channel: &'a str },
+    PresenceHistory { channel: &'a str },
+    RequestToken { key_name: &'a str },
+    CreateApp,
+    DeleteApp { id: &'a str },
+    PostStats,
+}
+
+/// Why there is no route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NoRoute {
+    NotFound,
+    /// The path has other methods: the value of `Allow`.
+    Method(&'static str),
+}
+
+impl<'a> Route<'a> {
+    pub(super) fn parse(
+        method: &Method,
+        segments: &[&'a str],
+        sandbox: Sandbox,
+    ) -> Result<Self, NoRoute> {
+        let is_get = method == Method::GET;
+        let get = |route| if is_get { Ok(route) } else { Err(NoRoute::Method("GET")) };
+        let local = |local| get(Self::Local(local));
+        let read = |endpoint| get(Self::Node(endpoint));
+        let write = |on: Method, allow, endpoint| {
+            if *method == on { Ok(Self::Node(endpoint)) } else { Err(NoRoute::Method(allow)) }
+        };
+        match *segments {
+            [""] => local(Local::About),
+            ["time"] => local(Local::Time),
+            ["health"] => local(Local::Health),
+            ["health", "live"] => local(Local::Live),
+            ["health", "ready"] => local(Local::Ready),
+            ["metrics"] => local(Local::Metrics),
+            ["channels", channel, "messages"] if is_get => read(Endpoint::History { channel }),
+            ["channels", channel, "messages"] => {
+                write(Method::POST, "GET, POST", Endpoint::Publish { channel })
+            }
+            ["channels", channel, "presence"] => read(Endpoint::Presence { channel }),
+            ["channels", channel, "presence", "history"] => {
+                read(Endpoint::PresenceHistory { channel })
+            }
+            // Keys cannot be read: a GET below them is a path that does not exist.
+            ["keys", key_name, "requestToken"] if !is_get => {
+                write(Method::POST, "POST", Endpoint::RequestToken { key_name })
+            }
+            ["apps"] if sandbox == Sandbox::On => write(Method::POST, "POST", Endpoint::CreateApp),
+            ["apps", id] if sandbox == Sandbox::On => {
+                write(Method::DELETE, "DELETE", Endpoint::DeleteApp { id })
+            }
+            ["stats"] if sandbox == Sandbox::On => write(Method::POST, "POST", Endpoint::PostStats),
+            _ => Err(NoRoute::NotFound),
+        }
+    }
+}

@@ -1,0 +1,481 @@
+//! REST over real HTTP against a scripted driver.
+
+use std::sync::Arc;
+
+use auth::Credentials;
+use node::{Event, PresencePage, Request};
+use protocol::{Format, PublishResult};
+use serde_json::{Value, json};
+use types::{
+    App, AppLimits, Body, Data, Direction, Entry, EntryId, HistoryPage, ItemPosition, Key, Message,
+    PresenceAction, PresenceMessage, Serial, SeriesId, Timestamp,
+    error::{CAPABILITY_MISSING, INVALID_CHANNEL_NAME},
+};
+
+use super::*;
+use crate::{
+    Settings,
+    server::Sandbox,
+    testing::{Answered, Bench, settings},
+};
+
+const AUTH: &str = "Authorization: Basic YXBwLmtleTpzZWNyZXQ=";
+const JSON: &str = "Content-Type: application/json";
+
+fn published() -> Response {
+    let result = PublishResult { serials: vec![Some("s0".into()), None] };
+    Response::Published { channel: "a,b".into(), message_id: "id".into(), result }
+}
+
+fn serial() -> Serial {
+    Serial { ms: 1_000, counter: 2, series: SeriesId::from_bytes(b"dunAAAAAAAAA").unwrap() }
+}
+
+fn entry(body: Body) -> Arc<Entry> {
+    Arc::new(Entry {
+        id: EntryId::Connection { connection_id: "conn".into(), msg_serial: 7 },
+        serial: serial(),
+        position: 1,
+        timestamp: Timestamp(1_234),
+        connection_id: Some("conn".into()),
+        body,
+    })
+}
+
+/// Asks a node that answers with an empty page, and returns what it was asked, or the error.
+async fn asked(path: &str) -> Result<Operation, (u16, u64)> {
+    let (bench, mut requests) =
+        Bench::answering(|_| Response::History(HistoryPage::default())).await;
+    let answer = bench.get(path).await;
+    match requests.try_recv() {
+        Ok(request) => Ok(request.operation),
+        Err(_) => Err(answer.error()),
+    }
+}
+
+#[tokio::test]
+async fn a_publish_reaches_the_node_and_its_serials_come_back() {
+    let (bench, mut requests) = Bench::answering(|_| published()).await;
+    let body = br#"[{"name":"n","data":"d"},{"data":"e"}]"#;
+    let call = "POST /channels/a%2Fb%3Ac%20%C3%A9+/messages";
+    let answer = bench.ask(call, &[AUTH, JSON, "X-Ably-ClientId: Ym9i"], body).await;
+    assert_eq!(answer.status, 201);
+    assert_eq!(
+        answer.json(),
+        json!({"channel": "a,b", "messageId": "id", "serials": ["s0", null]})
+    );
+    assert_eq!(answer.header("x-ably-serverid"), Some("node-1"));
+
+    let Request { caller, operation } = requests.recv().await.unwrap();
+    assert!(caller.credentials == Some(Credentials::Key("app.key:secret".into())));
+    assert_eq!(caller.client_id.as_deref(), Some("bob"));
+    let Operation::Publish { channel, messages } = operation else { panic!() };
+    assert_eq!((channel.as_str(), messages.len()), ("a/b:c é+", 2));
+}
+
+#[tokio::test]
+async fn messagepack_goes_in_by_content_type_and_comes_out_by_accept() {
+    let (bench, mut requests) = Bench::answering(|_| published()).await;
+    let body = protocol::encode_messages(&[Message::default()], Format::MessagePack);
+    let headers = ["Content-Type: application/x-msgpack", "Accept: application/x-msgpack"];
+    let answer = bench.ask("POST /channels/a/messages", &headers, &body).await;
+    assert_eq!(answer.msgpack()["messageId"], "id");
+    let Operation::Publish { messages, .. } = requests.recv().await.unwrap().operation else {
+        panic!()
+    };
+    assert_eq!(messages.len(), 1);
+
+    let answer = bench.ask("POST /channels/a/messages?format=msgpack", &[JSON], b"{}").await;
+    assert_eq!(answer.msgpack()["channel"], "a,b");
+}
+
+#[tokio::test]
+async fn bodies_that_cannot_be_read_are_refused() {
+    let (bench, _requests) = Bench::answering(|_| published()).await;
+    let limit = usize::try_from(settings().limits.max_frame_size).unwrap();
+    for (header, body, error) in [
+        (JSON, b"{".to_vec(), (400, 40001)),
+        ("Content-Type: text/html", b"{}".to_vec(), (400, 40001)),
+        (JSON, vec![b' '; limit + 1], (413, 40009)),
+        (JSON, vec![b' '; 8 * limit], (413, 40009)),
+    ] {
+        let answer = bench.ask("POST /channels/a/messages", &[header], &body).await;
+        assert_eq!(answer.error(), error);
+    }
+}
+
+#[tokio::test]
+async fn history_has_each_item_with_what_its_entry_knows() {
+    let messages =
+        vec![Message { data: Data::Text("x".into()), ..Message::default() }, Message::default()];
+    let page = HistoryPage { items: vec![(entry(Body::Messages(messages)), 0)], next: None };
+    let (bench, _requests) = Bench::answering(move |_| Response::History(page.clone())).await;
+    let answer = bench.get("/channels/a/messages").await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(
+        answer.json(),
+        json!([{
+            "id": "conn:7:0", "connectionId": "conn", "timestamp": 1234, "data": "x",
+            "serial": "00000000001000-002@dunAAAAAAAAA:000", "action": 0,
+        }])
+    );
+}
+
+#[tokio::test]
+async fn presence_history_keeps_the_action_that_happened() {
+    let mut enter = PresenceMessage::new(PresenceAction::Enter);
+    enter.client_id = Some("bob".into());
+    let page = HistoryPage { items: vec![(entry(Body::Presence(vec![enter])), 0)], next: None };
+    let (bench, _requests) = Bench::answering(move |_| Response::History(page.clone())).await;
+    let answer = bench.get("/channels/a/presence/history").await;
+    assert_eq!(
+        answer.json(),
+        json!([{
+            "id": "conn:7:0", "connectionId": "conn", "timestamp": 1234, "action": 2,
+            "clientId": "bob",
+        }])
+    );
+}
+
+#[tokio::test]
+async fn history_parameters_become_a_query() {
+    let path = "/channels/a/messages?start=1&end=2&limit=3&direction=forwards&from_serial=c";
+    let Operation::History { channel, query, until } = asked(path).await.unwrap() else { panic!() };
+    assert_eq!(
+        (channel.as_str(), query.kind, query.direction),
+        ("a", Kind::Messages, Direction::Forwards)
+    );
+    assert_eq!((query.start, query.end), (Some(Timestamp(1)), Some(Timestamp(2))));
+    assert_eq!((query.limit, until.as_deref()), (3, Some("c")));
+
+    let path = "/channels/a/presence/history?fromSerial=d";
+    let Operation::History { query, until, .. } = asked(path).await.unwrap() else { panic!() };
+    assert_eq!((query.kind, query.direction), (Kind::Presence, Direction::Backwards));
+    assert_eq!((query.limit, until.as_deref()), (100, Some("d")));
+}
+
+#[tokio::test]
+async fn parameters_that_make_no_sense_are_refused_with_40003() {
+    for query in [
+        "limit=0",
+        "limit=1001",
+        "limit=x",
+        "limit=-1",
+        "start=x",
+        "end=1.5",
+        "direction=up",
+        "after=x",
+        "a=%ff",
+    ] {
+        let error = asked(&format!("/channels/a/messages?{query}")).await.unwrap_err();
+        assert_eq!(error, (400, 40003), "{query}");
+    }
+    assert!(asked("/channels/a/messages?limit=1000").await.is_ok());
+    assert_eq!(asked("/channels/a/presence?limit=0").await.unwrap_err(), (400, 40003));
+}
+
+/// What a client library makes of the links: relation and reference.
+fn links(answer: &Answered) -> Vec<(String, String)> {
+    let parse = |value: &str| {
+        let (reference, rel) = value.split_once(">; rel=\"").unwrap();
+        (rel.trim_end_matches('"').to_owned(), reference.trim_start_matches('<').to_owned())
+    };
+    answer.headers_named("link").into_iter().map(parse).collect()
+}
+
+#[tokio::test]
+async fn links_keep_the_parameters_and_lead_on() {
+    let next = ItemPosition { serial: serial(), index: 4 };
+    let page = HistoryPage { items: vec![], next: Some(next) };
+    let (bench, mut requests) = Bench::answering(move |_| Response::History(page.clone())).await;
+    let path = "/channels/a,b/messages?key=a.b:c&limit=2&x=%C3%A9,%3E%22+&direction=forwards";
+    let answer = bench.get(path).await;
+    let query = "./messages?limit=2&x=%C3%A9%2C%3E%22%20&direction=forwards";
+    let after = "&after=00000000001000-002%40dunAAAAAAAAA%3A004";
+    let expected = [
+        ("first", query.to_owned()),
+        ("current", query.to_owned()),
+        ("next", format!("{query}{after}")),
+    ];
+    assert_eq!(links(&answer), expected.map(|(rel, reference)| (rel.to_owned(), reference)));
+    requests.recv().await.unwrap();
+
+    let answer = bench.get(&format!("/channels/a/{}", &links(&answer)[2].1[2..])).await;
+    let Operation::History { query: asked, .. } = requests.recv().await.unwrap().operation else {
+        panic!()
+    };
+    assert_eq!(asked.after, Some(next));
+    assert_eq!(links(&answer)[0].1, query);
+    assert_eq!(links(&answer)[1].1, format!("{query}{after}"));
+}
+
+#[tokio::test]
+async fn the_last_page_has_no_next_link() {
+    let (bench, _requests) = Bench::answering(|_| Response::History(HistoryPage::default())).await;
+    let answer = bench.get("/channels/a/presence/history").await;
+    assert_eq!(answer.json(), json!([]));
+    let rels = links(&answer);
+    assert_eq!(rels[0], ("first".to_owned(), "./history?".to_owned()));
+    assert_eq!((rels.len(), rels[1].0.as_str()), (2, "current"));
+}
+
+#[tokio::test]
+async fn presence_is_filtered_and_paged() {
+    let mut member = PresenceMessage::new(PresenceAction::Present);
+    member.client_id = Some("bob".into());
+    let (bench, mut requests) = Bench::answering(move |_| {
+        let page = PresencePage { members: vec![member.clone()], next: Some("c:b,b".into()) };
+        Response::Presence(page)
+    })
+    .await;
+    let path = "/channels/a/presence?limit=1&clientId=bob&connectionId=c&after=a%3Ab";
+    let answer = bench.get(path).await;
+    assert_eq!(answer.json(), json!([{"action": 1, "clientId": "bob"}]));
+    assert!(links(&answer)[2].1.starts_with("./presence?limit=1&clientId=bob&"));
+    assert!(links(&answer)[2].1.ends_with("&after=c%3Ab%2Cb"));
+    let Operation::Presence { query, .. } = requests.recv().await.unwrap().operation else {
+        panic!()
+    };
+    assert_eq!((query.limit, query.after.as_deref()), (1, Some("a:b")));
+    assert_eq!(query.client_id, Some("bob".into()));
+    assert_eq!(query.connection_id, Some("c".into()));
+}
+
+#[tokio::test]
+async fn a_token_request_is_answered_with_the_details() {
+    let (bench, mut requests) = Bench::answering(|_| {
+        Response::Token(auth::TokenDetails {
+            token: "app.t".into(),
+            key_name: "app.key".into(),
+            issued: Timestamp(1),
+            expires: Timestamp(2),
+            capability: "{}".into(),
+            client_id: None,
+        })
+    })
+    .await;
+    let answer = bench
+        .ask("POST /keys/app.key/requestToken", &[JSON], br#"{"keyName":"app.key","ttl":1}"#)
+        .await;
+    assert_eq!((answer.status, &answer.json()["token"]), (201, &json!("app.t")));
+    let Operation::RequestToken { key_name, .. } = requests.recv().await.unwrap().operation else {
+        panic!()
+    };
+    assert_eq!(key_name, "app.key");
+}
+
+fn app() -> App {
+    App {
+        id: "app".into(),
+        account_id: "acct".into(),
+        keys: vec![Key {
+            id: "key".into(),
+            secret: "secret".into(),
+            capability: r#"{"*":["*"]}"#.into(),
+            revocable_tokens: false,
+        }],
+        namespaces: vec![types::Namespace { id: "persisted".into(), ..Default::default() }],
+        limits: AppLimits::default(),
+    }
+}
+
+#[tokio::test]
+async fn a_sandbox_app_says_where_its_clients_are_to_connect() {
+    let (bench, mut requests) = Bench::answering(|_| Response::AppCreated(Arc::new(app()))).await;
+    let body = br#"{"keys":[{}],"namespaces":[{"id":"persisted","persisted":true}]}"#;
+    let answer = bench.ask("POST /apps", &[JSON], body).await;
+    assert_eq!(answer.status, 201);
+    let told = answer.json();
+    let expected = json!({
+        "appId": "app", "accountId": "acct", "id": "acct:app", "tlsOnly": false,
+        "endpoint": "dunlin.test", "port": 8123, "tls": false,
+    });
+    for (name, value) in expected.as_object().unwrap() {
+        assert_eq!(&told[name], value, "{name}");
+    }
+    let expected = json!({
+        "id": "key", "value": "secret", "keyName": "app.key", "keySecret": "secret",
+        "keyStr": "app.key:secret", "key_str": "app.key:secret", "capability": r#"{"*":["*"]}"#,
+    });
+    for (name, value) in expected.as_object().unwrap() {
+        assert_eq!(&told["keys"][0][name], value, "{name}");
+    }
+    assert_eq!(told["namespaces"].as_array().unwrap().len(), 1);
+    let Operation::CreateApp(spec) = requests.recv().await.unwrap().operation else { panic!() };
+    assert_eq!((spec.keys.len(), spec.namespaces.len()), (1, 1));
+}
+
+#[tokio::test]
+async fn sandbox_apps_are_deleted_and_statistics_accepted() {
+    let (bench, mut requests) = Bench::answering(|request| match request.operation {
+        Operation::PostStats => Response::Created,
+        _ => Response::NoContent,
+    })
+    .await;
+    let answer = bench.ask("DELETE /apps/app", &[AUTH], b"").await;
+    assert_eq!((answer.status, answer.body.len()), (204, 0));
+    let Operation::DeleteApp(id) = requests.recv().await.unwrap().operation else { panic!() };
+    assert_eq!(id.as_str(), "app");
+    let answer = bench.ask("POST /stats", &[AUTH, JSON], br#"[{"intervalId":"x"}]"#).await;
+    assert_eq!((answer.status, answer.json()), (201, json!([])));
+    let answer = bench.ask("POST /stats", &[AUTH, JSON], b"1").await;
+    assert_eq!(answer.error(), (400, 40001));
+}
+
+#[tokio::test]
+async fn without_the_sandbox_its_paths_do_not_exist() {
+    let bench = Bench::new(Settings { sandbox: Sandbox::Off, ..settings() }).await;
+    for call in ["POST /apps", "DELETE /apps/app", "POST /stats"] {
+        assert_eq!(bench.ask(call, &[JSON], b"{}").await.error(), (404, 40400), "{call}");
+    }
+}
+
+#[tokio::test]
+async fn unknown_paths_and_methods_have_errors_of_their_own() {
+    let bench = Bench::new(settings()).await;
+    for path in ["/nowhere", "/channels/a", "/time/", "/keys/app.key/requestToken", "/keys/a", "//"]
+    {
+        assert_eq!(bench.get(path).await.error(), (404, 40400), "{path}");
+    }
+    for (call, allow) in [
+        ("PUT /channels/a/messages", "GET, POST"),
+        ("POST /time", "GET"),
+        ("POST /", "GET"),
+        ("PUT /keys/app.key/requestToken", "POST"),
+        ("GET /apps/app", "DELETE"),
+    ] {
+        let answer = bench.ask(call, &[], b"").await;
+        assert_eq!(answer.error(), (405, 40500), "{call}");
+        assert_eq!(answer.header("allow"), Some(allow));
+    }
+}
+
+#[tokio::test]
+async fn versions_are_checked_where_they_are_named() {
+    let bench = Bench::new(settings()).await;
+    assert_eq!(bench.ask("GET /time", &["X-Ably-Version: 6"], b"").await.status, 200);
+    assert_eq!(bench.get("/time?v=2").await.status, 200);
+    for (version, code) in [("99", 40017), ("1.2", 80024)] {
+        let header = format!("X-Ably-Version: {version}");
+        let answer = bench.ask("GET /time?v=6", &[&header], b"").await;
+        assert_eq!(answer.error(), (400, code));
+        let answer = bench.get(&format!("/channels/a/messages?v={version}")).await;
+        assert_eq!(answer.error(), (400, code));
+    }
+}
+
+#[tokio::test]
+async fn credentials_come_from_the_header_or_the_query() {
+    let (bench, mut requests) = Bench::answering(|_| Response::NoContent).await;
+    for (call, headers, credentials) in [
+        (
+            "GET /channels/a/presence",
+            &["Authorization: Bearer a.t"][..],
+            Some(Credentials::Token("a.t".into())),
+        ),
+        ("GET /channels/a/presence?key=a.b%3Ac", &[], Some(Credentials::Key("a.b:c".into()))),
+        ("GET /channels/a/presence?access_token=t", &[], Some(Credentials::Token("t".into()))),
+        ("GET /channels/a/presence", &[], None),
+    ] {
+        bench.ask(call, headers, b"").await;
+        assert!(requests.recv().await.unwrap().caller.credentials == credentials, "{call}");
+    }
+    for (header, code) in [("Authorization: Digest x", 40005), ("X-Ably-ClientId: *", 40012)] {
+        let answer = bench.ask("GET /channels/a/presence", &[header], b"").await;
+        assert_eq!(answer.error(), (400, code));
+    }
+}
+
+#[tokio::test]
+async fn errors_of_the_node_come_in_the_format_that_was_asked_for() {
+    let (bench, _requests) =
+        Bench::answering(|_| Response::Error(CAPABILITY_MISSING.with("not été"))).await;
+    let answer = bench.get("/channels/a/presence").await;
+    assert_eq!(answer.error(), (401, 40160));
+    assert_eq!(answer.header("x-ably-errormessage"), Some("not ?t?"));
+    let answer = bench.get("/channels/a/presence?format=msgpack").await;
+    assert_eq!((answer.status, &answer.msgpack()["error"]["message"]), (401, &json!("not été")));
+    let answer = bench.ask("GET /nowhere", &["Accept: application/x-msgpack"], b"").await;
+    assert_eq!((answer.status, &answer.msgpack()["error"]["code"]), (404, &json!(40400)));
+}
+
+#[tokio::test]
+async fn scripts_of_any_origin_may_call_and_read() {
+    let (bench, _requests) =
+        Bench::answering(|_| Response::Error(INVALID_CHANNEL_NAME.info())).await;
+    let origin = "Origin: https://example.test";
+    let asks = "Access-Control-Request-Headers: authorization,x-anything";
+    let answer = bench.ask("OPTIONS /channels/a/messages", &[origin, asks], b"").await;
+    assert_eq!((answer.status, answer.body.len()), (204, 0));
+    assert_eq!(answer.header("access-control-allow-headers"), Some("authorization,x-anything"));
+    assert_eq!(answer.header("access-control-allow-origin"), Some("https://example.test"));
+    assert!(answer.header("access-control-allow-methods").unwrap().contains("PATCH"));
+    let answer = bench.ask("GET /channels/%3A/presence", &[origin], b"").await;
+    assert_eq!(answer.error(), (400, 40010));
+    assert_eq!(answer.header("access-control-allow-origin"), Some("https://example.test"));
+    assert!(answer.header("access-control-expose-headers").unwrap().contains("Link"));
+    assert_eq!(bench.get("/time").await.header("access-control-allow-origin"), None);
+}
+
+#[tokio::test]
+async fn time_is_a_list_of_one_instant() {
+    let bench = Bench::new(settings()).await;
+    let before = time::now();
+    let told = bench.get("/time").await.json()[0].as_u64().unwrap();
+    assert!((before..=time::now()).contains(&told));
+}
+
+#[tokio::test]
+async fn a_person_is_told_what_this_is() {
+    let bench = Bench::new(settings()).await;
+    let answer = bench.get("/").await;
+    assert_eq!((answer.status, answer.body.as_ref()), (200, ABOUT.as_bytes()));
+    let answer = bench.get("/metrics").await;
+    assert_eq!((answer.status, answer.body.as_ref()), (200, &b"# EOF\n"[..]));
+    assert!(answer.header("content-type").unwrap().starts_with("application/openmetrics-text"));
+}
+
+#[tokio::test]
+async fn health_follows_the_node_and_the_shutdown() {
+    let mut bench = Bench::new(settings()).await;
+    for path in ["/health/live", "/health/ready", "/health"] {
+        assert_eq!(bench.get(path).await.status, 200, "{path}");
+    }
+    assert_eq!(bench.get("/health").await.json(), json!({"status": "ready", "connections": 0}));
+    bench.events = None;
+    for path in ["/health/live", "/health/ready", "/health"] {
+        assert_eq!(bench.get(path).await.status, 503, "{path}");
+    }
+    assert_eq!(bench.get("/health").await.json()["status"], "dead");
+}
+
+#[tokio::test]
+async fn a_node_that_is_gone_is_an_error_that_clients_retry_elsewhere() {
+    let mut bench = Bench::new(settings()).await;
+    bench.events = None;
+    assert_eq!(bench.get("/channels/a/presence").await.error(), (503, 80003));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_does_not_answer_in_time_leaves_the_outcome_unknown() {
+    let mut bench = Bench::new(settings()).await;
+    assert_eq!(bench.get("/channels/a/presence").await.error(), (500, 50003));
+    let Event::Request { id, .. } = bench.next_event().await else { panic!() };
+    bench.hub.reply(id, Response::NoContent);
+}
+
+#[tokio::test]
+async fn requests_follow_each_other_on_one_connection() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    let bench = Bench::new(settings()).await;
+    let mut stream = bench.connect().await;
+    let one = b"GET /time HTTP/1.1\r\nHost: a\r\n\r\n";
+    let last = b"GET /health HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    stream.write_all(&[&one[..], &one[..], &last[..]].concat()).await.unwrap();
+    let mut got = String::new();
+    stream.read_to_string(&mut got).await.unwrap();
+    assert_eq!(got.matches("HTTP/1.1 200 OK").count(), 3);
+    let report: Value = serde_json::from_str(got.rsplit("\r\n\r\n").next().unwrap()).unwrap();
+    assert_eq!(report["status"], "ready");
+}

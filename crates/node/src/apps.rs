@@ -1,0 +1,93 @@
+//! What the node keeps per app beside its document: rates, counts and used nonces.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use auth::Nonces;
+use types::error::{self, ErrorInfo};
+use types::{App, AppId, Rate, Timestamp};
+
+#[derive(Debug)]
+pub(crate) struct AppState {
+    pub(crate) app: Arc<App>,
+    pub(crate) message_rate: Rate,
+    pub(crate) nonces: Nonces,
+    connection_rate: Rate,
+    channel_rate: Rate,
+    request_rate: Rate,
+    token_request_rate: Rate,
+    connections: u32,
+    channels: u32,
+}
+
+impl AppState {
+    pub(crate) fn new(app: Arc<App>) -> Self {
+        Self {
+            app,
+            message_rate: Rate::default(),
+            nonces: Nonces::default(),
+            connection_rate: Rate::default(),
+            channel_rate: Rate::default(),
+            request_rate: Rate::default(),
+            token_request_rate: Rate::default(),
+            connections: 0,
+            channels: 0,
+        }
+    }
+
+    /// Counts a new connection, or says why there may be none.
+    pub(crate) fn admit_connection(&mut self, now: Timestamp) -> Result<(), ErrorInfo> {
+        let limits = &self.app.limits;
+        if limits.connections != 0 && self.connections >= limits.connections {
+            return Err(error::CONNECTION_LIMIT.info());
+        }
+        if !self.connection_rate.take(now, limits.connection_rate, 1) {
+            return Err(error::CONNECTION_CREATION_RATE.info());
+        }
+        self.connections += 1;
+        Ok(())
+    }
+
+    pub(crate) fn release_connection(&mut self) {
+        self.connections = self.connections.saturating_sub(1);
+    }
+
+    /// Counts a channel that becomes active, or says why it may not.
+    pub(crate) fn admit_channel(&mut self, now: Timestamp) -> Result<(), ErrorInfo> {
+        let limits = &self.app.limits;
+        if limits.channels != 0 && self.channels >= limits.channels {
+            return Err(error::CHANNEL_LIMIT.info());
+        }
+        if !self.channel_rate.take(now, limits.channel_rate, 1) {
+            return Err(error::CHANNEL_CREATION_RATE.info());
+        }
+        self.channels += 1;
+        Ok(())
+    }
+
+    pub(crate) fn release_channel(&mut self) {
+        self.channels = self.channels.saturating_sub(1);
+    }
+
+    pub(crate) fn admit_request(&mut self, now: Timestamp) -> Result<(), ErrorInfo> {
+        if self.request_rate.take(now, self.app.limits.request_rate, 1) {
+            return Ok(());
+        }
+        Err(error::REQUEST_RATE_LIMIT.info())
+    }
+
+    pub(crate) fn admit_token_request(&mut self, now: Timestamp) -> Result<(), ErrorInfo> {
+        if self.token_request_rate.take(now, self.app.limits.token_request_rate, 1) {
+            return Ok(());
+        }
+        Err(error::RATE_LIMIT.with("token request rate limit exceeded"))
+    }
+}
+
+/// The apps of the node, by id.
+pub(crate) type Apps = BTreeMap<AppId, AppState>;
+
+/// The lookup that authentication needs.
+pub(crate) fn lookup(apps: &Apps) -> impl Fn(&str) -> Option<Arc<App>> + '_ {
+    |id| apps.get(&AppId::new(id)).map(|state| Arc::clone(&state.app))
+}

@@ -1,0 +1,226 @@
+//! What goes into a node and what comes out of it.
+
+use std::sync::Arc;
+
+use auth::{Credentials, TokenDetails, TokenRequest};
+use bytes::Bytes;
+use protocol::{Format, ProtocolMessage, PublishResult};
+use serde::Deserialize;
+use session::TransportId;
+use types::{
+    App, AppId, AppLimits, ChannelName, ClientId, ConnectionId, Entry, ErrorInfo, HistoryPage,
+    HistoryQuery, Message, Namespace, PresenceMessage, Timestamp,
+};
+
+/// Names one activation of a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ChannelKey(pub u64);
+
+/// Names one REST request on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub u64);
+
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "frames are the common case; boxes cost more")]
+pub enum Event {
+    /// A transport is open; `query` holds the decoded parameters of the connect URL.
+    Connect {
+        transport: TransportId,
+        format: Format,
+        query: Vec<(String, String)>,
+    },
+    Frame {
+        transport: TransportId,
+        frame: ProtocolMessage,
+    },
+    /// The transport carried something that is not a protocol message.
+    BadFrame {
+        transport: TransportId,
+        error: ErrorInfo,
+    },
+    TransportClosed {
+        transport: TransportId,
+    },
+    Request {
+        id: RequestId,
+        request: Box<Request>,
+    },
+    /// Answers [`Effect::Store`].
+    Stored {
+        channel: ChannelKey,
+        position: u64,
+        durable: bool,
+    },
+    /// Answers [`Effect::Load`].
+    Loaded {
+        channel: ChannelKey,
+        entries: Result<Vec<Arc<Entry>>, ErrorInfo>,
+    },
+    /// The node is about to stop: clients are told to reconnect, nobody new is served.
+    Shutdown,
+    /// Time passed.
+    Tick,
+}
+
+#[derive(Debug)]
+pub enum Effect {
+    Send {
+        transport: TransportId,
+        frame: Bytes,
+    },
+    /// One frame to many transports.
+    Deliver {
+        transports: Vec<TransportId>,
+        frame: Bytes,
+    },
+    /// A ping of the transport itself.
+    Ping(TransportId),
+    /// Close the transport once what was sent has been written.
+    Close(TransportId),
+    Reply {
+        request: RequestId,
+        response: Response,
+    },
+    /// Make the entry durable; answered in the order of these effects per channel.
+    Store {
+        channel: ChannelKey,
+        app: AppId,
+        name: ChannelName,
+        entry: Arc<Entry>,
+    },
+    /// Read the stored entries since `since` and the newest before it, oldest first.
+    Load {
+        channel: ChannelKey,
+        app: AppId,
+        name: ChannelName,
+        since: Timestamp,
+    },
+    /// Answer the request from the store, with [`Response::History`].
+    ReadHistory {
+        request: RequestId,
+        app: AppId,
+        name: ChannelName,
+        query: HistoryQuery,
+    },
+}
+
+/// A REST request, its body decoded.
+#[derive(Debug)]
+pub struct Request {
+    pub caller: Caller,
+    pub operation: Operation,
+}
+
+/// Who a request says that it comes from.
+#[derive(Debug, Default)]
+pub struct Caller {
+    pub credentials: Option<Credentials>,
+    /// The identity that a key's holder acts as (`X-Ably-ClientId`).
+    pub client_id: Option<String>,
+}
+
+#[derive(Debug)]
+pub enum Operation {
+    Publish {
+        channel: String,
+        messages: Vec<Message>,
+    },
+    History {
+        channel: String,
+        query: HistoryQuery,
+        until: Option<String>,
+    },
+    Presence {
+        channel: String,
+        query: PresenceQuery,
+    },
+    RequestToken {
+        key_name: String,
+        request: TokenRequest,
+    },
+    CreateApp(AppSpec),
+    DeleteApp(AppId),
+    /// Statistics fixtures of test suites: checked, not kept.
+    PostStats,
+}
+
+#[derive(Clone, Debug)]
+pub struct PresenceQuery {
+    pub limit: usize,
+    pub client_id: Option<ClientId>,
+    pub connection_id: Option<ConnectionId>,
+    /// Continue behind this member (`connectionId:clientId`).
+    pub after: Option<String>,
+}
+
+#[derive(Debug)]
+pub struct PresencePage {
+    pub members: Vec<PresenceMessage>,
+    pub next: Option<String>,
+}
+
+#[derive(Debug)]
+pub enum Response {
+    Error(ErrorInfo),
+    Published { channel: String, message_id: String, result: PublishResult },
+    History(HistoryPage),
+    Presence(PresencePage),
+    Token(TokenDetails),
+    AppCreated(Arc<App>),
+    Created,
+    NoContent,
+}
+
+/// The body of `POST /apps`, as client libraries' test suites send it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct AppSpec {
+    pub keys: Vec<KeySpec>,
+    pub namespaces: Vec<Namespace>,
+    pub channels: Vec<ChannelSpec>,
+    pub limits: LimitsSpec,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct KeySpec {
+    pub capability: Option<String>,
+    pub revocable_tokens: bool,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct ChannelSpec {
+    pub name: String,
+    pub presence: Vec<MemberSpec>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct MemberSpec {
+    pub client_id: String,
+    pub data: Option<String>,
+    pub encoding: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct LimitsSpec {
+    pub presence: PresenceLimitsSpec,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct PresenceLimitsSpec {
+    pub max_members: Option<u32>,
+}
+
+impl LimitsSpec {
+    /// Sandbox apps are for test suites: no rates, and the member limit that was asked for.
+    pub(crate) fn to_limits(&self) -> AppLimits {
+        AppLimits {
+            presence_members: self.presence.max_members.unwrap_or_default(),
+            ..AppLimits::unlimited()
+        }
+    }
+}

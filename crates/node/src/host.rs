@@ -1,0 +1,278 @@
+//! The core role: channels that this node hosts, from activation to the end of their use, and the
+//! link between them and the sessions.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use channel::{Attach, AttachmentId, Channel, Publish};
+use session::{Subscription, publish_result};
+use types::error::ErrorInfo;
+use types::{AppId, ChannelName, Cursor, Entry, Timestamp};
+
+use crate::event::{ChannelKey, Effect, Response};
+use crate::fanout::{Fanout, Subscriber};
+use crate::node::{Node, Publisher, SessionKey, Work};
+use crate::timers::TimerKey;
+
+#[derive(Debug)]
+pub(crate) struct Slot {
+    pub(crate) app: AppId,
+    pub(crate) name: ChannelName,
+    id_window: Duration,
+    pub(crate) host: Channel,
+    pub(crate) fanout: Fanout,
+}
+
+impl Node {
+    /// The active channel of that name; it becomes active if it was not.
+    pub(crate) fn activate(
+        &mut self,
+        now: Timestamp,
+        app: &AppId,
+        name: &ChannelName,
+    ) -> Result<ChannelKey, ErrorInfo> {
+        if let Some(key) = self.by_name.get(&(app.clone(), name.clone())) {
+            return Ok(*key);
+        }
+        let key = ChannelKey(self.next());
+        let state = self.apps.get_mut(app).ok_or_else(|| types::error::NOT_FOUND.info())?;
+        state.admit_channel(now)?;
+        let persisted = state.app.namespace(name).is_some_and(|rules| rules.persisted);
+        let config = channel::Config {
+            name: name.clone(),
+            site: self.config.identity.site,
+            persisted,
+            limits: channel::Limits::new(&state.app.limits, &self.config.limits),
+        };
+        let id_window = config.limits.id_window();
+        let host = Channel::new(config, &mut self.rng);
+        let fanout = Fanout::default();
+        let slot = Slot { app: app.clone(), name: name.clone(), id_window, host, fanout };
+        self.channels.insert(key, slot);
+        self.by_name.insert((app.clone(), name.clone()), key);
+        Ok(key)
+    }
+
+    /// The channel if it is active.
+    pub(crate) fn active(&self, app: &AppId, name: &ChannelName) -> Option<ChannelKey> {
+        self.by_name.get(&(app.clone(), name.clone())).copied()
+    }
+
+    pub(crate) fn on_channel(&mut self, now: Timestamp, key: ChannelKey, event: channel::Event) {
+        let Some(slot) = self.channels.get_mut(&key) else { return };
+        let mut effects = Vec::new();
+        slot.host.handle(now, event, &mut effects);
+        let idle = slot.host.is_idle(now);
+        if effects.is_empty() && idle {
+            self.deactivate(key);
+            return;
+        }
+        // One that is idle is looked at again once its effects have been worked off.
+        let deadline = if idle { Some(now) } else { slot.host.next_deadline() };
+        self.timers.set(TimerKey::Channel(key.0), deadline);
+        self.push_work(effects.into_iter().map(|effect| Work::Channel(key, effect)));
+    }
+
+    pub(crate) fn deactivate(&mut self, key: ChannelKey) {
+        self.timers.set(TimerKey::Channel(key.0), None);
+        let Some(slot) = self.channels.remove(&key) else { return };
+        if let Some(app) = self.apps.get_mut(&slot.app) {
+            app.release_channel();
+        }
+        self.by_name.remove(&(slot.app, slot.name));
+    }
+
+    pub(crate) fn channel_effect(
+        &mut self,
+        now: Timestamp,
+        key: ChannelKey,
+        effect: channel::Effect,
+    ) {
+        match effect {
+            channel::Effect::Attached(attached) => {
+                if let Some(session) = self.attachments.get(&attached.attachment).copied() {
+                    self.on_session(now, session, |session, ctx| session.attached(ctx, attached));
+                }
+            }
+            channel::Effect::AttachRefused { attachment, error } => {
+                if let Some(session) = self.attachments.remove(&attachment) {
+                    self.on_session(now, session, |session, ctx| {
+                        session.attach_refused(ctx, attachment, error);
+                    });
+                }
+            }
+            channel::Effect::Deliver { entry, cursor } => self.deliver(now, key, &entry, &cursor),
+            channel::Effect::Published { token, result } => {
+                if let Some((_, publisher)) = self.publishers.remove(&token) {
+                    self.published(now, publisher, token, result);
+                }
+            }
+            channel::Effect::Store(entry) => {
+                let Some(slot) = self.channels.get(&key) else { return };
+                self.effects.push(Effect::Store {
+                    channel: key,
+                    app: slot.app.clone(),
+                    name: slot.name.clone(),
+                    entry,
+                });
+            }
+            channel::Effect::Load => {
+                let Some(slot) = self.channels.get(&key) else { return };
+                self.effects.push(Effect::Load {
+                    channel: key,
+                    app: slot.app.clone(),
+                    name: slot.name.clone(),
+                    since: now.minus(slot.id_window),
+                });
+            }
+        }
+    }
+
+    fn deliver(&mut self, now: Timestamp, key: ChannelKey, entry: &Entry, cursor: &Cursor) {
+        let Some(slot) = self.channels.get_mut(&key) else { return };
+        let Some(state) = self.apps.get(&slot.app) else { return };
+        let rate = state.app.limits.connection_outbound_rate;
+        let lossy = slot.fanout.deliver(now, rate, entry, cursor, &mut self.effects);
+        if lossy.is_empty() {
+            return;
+        }
+        let members: Vec<_> = slot.host.members().cloned().collect();
+        for (attachment, requested) in lossy {
+            if let Some(session) = self.attachments.get(&attachment).copied() {
+                self.on_session(now, session, |session, ctx| {
+                    session.continuity_lost(ctx, &requested, cursor, &members);
+                });
+            }
+        }
+    }
+
+    pub(crate) fn published(
+        &mut self,
+        now: Timestamp,
+        publisher: Publisher,
+        token: channel::PublishToken,
+        result: Result<channel::Accepted, ErrorInfo>,
+    ) {
+        match publisher {
+            Publisher::Session(key) => {
+                self.on_session(now, key, |session, ctx| session.published(ctx, token, result));
+            }
+            Publisher::Request { id, channel, message_id } => {
+                let response = match result {
+                    Ok(accepted) => Response::Published {
+                        channel,
+                        message_id,
+                        result: publish_result(accepted),
+                    },
+                    Err(error) => Response::Error(error),
+                };
+                self.effects.push(Effect::Reply { request: id, response });
+            }
+            Publisher::Fixture(id) => self.fixture_published(id, result),
+        }
+    }
+
+    pub(crate) fn attach(
+        &mut self,
+        now: Timestamp,
+        key: SessionKey,
+        channel: &ChannelName,
+        attach: Attach,
+    ) {
+        let Some(app) = self.app_of(key) else { return };
+        let attachment = attach.attachment;
+        match self.activate(now, &app, channel) {
+            Ok(host) => {
+                self.attachments.insert(attachment, key);
+                self.on_channel(now, host, channel::Event::Attach(attach));
+            }
+            Err(error) => self.on_session(now, key, |session, ctx| {
+                session.attach_refused(ctx, attachment, error);
+            }),
+        }
+    }
+
+    pub(crate) fn detach(
+        &mut self,
+        now: Timestamp,
+        key: SessionKey,
+        channel: &ChannelName,
+        attachment: AttachmentId,
+    ) {
+        self.unsubscribe(key, channel, attachment);
+        self.attachments.remove(&attachment);
+        if let Some(host) = self.app_of(key).and_then(|app| self.active(&app, channel)) {
+            self.on_channel(now, host, channel::Event::Detach(attachment));
+        }
+    }
+
+    pub(crate) fn subscribe(&mut self, key: SessionKey, subscription: Subscription) {
+        let Some(session) = self.sessions.get(&key) else { return };
+        let Some(transport) = session.session.transport() else { return };
+        let format = session.format;
+        let app = session.session.app_id().clone();
+        let Some(host) = self.active(&app, &subscription.channel) else { return };
+        if let Some(slot) = self.channels.get_mut(&host) {
+            slot.fanout.subscribe(Subscriber { subscription, transport, format });
+        }
+    }
+
+    pub(crate) fn unsubscribe(
+        &mut self,
+        key: SessionKey,
+        channel: &ChannelName,
+        attachment: AttachmentId,
+    ) {
+        let host = self.app_of(key).and_then(|app| self.active(&app, channel));
+        if let Some(slot) = host.and_then(|host| self.channels.get_mut(&host)) {
+            slot.fanout.unsubscribe(attachment);
+        }
+    }
+
+    /// Hands a publish of `key`'s session to the host of its channel.
+    pub(crate) fn publish(
+        &mut self,
+        now: Timestamp,
+        key: SessionKey,
+        channel: &ChannelName,
+        publish: Publish,
+    ) {
+        if let Some(app) = self.app_of(key) {
+            self.publish_in(now, Publisher::Session(key), &app, channel, publish);
+        }
+    }
+
+    pub(crate) fn publish_in(
+        &mut self,
+        now: Timestamp,
+        publisher: Publisher,
+        app: &AppId,
+        channel: &ChannelName,
+        publish: Publish,
+    ) {
+        match self.activate(now, app, channel) {
+            Ok(host) => {
+                self.publishers.insert(publish.token, (host, publisher));
+                self.on_channel(now, host, channel::Event::Publish(publish));
+            }
+            Err(error) => self.published(now, publisher, publish.token, Err(error)),
+        }
+    }
+
+    pub(crate) fn sync(
+        &mut self,
+        now: Timestamp,
+        key: SessionKey,
+        channel: &ChannelName,
+        requested: &Arc<str>,
+    ) {
+        let host = self.app_of(key).and_then(|app| self.active(&app, channel));
+        let Some(slot) = host.and_then(|host| self.channels.get(&host)) else { return };
+        let members: Vec<_> = slot.host.members().cloned().collect();
+        self.on_session(now, key, |session, ctx| session.send_members(ctx, requested, &members));
+    }
+
+    fn app_of(&self, key: SessionKey) -> Option<AppId> {
+        self.sessions.get(&key).map(|slot| slot.session.app_id().clone())
+    }
+}

@@ -1,0 +1,38 @@
+//! The cores composed into one deterministic value: all sessions (the frontend role) and all
+//! channels (the core role) of a node. Events in, effects out; the driver turns sockets, disks and
+//! clocks into events, and effects into IO.
+//!
+//! Invariants: one event is worked off completely, depth first, before the next; every effect names
+//! what it belongs to, so the driver keeps no state of its own.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::string_slice,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::wildcard_enum_match_arm
+    )
+)]
+
+mod apps;
+mod config;
+mod connect;
+mod event;
+mod fanout;
+mod host;
+mod node;
+mod rest;
+mod sandbox;
+mod timers;
+
+pub use config::{Config, PreviousIncarnation};
+pub use event::{
+    AppSpec, Caller, ChannelKey, Effect, Event, Operation, PresencePage, PresenceQuery, Request,
+    RequestId, Response,
+};
+pub use node::Node;
+pub use session::TransportId;

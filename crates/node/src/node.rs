@@ -1,0 +1,296 @@
+//! The node: its state, and the loop that works off one event completely.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use channel::{AttachmentId, PublishToken};
+use protocol::{Action, Format, ProtocolMessage};
+use rand_chacha::ChaCha12Rng;
+use session::{Context, Session, TransportId};
+use types::error;
+use types::{AppId, ChannelName, ConnectionId, Timestamp};
+
+use crate::apps::{AppState, Apps};
+use crate::config::Config;
+use crate::event::{ChannelKey, Effect, Event, RequestId};
+use crate::host::Slot;
+use crate::sandbox::Fixtures;
+use crate::timers::{TimerKey, Timers};
+
+/// Names one session for as long as it lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct SessionKey(pub(crate) u64);
+
+#[derive(Debug)]
+pub(crate) struct SessionSlot {
+    pub(crate) session: Session,
+    pub(crate) format: Format,
+}
+
+/// Who waits for the outcome of a publish.
+#[derive(Debug)]
+pub(crate) enum Publisher {
+    Session(SessionKey),
+    Request { id: RequestId, channel: String, message_id: String },
+    Fixture(RequestId),
+}
+
+/// Effects of the cores that wait to be worked off.
+#[derive(Debug)]
+pub(crate) enum Work {
+    Session(SessionKey, session::Effect),
+    Channel(ChannelKey, channel::Effect),
+}
+
+pub struct Node {
+    pub(crate) config: Config,
+    pub(crate) rng: ChaCha12Rng,
+    pub(crate) apps: Apps,
+    pub(crate) sessions: BTreeMap<SessionKey, SessionSlot>,
+    pub(crate) by_transport: BTreeMap<TransportId, SessionKey>,
+    pub(crate) by_connection: BTreeMap<ConnectionId, SessionKey>,
+    pub(crate) channels: BTreeMap<ChannelKey, Slot>,
+    pub(crate) by_name: BTreeMap<(AppId, ChannelName), ChannelKey>,
+    pub(crate) attachments: BTreeMap<AttachmentId, SessionKey>,
+    pub(crate) publishers: BTreeMap<PublishToken, (ChannelKey, Publisher)>,
+    pub(crate) fixtures: BTreeMap<RequestId, Fixtures>,
+    pub(crate) app_expiries: BTreeMap<u64, AppId>,
+    pub(crate) timers: Timers,
+    pub(crate) next_id: u64,
+    pub(crate) effects: Vec<Effect>,
+    work: VecDeque<Work>,
+    leaving: bool,
+}
+
+impl Node {
+    pub fn new(config: Config, rng: ChaCha12Rng) -> Self {
+        let apps = config
+            .apps
+            .iter()
+            .map(|app| (app.id.clone(), AppState::new(Arc::new(app.clone()))))
+            .collect();
+        Self {
+            config,
+            rng,
+            apps,
+            sessions: BTreeMap::new(),
+            by_transport: BTreeMap::new(),
+            by_connection: BTreeMap::new(),
+            channels: BTreeMap::new(),
+            by_name: BTreeMap::new(),
+            attachments: BTreeMap::new(),
+            publishers: BTreeMap::new(),
+            fixtures: BTreeMap::new(),
+            app_expiries: BTreeMap::new(),
+            timers: Timers::default(),
+            next_id: 0,
+            effects: Vec::new(),
+            work: VecDeque::new(),
+            leaving: false,
+        }
+    }
+
+    /// Works off one event. Effects wait until they are drained.
+    pub fn handle(&mut self, now: Timestamp, event: Event) {
+        // What was due before the event happens before it, however late the driver's tick.
+        self.fire_timers(now);
+        match event {
+            Event::Connect { transport, format, query } => {
+                if self.leaving {
+                    self.refuse(
+                        transport,
+                        format,
+                        Action::Disconnected,
+                        error::SERVER_LEAVING.info(),
+                    );
+                } else {
+                    self.connect(now, transport, format, &query);
+                }
+            }
+            Event::Frame { transport, frame } => {
+                self.on_transport(now, transport, |session, ctx| session.handle_frame(ctx, frame));
+            }
+            Event::BadFrame { transport, error } => {
+                self.on_transport(now, transport, |session, ctx| session.fail(ctx, error));
+            }
+            Event::TransportClosed { transport } => {
+                self.on_transport(now, transport, |session, ctx| session.transport_lost(ctx));
+                self.by_transport.remove(&transport);
+            }
+            Event::Request { id, request } => self.handle_request(now, id, *request),
+            Event::Stored { channel, position, durable } => {
+                self.on_channel(now, channel, channel::Event::Stored { position, durable });
+            }
+            Event::Loaded { channel, entries } => {
+                self.on_channel(now, channel, channel::Event::Loaded(entries));
+            }
+            Event::Shutdown => self.shut_down(now),
+            Event::Tick => {}
+        }
+        self.work_off(now);
+        self.fire_timers(now);
+    }
+
+    /// What the driver has to do, in order. Empties `effects` of earlier content first.
+    pub fn drain_effects(&mut self, into: &mut Vec<Effect>) {
+        into.clear();
+        std::mem::swap(&mut self.effects, into);
+    }
+
+    /// When the node wants to be called again, at the latest.
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        self.timers.next()
+    }
+
+    /// Sessions, live or waiting for a resume.
+    pub fn session_count(&self) -> usize {
+        self.sessions.len()
+    }
+
+    pub fn channel_count(&self) -> usize {
+        self.channels.len()
+    }
+
+    /// Whether nothing is left of any client: no session, no channel, nothing that waits.
+    pub fn is_empty(&self) -> bool {
+        self.sessions.is_empty()
+            && self.by_transport.is_empty()
+            && self.by_connection.is_empty()
+            && self.channels.is_empty()
+            && self.by_name.is_empty()
+            && self.attachments.is_empty()
+            && self.publishers.is_empty()
+            && self.fixtures.is_empty()
+            && self.work.is_empty()
+    }
+
+    fn fire_timers(&mut self, now: Timestamp) {
+        while let Some(key) = self.timers.take_due(now) {
+            match key {
+                TimerKey::Session(key) => {
+                    self.on_session(now, SessionKey(key), |session, ctx| session.tick(ctx));
+                }
+                TimerKey::Channel(key) => {
+                    self.on_channel(now, ChannelKey(key), channel::Event::Tick);
+                }
+                TimerKey::App(key) => self.expire_app(now, key),
+            }
+            self.work_off(now);
+        }
+    }
+
+    /// Depth first: what an effect causes happens before the effect behind it, so that no live
+    /// delivery overtakes the attach that it belongs to.
+    pub(crate) fn work_off(&mut self, now: Timestamp) {
+        let mut behind = VecDeque::new();
+        while let Some(work) = self.work.pop_front() {
+            std::mem::swap(&mut self.work, &mut behind);
+            match work {
+                Work::Session(key, effect) => self.session_effect(now, key, effect),
+                Work::Channel(key, effect) => self.channel_effect(now, key, effect),
+            }
+            self.work.append(&mut behind);
+        }
+    }
+
+    pub(crate) fn push_work(&mut self, work: impl IntoIterator<Item = Work>) {
+        self.work.extend(work);
+    }
+
+    pub(crate) fn on_transport(
+        &mut self,
+        now: Timestamp,
+        transport: TransportId,
+        act: impl FnOnce(&mut Session, &mut Context<'_>),
+    ) {
+        // A transport without a session was refused or superseded: what it still says is void.
+        if let Some(key) = self.by_transport.get(&transport).copied() {
+            self.on_session(now, key, act);
+        }
+    }
+
+    pub(crate) fn on_session(
+        &mut self,
+        now: Timestamp,
+        key: SessionKey,
+        act: impl FnOnce(&mut Session, &mut Context<'_>),
+    ) {
+        let Some(slot) = self.sessions.get_mut(&key) else { return };
+        let Some(state) = self.apps.get_mut(slot.session.app_id()) else { return };
+        let mut effects = Vec::new();
+        let mut ctx = Context {
+            now,
+            limits: &self.config.limits,
+            app: &state.app,
+            message_rate: &mut state.message_rate,
+            identity: &self.config.identity,
+            next_id: &mut self.next_id,
+            effects: &mut effects,
+        };
+        act(&mut slot.session, &mut ctx);
+        let deadline = slot.session.next_deadline(&ctx);
+        self.timers.set(TimerKey::Session(key.0), deadline);
+        self.work.extend(effects.into_iter().map(|effect| Work::Session(key, effect)));
+    }
+
+    fn session_effect(&mut self, now: Timestamp, key: SessionKey, effect: session::Effect) {
+        match effect {
+            session::Effect::Send(transport, frame) => self.send(key, transport, &frame),
+            session::Effect::Ping(transport) => self.effects.push(Effect::Ping(transport)),
+            session::Effect::CloseTransport(transport) => {
+                self.by_transport.remove(&transport);
+                self.effects.push(Effect::Close(transport));
+            }
+            session::Effect::Attach { channel, attach } => self.attach(now, key, &channel, attach),
+            session::Effect::Detach { channel, attachment } => {
+                self.detach(now, key, &channel, attachment);
+            }
+            session::Effect::Subscribe(subscription) => self.subscribe(key, subscription),
+            session::Effect::Unsubscribe { channel, attachment } => {
+                self.unsubscribe(key, &channel, attachment);
+            }
+            session::Effect::Publish { channel, publish } => {
+                self.publish(now, key, &channel, publish);
+            }
+            session::Effect::Sync { channel, requested } => {
+                self.sync(now, key, &channel, &requested);
+            }
+            session::Effect::Authenticate(token) => self.authenticate(now, key, &token),
+            session::Effect::End => self.end_session(key),
+        }
+    }
+
+    fn send(&mut self, key: SessionKey, transport: TransportId, frame: &ProtocolMessage) {
+        if let Some(slot) = self.sessions.get(&key) {
+            let frame = protocol::encode(frame, slot.format);
+            self.effects.push(Effect::Send { transport, frame });
+        }
+    }
+
+    pub(crate) fn end_session(&mut self, key: SessionKey) {
+        self.timers.set(TimerKey::Session(key.0), None);
+        let Some(slot) = self.sessions.remove(&key) else { return };
+        self.by_connection.remove(slot.session.id());
+        if let Some(transport) = slot.session.transport() {
+            self.by_transport.remove(&transport);
+        }
+        if let Some(app) = self.apps.get_mut(slot.session.app_id()) {
+            app.release_connection();
+        }
+    }
+
+    fn shut_down(&mut self, now: Timestamp) {
+        self.leaving = true;
+        let keys: Vec<SessionKey> = self.sessions.keys().copied().collect();
+        for key in keys {
+            self.on_session(now, key, |session, ctx| {
+                session.disconnect(ctx, Some(error::SERVER_LEAVING.info()));
+            });
+        }
+    }
+
+    pub(crate) fn next(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+}

@@ -1,0 +1,275 @@
+//! REST requests: authenticate, check, and answer from the cores; what only the store knows is
+//! asked of the store.
+
+use auth::{Operation as Capability, Principal, ResumeKey};
+use channel::{Publish, PublishToken};
+use session::check_messages;
+use types::error::{self, ErrorInfo};
+use types::{
+    AppId, Body, ChannelName, ChannelRef, ConnectionId, Cursor, EntryId, HistoryPage, HistoryQuery,
+    Message, PresenceAction, PresenceMessage, Timestamp, random_text,
+};
+
+use crate::apps::lookup;
+use crate::event::{
+    Caller, Effect, Operation, PresencePage, PresenceQuery, Request, RequestId, Response,
+};
+use crate::node::{Node, Publisher};
+
+/// Random characters of the id that a publish without one receives.
+const MESSAGE_ID_LENGTH: usize = 12;
+
+impl Node {
+    pub(crate) fn handle_request(&mut self, now: Timestamp, id: RequestId, request: Request) {
+        match self.answer(now, id, request) {
+            Ok(None) => {}
+            Ok(Some(response)) => self.effects.push(Effect::Reply { request: id, response }),
+            Err(error) => {
+                self.effects.push(Effect::Reply { request: id, response: Response::Error(error) });
+            }
+        }
+    }
+
+    /// The response, or none if it follows later.
+    fn answer(
+        &mut self,
+        now: Timestamp,
+        id: RequestId,
+        request: Request,
+    ) -> Result<Option<Response>, ErrorInfo> {
+        let Request { caller, operation } = request;
+        match operation {
+            Operation::Publish { channel, messages } => {
+                let principal = self.authenticate_caller(now, &caller)?;
+                self.publish_request(now, id, &principal, channel, messages)?;
+                Ok(None)
+            }
+            Operation::History { channel, query, until } => {
+                let principal = self.authenticate_caller(now, &caller)?;
+                self.history(id, &principal, &channel, query, until.as_deref())
+            }
+            Operation::Presence { channel, query } => {
+                let principal = self.authenticate_caller(now, &caller)?;
+                self.presence(&principal, &channel, &query).map(Some)
+            }
+            Operation::RequestToken { key_name, request } => {
+                self.request_token(now, &caller, &key_name, &request).map(Some)
+            }
+            Operation::CreateApp(spec) => self.create_app(now, id, &spec),
+            Operation::DeleteApp(app) => {
+                let principal = self.authenticate_caller(now, &caller)?;
+                self.delete_app(now, &principal, &app).map(Some)
+            }
+            Operation::PostStats => {
+                self.authenticate_caller(now, &caller)?;
+                Ok(Some(Response::Created))
+            }
+        }
+    }
+
+    fn authenticate_caller(
+        &mut self,
+        now: Timestamp,
+        caller: &Caller,
+    ) -> Result<Principal, ErrorInfo> {
+        let credentials = caller
+            .credentials
+            .as_ref()
+            .ok_or_else(|| error::UNAUTHORIZED.with("no credentials"))?;
+        let principal = auth::authenticate(
+            &lookup(&self.apps),
+            &self.config.sealing_key,
+            credentials,
+            caller.client_id.as_deref(),
+            auth::Place::Rest,
+            now,
+        )?;
+        if let Some(app) = self.apps.get_mut(&principal.app_id) {
+            app.admit_request(now)?;
+        }
+        Ok(principal)
+    }
+
+    fn request_token(
+        &mut self,
+        now: Timestamp,
+        caller: &Caller,
+        key_name: &str,
+        request: &auth::TokenRequest,
+    ) -> Result<Response, ErrorInfo> {
+        let basic = match caller.credentials {
+            Some(_) if !request.is_signed() => Some(self.authenticate_caller(now, caller)?),
+            Some(_) | None => None,
+        };
+        let app_id = key_name.split('.').next().unwrap_or_default();
+        let state = self
+            .apps
+            .get_mut(&AppId::new(app_id))
+            .ok_or_else(|| error::NOT_FOUND.with("unknown app or key"))?;
+        state.admit_token_request(now)?;
+        if request.key_name != key_name {
+            return Err(error::BAD_REQUEST.with("the key name of the path is not the request's"));
+        }
+        let grant = request.verify(&state.app, basic.as_ref(), &mut state.nonces, now)?;
+        let details = auth::issue(&grant, &self.config.sealing_key, now, &mut self.rng);
+        Ok(Response::Token(details))
+    }
+
+    fn publish_request(
+        &mut self,
+        now: Timestamp,
+        id: RequestId,
+        principal: &Principal,
+        channel: String,
+        mut messages: Vec<Message>,
+    ) -> Result<(), ErrorInfo> {
+        let name = self.channel_for(principal, &channel, &[Capability::Publish])?;
+        let on_behalf = self.on_behalf_of(principal, &mut messages)?;
+        let publisher = on_behalf.as_ref().map_or(principal, |(_, publisher)| publisher);
+        let state = self.apps.get_mut(&principal.app_id).ok_or_else(|| error::NOT_FOUND.info())?;
+        let named = check_messages(publisher, &state.app.limits, &mut messages)?;
+        let count = u32::try_from(messages.len()).unwrap_or(u32::MAX);
+        if !state.message_rate.take(now, state.app.limits.message_rate, count) {
+            return Err(error::APP_RATE_LIMIT.info());
+        }
+        let base = named.unwrap_or_else(|| random_text(&mut self.rng, MESSAGE_ID_LENGTH).into());
+        let message_id = base.to_string();
+        let publish = Publish {
+            token: PublishToken(self.next()),
+            id: EntryId::Named(base),
+            connection_id: on_behalf.map(|(connection_id, _)| connection_id),
+            body: Body::Messages(messages),
+        };
+        let publisher = Publisher::Request { id, channel, message_id };
+        self.publish_in(now, publisher, &principal.app_id.clone(), &name, publish);
+        Ok(())
+    }
+
+    /// The connection whose key the messages carry, with its identity (TM2h).
+    fn on_behalf_of(
+        &self,
+        principal: &Principal,
+        messages: &mut [Message],
+    ) -> Result<Option<(ConnectionId, Principal)>, ErrorInfo> {
+        let mut keys = messages.iter_mut().map(|message| message.connection_key.take());
+        let Some(key) = keys.next().flatten() else {
+            return if keys.any(|key| key.is_some()) {
+                Err(error::INVALID_CONNECTION_KEY.info())
+            } else {
+                Ok(None)
+            };
+        };
+        if keys.any(|other| other.as_ref() != Some(&key)) {
+            return Err(error::INVALID_CONNECTION_KEY.info());
+        }
+        let invalid = |_| error::INVALID_CONNECTION_KEY.info();
+        let key = ResumeKey::open(&key, &self.config.sealing_key).map_err(invalid)?;
+        let session = self
+            .by_connection
+            .get(&key.connection_id)
+            .and_then(|session| self.sessions.get(session))
+            .filter(|slot| *slot.session.app_id() == principal.app_id)
+            .ok_or_else(|| error::INVALID_CONNECTION_KEY.info())?;
+        Ok(Some((key.connection_id, session.session.principal().clone())))
+    }
+
+    fn history(
+        &mut self,
+        id: RequestId,
+        principal: &Principal,
+        channel: &str,
+        mut query: HistoryQuery,
+        until: Option<&str>,
+    ) -> Result<Option<Response>, ErrorInfo> {
+        let name = self.channel_for(principal, channel, &[Capability::History])?;
+        if let Some(until) = until {
+            let cursor = Cursor::decode(until, name.as_str())
+                .or(Err(error::INVALID_HISTORY_POSITION.info()))?;
+            query.until = Some(cursor);
+        }
+        let app = &principal.app_id;
+        let persisted = self
+            .apps
+            .get(app)
+            .and_then(|state| state.app.namespace(&name))
+            .is_some_and(|rules| rules.persisted);
+        if persisted {
+            let app = app.clone();
+            self.effects.push(Effect::ReadHistory { request: id, app, name, query });
+            return Ok(None);
+        }
+        let host = self.active(app, &name).and_then(|host| self.channels.get(&host));
+        let page = match host {
+            Some(slot) => slot.host.history(&query)?,
+            None if query.until.is_some() => return Err(error::ATTACH_POINT_GONE.info()),
+            None => HistoryPage::default(),
+        };
+        Ok(Some(Response::History(page)))
+    }
+
+    fn presence(
+        &self,
+        principal: &Principal,
+        channel: &str,
+        query: &PresenceQuery,
+    ) -> Result<Response, ErrorInfo> {
+        let either = [Capability::Presence, Capability::Subscribe];
+        let name = self.channel_for(principal, channel, &either)?;
+        let members = self
+            .active(&principal.app_id, &name)
+            .and_then(|host| self.channels.get(&host))
+            .map(|slot| slot.host.members());
+        let mut selected = members
+            .into_iter()
+            .flatten()
+            .map(|member| (format!("{}:{}", member.connection_id, member.client_id), member))
+            .filter(|(key, _)| query.after.as_ref().is_none_or(|after| key > after))
+            .filter(|(_, member)| {
+                query.client_id.as_ref().is_none_or(|id| *id == member.client_id)
+                    && query.connection_id.as_ref().is_none_or(|id| *id == member.connection_id)
+            });
+        let page: Vec<_> = selected.by_ref().take(query.limit).collect();
+        let next = selected.next().and_then(|_| page.last().map(|(key, _)| key.clone()));
+        let members = page
+            .into_iter()
+            .map(|(_, member)| PresenceMessage {
+                id: Some(member.id.clone()),
+                action: PresenceAction::Present,
+                client_id: Some(member.client_id.clone()),
+                connection_id: Some(member.connection_id.clone()),
+                data: member.data.clone(),
+                encoding: member.encoding.clone(),
+                extras: member.extras.clone(),
+                timestamp: Some(member.timestamp),
+            })
+            .collect();
+        Ok(Response::Presence(PresencePage { members, next }))
+    }
+
+    /// The channel, if `principal` may do one of `operations` there.
+    fn channel_for(
+        &self,
+        principal: &Principal,
+        channel: &str,
+        operations: &[Capability],
+    ) -> Result<ChannelName, ErrorInfo> {
+        let reference = ChannelRef::parse(channel)?;
+        if reference.filter.is_some() {
+            return Err(error::INVALID_CHANNEL_NAME.with("a derived channel can only be attached"));
+        }
+        let name = reference.name;
+        let permitted = |operation| principal.capability.permits(name.as_str(), operation);
+        if !operations.iter().copied().any(permitted) {
+            return Err(error::CAPABILITY_MISSING.info());
+        }
+        let identified = self
+            .apps
+            .get(&principal.app_id)
+            .and_then(|state| state.app.namespace(&name))
+            .is_some_and(|rules| rules.authenticated);
+        if identified && principal.client_id_for_connection().is_none() {
+            return Err(error::IDENTIFIED_CLIENT_REQUIRED.info());
+        }
+        Ok(name)
+    }
+}

@@ -1,0 +1,155 @@
+//! Acknowledgements leave in the order in which publishes arrived: contiguous, none skipped, none
+//! repeated (RTN7). Outcomes may arrive in any order.
+
+use std::collections::VecDeque;
+
+use channel::PublishToken;
+use protocol::{Action, ProtocolMessage, PublishResult};
+use types::ErrorInfo;
+
+/// The protocol version from which ACK carries `res`.
+const RES_VERSION: u32 = 5;
+
+#[derive(Debug)]
+enum Outcome {
+    Waiting(PublishToken),
+    Accepted(PublishResult),
+    Refused(ErrorInfo),
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct AckQueue {
+    publishes: VecDeque<(i64, Outcome)>,
+}
+
+impl AckQueue {
+    pub(crate) fn len(&self) -> usize {
+        self.publishes.len()
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.publishes.clear();
+    }
+
+    pub(crate) fn wait(&mut self, msg_serial: i64, token: PublishToken) {
+        self.publishes.push_back((msg_serial, Outcome::Waiting(token)));
+    }
+
+    pub(crate) fn refuse(&mut self, msg_serial: i64, error: ErrorInfo) {
+        self.publishes.push_back((msg_serial, Outcome::Refused(error)));
+    }
+
+    /// Records an outcome; a token that is not waited for (any more) is ignored.
+    pub(crate) fn settle(&mut self, token: PublishToken, result: Result<PublishResult, ErrorInfo>) {
+        let waiting = self
+            .publishes
+            .iter_mut()
+            .find(|(_, outcome)| matches!(outcome, Outcome::Waiting(waiting) if *waiting == token));
+        if let Some((_, outcome)) = waiting {
+            *outcome = match result {
+                Ok(result) => Outcome::Accepted(result),
+                Err(error) => Outcome::Refused(error),
+            };
+        }
+    }
+
+    /// The next frame that is due: one ACK for a run of accepted publishes, or one NACK for a run
+    /// that was refused for the same reason.
+    pub(crate) fn drain(&mut self, version: u32) -> Option<ProtocolMessage> {
+        let (first, outcome) = self.publishes.front()?;
+        let first = *first;
+        let mut frame = match outcome {
+            Outcome::Waiting(_) => return None,
+            Outcome::Accepted(_) => ProtocolMessage::new(Action::Ack),
+            Outcome::Refused(error) => {
+                let mut nack = ProtocolMessage::new(Action::Nack);
+                nack.error = Some(error.clone());
+                nack
+            }
+        };
+        let mut count = 0_u32;
+        while let Some((msg_serial, outcome)) = self.publishes.front() {
+            if *msg_serial != first.saturating_add(i64::from(count)) || !belongs(&frame, outcome) {
+                break;
+            }
+            count += 1;
+            if let Some((_, Outcome::Accepted(result))) = self.publishes.pop_front()
+                && version >= RES_VERSION
+            {
+                frame.res.push(result);
+            }
+        }
+        frame.msg_serial = Some(first);
+        frame.count = Some(count);
+        Some(frame)
+    }
+}
+
+fn belongs(frame: &ProtocolMessage, outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Waiting(_) => false,
+        Outcome::Accepted(_) => frame.action == Action::Ack,
+        Outcome::Refused(error) => frame.error.as_ref() == Some(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use types::error;
+
+    use super::*;
+
+    fn drained(queue: &mut AckQueue) -> Vec<(Action, i64, u32)> {
+        std::iter::from_fn(|| queue.drain(6))
+            .map(|frame| (frame.action, frame.msg_serial.unwrap(), frame.count.unwrap()))
+            .collect()
+    }
+
+    #[test]
+    fn an_outcome_waits_for_the_ones_before_it() {
+        let mut queue = AckQueue::default();
+        for n in 0..3 {
+            queue.wait(i64::from(n), PublishToken(u64::from(n as u8)));
+        }
+        queue.settle(PublishToken(1), Ok(PublishResult::default()));
+        assert_eq!(drained(&mut queue), []);
+        queue.settle(PublishToken(0), Ok(PublishResult::default()));
+        assert_eq!(drained(&mut queue), [(Action::Ack, 0, 2)]);
+        queue.settle(PublishToken(2), Ok(PublishResult::default()));
+        assert_eq!(drained(&mut queue), [(Action::Ack, 2, 1)]);
+    }
+
+    #[test]
+    fn refusals_are_grouped_by_cause_and_stay_in_order() {
+        let mut queue = AckQueue::default();
+        queue.refuse(5, error::TOO_LARGE.info());
+        queue.refuse(6, error::TOO_LARGE.info());
+        queue.refuse(7, error::CAPABILITY_MISSING.info());
+        queue.wait(8, PublishToken(8));
+        queue.settle(PublishToken(8), Ok(PublishResult::default()));
+        assert_eq!(
+            drained(&mut queue),
+            [(Action::Nack, 5, 2), (Action::Nack, 7, 1), (Action::Ack, 8, 1)]
+        );
+    }
+
+    #[test]
+    fn a_gap_in_the_serials_is_never_covered_by_a_count() {
+        let mut queue = AckQueue::default();
+        queue.wait(0, PublishToken(0));
+        queue.wait(4, PublishToken(4));
+        queue.settle(PublishToken(0), Ok(PublishResult::default()));
+        queue.settle(PublishToken(4), Ok(PublishResult::default()));
+        assert_eq!(drained(&mut queue), [(Action::Ack, 0, 1), (Action::Ack, 4, 1)]);
+    }
+
+    #[test]
+    fn serials_of_messages_are_sent_from_version_5_on() {
+        for (version, expected) in [(4, 0), (5, 1)] {
+            let mut queue = AckQueue::default();
+            queue.wait(0, PublishToken(0));
+            queue.settle(PublishToken(0), Ok(PublishResult { serials: vec![None] }));
+            assert_eq!(queue.drain(version).unwrap().res.len(), expected);
+        }
+    }
+}

@@ -1,0 +1,330 @@
+//! ATTACH and DETACH: what is asked for, and what the answer says.
+//!
+//! Every ATTACH has an attachment id of its own, so an answer that a later ATTACH or DETACH has
+//! overtaken finds nobody. The attachment before it ends only behind it: a channel that nobody is
+//! attached to may end, and its positions with it.
+
+use std::sync::Arc;
+
+use channel::{Attach, Attached, AttachmentId, Member};
+use protocol::{Action, ProtocolMessage, flags};
+use types::error::{self, ErrorInfo};
+use types::{ChannelName, ChannelRef, Cursor, Params};
+
+use crate::delivery::sync_frames;
+use crate::filter::Filter;
+use crate::options::{granted_modes, requested_modes, rewind, understood};
+use crate::session::{Session, is_retryable};
+use crate::{Context, Echo, Effect, Subscription};
+
+/// Longest name with its qualifier, in bytes; attachments keep it.
+const MAX_REQUESTED: usize = 4096;
+
+/// One channel as this session is attached to it.
+#[derive(Debug)]
+pub(crate) struct Attachment {
+    pub(crate) id: AttachmentId,
+    pub(crate) channel: ChannelName,
+    /// What the capability must permit.
+    resource: Arc<str>,
+    requested_modes: u32,
+    pub(crate) modes: u32,
+    /// The params that were understood; every ATTACHED repeats them (RTL4k1).
+    params: Params,
+    filter: Option<Filter>,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// The host has been asked; its answer starts delivery.
+    Attaching,
+    /// As `Attaching`, but only options changed: nothing was missed and nothing is replayed.
+    ChangingOptions,
+    Attached,
+}
+
+impl Attachment {
+    fn subscription(&self, session: &Session, requested: &Arc<str>) -> Subscription {
+        let echo = match self.params.get("echo").map(String::as_str) {
+            Some("false") => Echo::Off,
+            Some(_) | None => session.params.echo,
+        };
+        Subscription {
+            attachment: self.id,
+            channel: self.channel.clone(),
+            requested: Arc::clone(requested),
+            connection_id: session.id.clone(),
+            modes: self.modes,
+            echo,
+            filter: self.filter.clone(),
+        }
+    }
+
+    /// Whether it is told of members; derived channels carry no presence.
+    fn sees_presence(&self) -> bool {
+        self.modes & flags::PRESENCE_SUBSCRIBE != 0 && self.filter.is_none()
+    }
+
+    /// ATTACHED, with the flags that hold whatever the reason for it.
+    fn frame(
+        &self,
+        requested: &Arc<str>,
+        cursor: &Cursor,
+        members: &[Arc<Member>],
+    ) -> ProtocolMessage {
+        let has_presence = self.sees_presence() && !members.is_empty();
+        let mut frame = ProtocolMessage::new(Action::Attached);
+        frame.channel = Some(Arc::clone(requested));
+        frame.channel_serial = Some(cursor.encode(self.channel.as_str()).into());
+        frame.params = self.params.clone();
+        frame.flags = Some(self.modes | if has_presence { flags::HAS_PRESENCE } else { 0 });
+        frame
+    }
+}
+
+impl Session {
+    pub(crate) fn handle_attach(&mut self, ctx: &mut Context<'_>, frame: &ProtocolMessage) {
+        let requested: Arc<str> = frame.channel.clone().unwrap_or_default();
+        if let Err(error) = self.attach(ctx, frame, &requested) {
+            self.fail_channel(ctx, &requested, error);
+        }
+    }
+
+    fn attach(
+        &mut self,
+        ctx: &mut Context<'_>,
+        frame: &ProtocolMessage,
+        requested: &Arc<str>,
+    ) -> Result<(), ErrorInfo> {
+        let mut attachment = self.check_attach(ctx, frame, requested)?;
+        let known = self.attachments.get(requested);
+        let answered = known.filter(|known| known.state != State::Attaching);
+        if answered.is_some_and(|known| {
+            known.params != attachment.params || known.requested_modes != attachment.requested_modes
+        }) {
+            attachment.state = State::ChangingOptions;
+        }
+        let resume = match attachment.state {
+            State::ChangingOptions => None,
+            State::Attaching | State::Attached => frame
+                .channel_serial
+                .as_deref()
+                .filter(|serial| !serial.is_empty())
+                .map(|text| Cursor::decode(text, attachment.channel.as_str())),
+        };
+        let continues = frame.flags.unwrap_or_default() & flags::ATTACH_RESUME != 0;
+        let rewind =
+            if answered.is_none() && !continues { rewind(&attachment.params) } else { None };
+        if let Some(known) = known {
+            let channel = known.channel.clone();
+            ctx.effects.push(Effect::Unsubscribe { channel, attachment: known.id });
+        }
+        ctx.effects.push(Effect::Attach {
+            channel: attachment.channel.clone(),
+            attach: Attach { attachment: attachment.id, resume, rewind },
+        });
+        if let Some(before) = self.attachments.insert(Arc::clone(requested), attachment) {
+            ctx.effects.push(Effect::Detach { channel: before.channel, attachment: before.id });
+        }
+        Ok(())
+    }
+
+    /// The attachment that an ATTACH asks for, if it may have it.
+    fn check_attach(
+        &self,
+        ctx: &mut Context<'_>,
+        frame: &ProtocolMessage,
+        requested: &Arc<str>,
+    ) -> Result<Attachment, ErrorInfo> {
+        if requested.len() > MAX_REQUESTED {
+            return Err(error::INVALID_CHANNEL_NAME.with("channel name with qualifier too long"));
+        }
+        let channel = ChannelRef::parse(requested)?;
+        self.check_channel(ctx, &channel)?;
+        let filter = channel.filter.as_deref().map(Filter::parse).transpose()?;
+        let limit = ctx.app.limits.channels_per_connection as usize;
+        if limit != 0
+            && self.attachments.len() >= limit
+            && !self.attachments.contains_key(requested)
+        {
+            return Err(error::CHANNELS_PER_CONNECTION.info());
+        }
+        let resource: Arc<str> = channel.resource().into();
+        let mut params = channel.params;
+        params.extend(frame.params.clone());
+        let params = understood(params);
+        let requested_modes = requested_modes(&params, frame.flags.unwrap_or_default());
+        Ok(Attachment {
+            id: ctx.attachment_id(),
+            channel: channel.name,
+            modes: granted_modes(&self.principal.capability, &resource, requested_modes),
+            resource,
+            requested_modes,
+            params,
+            filter,
+            state: State::Attaching,
+        })
+    }
+
+    /// The host's answer to an attach.
+    pub fn attached(&mut self, ctx: &mut Context<'_>, attached: Attached) {
+        let known = self.attachments.iter_mut().find(|(_, known)| known.id == attached.attachment);
+        // Detached or attached anew meanwhile: the answer is of no use to anyone.
+        let Some((requested, attachment)) = known else { return };
+        let requested = Arc::clone(requested);
+        let resumed = attached.resumed || attachment.state == State::ChangingOptions;
+        attachment.state = State::Attached;
+        let mut answer = attachment.frame(&requested, &attached.cursor, &attached.members);
+        let Some(attachment) = self.attachments.get(&requested) else { return };
+        let subscription = attachment.subscription(self, &requested);
+        let replay: Vec<_> = attached
+            .replay
+            .iter()
+            .filter(|(entry, _)| subscription.wants(entry))
+            .map(|(entry, cursor)| subscription.delivery(entry, cursor))
+            .collect();
+        answer.error = attached.error;
+        answer.flags = answer.flags.map(|known| {
+            known
+                | if resumed { flags::RESUMED } else { 0 }
+                | if replay.is_empty() { 0 } else { flags::HAS_BACKLOG }
+        });
+        self.send(ctx, answer);
+        for frame in replay {
+            self.send(ctx, frame);
+        }
+        if !attached.members.is_empty() {
+            self.send_members(ctx, &requested, &attached.members);
+        }
+        ctx.effects.push(Effect::Subscribe(subscription));
+    }
+
+    /// Entries were not delivered to this attachment (80020). `cursor` is where it goes on.
+    pub fn continuity_lost(
+        &mut self,
+        ctx: &mut Context<'_>,
+        requested: &Arc<str>,
+        cursor: &Cursor,
+        members: &[Arc<Member>],
+    ) {
+        let Some(attachment) = self.attachments.get(requested) else { return };
+        let mut answer = attachment.frame(requested, cursor, members);
+        answer.error = Some(error::CONTINUITY_LOST.info());
+        self.send(ctx, answer);
+        if !members.is_empty() {
+            self.send_members(ctx, requested, members);
+        }
+    }
+
+    /// The presence set, as SYNC, if this attachment sees it.
+    pub fn send_members(
+        &self,
+        ctx: &mut Context<'_>,
+        requested: &Arc<str>,
+        members: &[Arc<Member>],
+    ) {
+        if self.attachments.get(requested).is_some_and(Attachment::sees_presence) {
+            let sequence = ctx.sync_sequence();
+            for frame in sync_frames(members, &sequence, requested) {
+                self.send(ctx, frame);
+            }
+        }
+    }
+
+    /// SYNC from a client: it wants the presence set again.
+    pub(crate) fn handle_sync(&self, ctx: &mut Context<'_>, requested: Arc<str>) {
+        let known = self.attachments.get(&requested);
+        if let Some(attachment) = known.filter(|known| known.state == State::Attached)
+            && attachment.sees_presence()
+        {
+            ctx.effects.push(Effect::Sync { channel: attachment.channel.clone(), requested });
+        }
+    }
+
+    /// The host refused an attach.
+    pub fn attach_refused(
+        &mut self,
+        ctx: &mut Context<'_>,
+        attachment: AttachmentId,
+        error: ErrorInfo,
+    ) {
+        let known = self.attachments.iter().find(|(_, known)| known.id == attachment);
+        if let Some(requested) = known.map(|(requested, _)| Arc::clone(requested)) {
+            self.attachments.remove(&requested);
+            self.fail_channel(ctx, &requested, error);
+        }
+    }
+
+    pub(crate) fn handle_detach(&mut self, ctx: &mut Context<'_>, requested: &Arc<str>) {
+        self.detach(ctx, requested);
+        let mut answer = ProtocolMessage::new(Action::Detached);
+        answer.channel = Some(Arc::clone(requested));
+        self.send(ctx, answer);
+    }
+
+    /// Ends an attachment; the session's members on the channel leave with its last one.
+    fn detach(&mut self, ctx: &mut Context<'_>, requested: &Arc<str>) {
+        let Some(attachment) = self.attachments.remove(requested) else { return };
+        let channel = attachment.channel;
+        ctx.effects.push(Effect::Detach { channel: channel.clone(), attachment: attachment.id });
+        if !self.is_attached(&channel) {
+            self.leave_channel(ctx, &channel);
+        }
+    }
+
+    pub(crate) fn is_attached(&self, channel: &ChannelName) -> bool {
+        self.attachments.values().any(|attachment| attachment.channel == *channel)
+    }
+
+    /// After a change of credentials: modes shrink or grow, channels that are no longer allowed
+    /// fail (RTC8a1).
+    pub(crate) fn apply_capability(&mut self, ctx: &mut Context<'_>) {
+        let capability = Arc::clone(&self.principal.capability);
+        let mut lost = Vec::new();
+        for (requested, attachment) in &mut self.attachments {
+            if !capability.permits_any(&attachment.resource) {
+                lost.push(Arc::clone(requested));
+                continue;
+            }
+            attachment.modes =
+                granted_modes(&capability, &attachment.resource, attachment.requested_modes);
+        }
+        for requested in lost {
+            self.detach(ctx, &requested);
+            self.fail_channel(ctx, &requested, error::CAPABILITY_MISSING.info());
+        }
+        for (requested, attachment) in &self.attachments {
+            if attachment.state == State::Attached {
+                let subscription = attachment.subscription(self, requested);
+                ctx.effects.push(Effect::Subscribe(subscription));
+            }
+        }
+    }
+
+    /// The connection stays. What another attempt may mend is DETACHED, upon which clients try
+    /// again by themselves (RTL13b); the rest fails the channel.
+    fn fail_channel(&self, ctx: &mut Context<'_>, requested: &Arc<str>, error: ErrorInfo) {
+        let action = if is_retryable(&error) { Action::Detached } else { Action::Error };
+        let mut answer = ProtocolMessage::new(action);
+        answer.channel = Some(Arc::clone(requested));
+        answer.error = Some(error);
+        self.send(ctx, answer);
+    }
+
+    /// Whether these credentials may use the channel at all.
+    pub(crate) fn check_channel(
+        &self,
+        ctx: &Context<'_>,
+        channel: &ChannelRef,
+    ) -> Result<(), ErrorInfo> {
+        if !self.principal.capability.permits_any(&channel.resource()) {
+            return Err(error::CAPABILITY_MISSING.info());
+        }
+        let identified = ctx.app.namespace(&channel.name).is_some_and(|rules| rules.authenticated);
+        if identified && self.principal.client_id_for_connection().is_none() {
+            return Err(error::IDENTIFIED_CLIENT_REQUIRED.info());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,132 @@
+//! From entries to frames: which entries an attachment receives, and as what.
+
+use std::sync::Arc;
+
+use channel::{AttachmentId, Member};
+use protocol::{Action, ProtocolMessage, flags};
+use types::{
+    Body, ChannelName, ConnectionId, Cursor, Entry, Message, MessageAction, PresenceAction,
+    PresenceMessage,
+};
+
+use crate::Echo;
+use crate::filter::Filter;
+
+/// Members in one SYNC frame.
+const SYNC_PAGE: usize = 100;
+
+/// What one attachment wants to receive.
+#[derive(Clone, Debug)]
+pub struct Subscription {
+    pub attachment: AttachmentId,
+    pub channel: ChannelName,
+    /// The channel's name in this attachment's frames.
+    pub requested: Arc<str>,
+    pub connection_id: ConnectionId,
+    /// Granted modes.
+    pub modes: u32,
+    pub echo: Echo,
+    /// Only what it selects; a derived channel carries no presence.
+    pub(crate) filter: Option<Filter>,
+}
+
+impl Subscription {
+    /// Own presence events always come back (RTP17a); own messages unless echo is off.
+    pub fn wants(&self, entry: &Entry) -> bool {
+        let own = entry.connection_id.as_ref() == Some(&self.connection_id);
+        match &entry.body {
+            Body::Messages(messages) => {
+                self.modes & flags::SUBSCRIBE != 0
+                    && !(own && self.echo == Echo::Off)
+                    && messages
+                        .iter()
+                        .enumerate()
+                        .any(|(n, message)| self.selects(entry, n, message))
+            }
+            Body::Presence(_) => {
+                self.filter.is_none() && (own || self.modes & flags::PRESENCE_SUBSCRIBE != 0)
+            }
+        }
+    }
+
+    fn selects(&self, entry: &Entry, index: usize, message: &Message) -> bool {
+        self.filter.as_ref().is_none_or(|filter| filter.selects(entry, index, message))
+    }
+
+    /// The frame that delivers `entry` here, the same for every attachment that used the same name
+    /// for the channel; `cursor` becomes its `channelSerial`.
+    pub fn delivery(&self, entry: &Entry, cursor: &Cursor) -> ProtocolMessage {
+        let mut frame = delivery(entry, cursor, self.channel.as_str(), &self.requested);
+        if self.filter.is_some() {
+            let mut index = 0;
+            frame.messages.retain_mut(|message| {
+                message.id.get_or_insert_with(|| entry.item_id(index).into());
+                let selected = self.selects(entry, index, message);
+                index += 1;
+                selected
+            });
+        }
+        frame
+    }
+}
+
+fn delivery(
+    entry: &Entry,
+    cursor: &Cursor,
+    channel: &str,
+    requested: &Arc<str>,
+) -> ProtocolMessage {
+    let mut frame = ProtocolMessage::new(Action::Message);
+    frame.channel = Some(Arc::clone(requested));
+    frame.channel_serial = Some(cursor.encode(channel).into());
+    frame.id = Some(entry.id.to_string().into());
+    frame.connection_id = entry.connection_id.clone();
+    frame.timestamp = Some(entry.timestamp);
+    match &entry.body {
+        Body::Messages(messages) => {
+            frame.messages = messages.clone();
+            for (index, message) in frame.messages.iter_mut().enumerate() {
+                message.serial = Some(entry.serial.item(index).into());
+                message.action = MessageAction::Create;
+            }
+        }
+        Body::Presence(presence) => {
+            frame.action = Action::Presence;
+            frame.presence = presence.clone();
+        }
+    }
+    frame
+}
+
+/// The presence set as SYNC frames; the last has an empty cursor (RTP18).
+pub(crate) fn sync_frames(
+    members: &[Arc<Member>],
+    sequence: &str,
+    requested: &Arc<str>,
+) -> Vec<ProtocolMessage> {
+    let pages = members.len().div_ceil(SYNC_PAGE).max(1);
+    (0..pages)
+        .map(|page| {
+            let mut frame = ProtocolMessage::new(Action::Sync);
+            frame.channel = Some(Arc::clone(requested));
+            let cursor = if page + 1 == pages { String::new() } else { (page + 1).to_string() };
+            frame.channel_serial = Some(format!("{sequence}:{cursor}").into());
+            frame.presence =
+                members.iter().skip(page * SYNC_PAGE).take(SYNC_PAGE).map(|m| present(m)).collect();
+            frame
+        })
+        .collect()
+}
+
+fn present(member: &Member) -> PresenceMessage {
+    PresenceMessage {
+        id: Some(Arc::clone(&member.id)),
+        action: PresenceAction::Present,
+        client_id: Some(member.client_id.clone()),
+        connection_id: Some(member.connection_id.clone()),
+        data: member.data.clone(),
+        encoding: member.encoding.clone(),
+        extras: member.extras.clone(),
+        timestamp: Some(member.timestamp),
+    }
+}

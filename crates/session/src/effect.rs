@@ -1,0 +1,90 @@
+//! What a session is told about its surroundings, and what it asks of them.
+
+use std::sync::Arc;
+
+use channel::{Attach, AttachmentId, Publish, PublishToken};
+use protocol::ProtocolMessage;
+use types::{App, ChannelName, NodeLimits, Rate, SiteCode, Timestamp};
+
+use crate::Subscription;
+
+/// Names one transport for as long as it lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TransportId(pub u64);
+
+/// What clients are told about the node that serves them.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    pub site: SiteCode,
+    pub server_id: Arc<str>,
+}
+
+/// The surroundings of one call.
+pub struct Context<'a> {
+    pub now: Timestamp,
+    pub limits: &'a NodeLimits,
+    pub app: &'a App,
+    /// Messages of the whole app.
+    pub message_rate: &'a mut Rate,
+    pub identity: &'a Identity,
+    /// Source of attachment ids and publish tokens, unique within the node.
+    pub next_id: &'a mut u64,
+    pub effects: &'a mut Vec<Effect>,
+}
+
+impl Context<'_> {
+    fn next(&mut self) -> u64 {
+        *self.next_id += 1;
+        *self.next_id
+    }
+
+    pub(crate) fn attachment_id(&mut self) -> AttachmentId {
+        AttachmentId(self.next())
+    }
+
+    pub(crate) fn publish_token(&mut self) -> PublishToken {
+        PublishToken(self.next())
+    }
+
+    /// Tells one SYNC from the others.
+    pub(crate) fn sync_sequence(&mut self) -> String {
+        format!("s{}", self.next())
+    }
+}
+
+#[derive(Debug)]
+pub enum Effect {
+    Send(TransportId, Box<ProtocolMessage>),
+    /// A ping of the transport itself.
+    Ping(TransportId),
+    /// Close the transport once what was sent has been written.
+    CloseTransport(TransportId),
+    Attach {
+        channel: ChannelName,
+        attach: Attach,
+    },
+    Detach {
+        channel: ChannelName,
+        attachment: AttachmentId,
+    },
+    /// Live deliveries may start for this attachment.
+    Subscribe(Subscription),
+    /// Live deliveries stop until the next `Subscribe`.
+    Unsubscribe {
+        channel: ChannelName,
+        attachment: AttachmentId,
+    },
+    Publish {
+        channel: ChannelName,
+        publish: Publish,
+    },
+    /// Hand the presence set to `Session::send_members`.
+    Sync {
+        channel: ChannelName,
+        requested: Arc<str>,
+    },
+    /// Verify the token, then call `Session::authenticated`.
+    Authenticate(Arc<str>),
+    /// The session is over: forget it.
+    End,
+}

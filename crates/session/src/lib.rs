@@ -1,0 +1,41 @@
+//! One client connection: what it may do, what it is attached to, and the order of its
+//! acknowledgements. A session outlives its transport until its state expires.
+//!
+//! Deterministic and without IO: every call takes a [`Context`] and appends effects. A session
+//! knows nothing of sockets, of other sessions, or of what is inside a channel.
+//!
+//! Invariants: at most one transport; acknowledgements leave in the order of arrival; no entry is
+//! sent for an attachment between its ATTACH and its ATTACHED; members leave when the session
+//! closes, detaches, or stays away longer than its grace.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::string_slice,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::wildcard_enum_match_arm
+    )
+)]
+
+mod ack;
+mod attach;
+mod delivery;
+mod effect;
+mod filter;
+mod members;
+mod options;
+mod params;
+mod presence;
+mod publish;
+mod session;
+mod timing;
+
+pub use delivery::Subscription;
+pub use effect::{Context, Effect, Identity, TransportId};
+pub use params::{Echo, Heartbeats, Params, parse_version};
+pub use publish::{check_messages, publish_result};
+pub use session::{Connect, Session, is_retryable};

@@ -1,0 +1,263 @@
+//! MESSAGE from a client: what is checked before a publish goes to the channel's host. REST
+//! publishes pass the same checks.
+
+use std::sync::Arc;
+
+use auth::{Operation, Principal};
+use channel::{Accepted, Publish, PublishToken};
+use protocol::{ProtocolMessage, PublishResult, flags};
+use types::error::{self, ErrorInfo};
+use types::{AppLimits, Body, ChannelRef, EntryId, Message, MessageAction};
+
+use crate::session::Session;
+use crate::{Context, Effect};
+
+/// A publish rate this many times its limit closes the connection (42921).
+const FATAL_RATE_FACTOR: u32 = 20;
+
+/// Longest id or encoding, in bytes (40031, 40013).
+const MAX_LABEL: usize = 512;
+
+/// Checks messages as `principal` would publish them and fills in an implied clientId. Returns the
+/// id under which the client wants the publish to be accepted once, if it gave one.
+pub fn check_messages(
+    principal: &Principal,
+    limits: &AppLimits,
+    messages: &mut [Message],
+) -> Result<Option<Arc<str>>, ErrorInfo> {
+    if messages.is_empty() {
+        return Err(error::INVALID_PUBLISH.with("a publish needs at least one message"));
+    }
+    let size: usize = messages.iter().map(Message::size).sum();
+    check_size(size, limits)?;
+    for message in messages.iter_mut() {
+        if message.action != MessageAction::Create {
+            return Err(error::UNSUPPORTED_FEATURE
+                .with("updates, deletes and appends of messages are not supported"));
+        }
+        message.client_id = principal.check_client_id(message.client_id.as_ref())?;
+        check_labels(message.id.as_deref(), message.encoding.as_deref())?;
+        // What the server says of a message is not the publisher's to say, and the key is a secret.
+        message.connection_key = None;
+        message.connection_id = None;
+        message.timestamp = None;
+        message.serial = None;
+        message.version = None;
+    }
+    named_id(messages)
+}
+
+pub(crate) fn check_size(size: usize, limits: &AppLimits) -> Result<(), ErrorInfo> {
+    let limit = limits.max_message_size as usize;
+    if size > limit {
+        return Err(error::TOO_LARGE
+            .with(format!("maximum message length exceeded: {size} bytes, the limit is {limit}")));
+    }
+    Ok(())
+}
+
+/// What no limit on sizes counts, and what is kept nevertheless.
+pub(crate) fn check_labels(id: Option<&str>, encoding: Option<&str>) -> Result<(), ErrorInfo> {
+    if id.is_some_and(|id| id.len() > MAX_LABEL) {
+        return Err(error::INVALID_MESSAGE_ID.with("id too long"));
+    }
+    if encoding.is_some_and(|encoding| encoding.len() > MAX_LABEL) {
+        return Err(error::INVALID_DATA.with("encoding too long"));
+    }
+    Ok(())
+}
+
+/// The id that covers all messages: a single one's own, or the `<base>` of `<base>:<index>` (RSL1k).
+fn named_id(messages: &[Message]) -> Result<Option<Arc<str>>, ErrorInfo> {
+    if messages.iter().all(|message| message.id.is_none()) {
+        return Ok(None);
+    }
+    let invalid = || {
+        error::INVALID_MESSAGE_ID
+            .with("messages of one publish need ids <base>:<index> with one base, or none")
+    };
+    if let [Message { id: Some(id), .. }] = messages {
+        if id.is_empty() {
+            return Err(error::INVALID_MESSAGE_ID.with("a message id must not be empty"));
+        }
+        let base = id.strip_suffix(":0").unwrap_or(id);
+        return Ok(Some(base.into()));
+    }
+    let mut base: Option<&str> = None;
+    for (index, message) in messages.iter().enumerate() {
+        let id = message.id.as_deref().ok_or_else(invalid)?;
+        let (this, suffix) = id.rsplit_once(':').ok_or_else(invalid)?;
+        let same = base.is_none_or(|base| base == this);
+        if this.is_empty() || !same || suffix.parse() != Ok(index) {
+            return Err(invalid());
+        }
+        base = Some(this);
+    }
+    Ok(base.map(Arc::from))
+}
+
+/// What the publisher is told: the serial of each of its messages.
+pub fn publish_result(accepted: Accepted) -> PublishResult {
+    let serials = (0..accepted.items)
+        .map(|index| accepted.serial.map(|serial| serial.item(index).into()))
+        .collect();
+    PublishResult { serials }
+}
+
+/// Turns a frame into what its channel's host is asked to append.
+type Check = fn(&Session, &Context<'_>, ProtocolMessage) -> Checked;
+pub(crate) type Checked = Result<(ChannelRef, EntryId, Body), ErrorInfo>;
+
+impl Session {
+    pub(crate) fn handle_message(&mut self, ctx: &mut Context<'_>, frame: ProtocolMessage) {
+        let count = u32::try_from(frame.messages.len()).unwrap_or(u32::MAX);
+        self.handle_publish(ctx, frame, count, Self::check_message_frame);
+    }
+
+    /// The common part of MESSAGE and PRESENCE: count it, check it, ask the host or refuse it.
+    pub(crate) fn handle_publish(
+        &mut self,
+        ctx: &mut Context<'_>,
+        frame: ProtocolMessage,
+        count: u32,
+        check: Check,
+    ) {
+        let Some(msg_serial) = frame.msg_serial else {
+            self.fail(ctx, error::PROTOCOL_ERROR.with("msgSerial missing"));
+            return;
+        };
+        if self.acks.len() >= ctx.limits.connection_unacknowledged as usize {
+            self.fail(ctx, error::FATAL_RATE_LIMIT.with("too many unacknowledged publishes"));
+            return;
+        }
+        // A resend is judged by its id alone: refusing it here, with its successor accepted, would
+        // break the order.
+        let outcome =
+            if self.is_resend(msg_serial) { Ok(()) } else { self.take_rate(ctx, count) };
+        if self.transport.is_none() {
+            return;
+        }
+        let outcome = outcome.and_then(|()| check(self, ctx, frame));
+        self.last_msg_serial = self.last_msg_serial.max(Some(msg_serial));
+        match outcome {
+            Ok((channel, id, body)) => {
+                let token = ctx.publish_token();
+                self.acks.wait(msg_serial, token);
+                if let Body::Presence(items) = &body {
+                    self.members.published(token, &channel.name, items);
+                }
+                let connection_id = Some(self.id.clone());
+                ctx.effects.push(Effect::Publish {
+                    channel: channel.name,
+                    publish: Publish { token, id, connection_id, body },
+                });
+            }
+            Err(error) => {
+                self.acks.refuse(msg_serial, error);
+                self.flush_acks(ctx);
+            }
+        }
+    }
+
+    /// The host's answer to a publish.
+    pub fn published(
+        &mut self,
+        ctx: &mut Context<'_>,
+        token: PublishToken,
+        result: Result<Accepted, ErrorInfo>,
+    ) {
+        self.members.settle(token, result.as_ref().map(drop));
+        self.acks.settle(token, result.map(publish_result));
+        self.flush_acks(ctx);
+    }
+
+    fn flush_acks(&mut self, ctx: &mut Context<'_>) {
+        if self.transport.is_none() {
+            return;
+        }
+        while let Some(frame) = self.acks.drain(self.params.version) {
+            self.send(ctx, frame);
+        }
+    }
+
+    /// Whether the client repeats what it sent on an earlier transport. It does so in order, before
+    /// anything new; other repeats are not excused from the rates.
+    fn is_resend(&self, msg_serial: i64) -> bool {
+        self.sent_before.is_some_and(|sent| msg_serial <= sent)
+            && self.last_msg_serial.is_none_or(|last| msg_serial > last)
+    }
+
+    fn take_rate(&mut self, ctx: &mut Context<'_>, count: u32) -> Result<(), ErrorInfo> {
+        let limit = ctx.app.limits.connection_inbound_rate;
+        if !self.fatal_rate.take(ctx.now, limit.saturating_mul(FATAL_RATE_FACTOR), count) {
+            self.fail(ctx, error::FATAL_PUBLISH_RATE.info());
+            return Ok(());
+        }
+        if !self.publish_rate.take(ctx.now, limit, count) {
+            return Err(error::CONNECTION_RATE_LIMIT.with(format!(
+                "publish rate limit of the connection exceeded: {limit} messages per second"
+            )));
+        }
+        if !ctx.message_rate.take(ctx.now, ctx.app.limits.message_rate, count) {
+            return Err(error::APP_RATE_LIMIT.info());
+        }
+        Ok(())
+    }
+
+    fn check_message_frame(&self, ctx: &Context<'_>, mut frame: ProtocolMessage) -> Checked {
+        let requested = frame.channel.unwrap_or_default();
+        let channel = ChannelRef::parse(&requested)?;
+        self.check_channel(ctx, &channel)?;
+        if channel.filter.is_some() {
+            return Err(
+                error::INVALID_CHANNEL_NAME.with("a derived channel cannot be published on")
+            );
+        }
+        if !self.principal.capability.permits(channel.name.as_str(), Operation::Publish) {
+            return Err(error::CAPABILITY_MISSING.info());
+        }
+        let attachment = self.attachments.get(&requested);
+        if attachment.is_some_and(|attachment| attachment.modes & flags::PUBLISH == 0) {
+            return Err(error::MODE_MISSING.info());
+        }
+        if frame.params.get("_forceNack").is_some_and(|value| value == "true") {
+            return Err(error::FORCED_NACK.info());
+        }
+        let named = check_messages(&self.principal, &ctx.app.limits, &mut frame.messages)?;
+        let id = match named {
+            Some(id) => EntryId::Named(id),
+            None => EntryId::Connection {
+                connection_id: self.id.clone(),
+                msg_serial: frame.msg_serial.unwrap_or_default(),
+            },
+        };
+        Ok((channel, id, Body::Messages(frame.messages)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_ids(ids: &[Option<&str>]) -> Vec<Message> {
+        ids.iter().map(|id| Message { id: id.map(Into::into), ..Message::default() }).collect()
+    }
+
+    #[test]
+    fn ids_of_one_publish_share_a_base_and_count_from_zero() {
+        assert_eq!(named_id(&with_ids(&[None, None])), Ok(None));
+        assert_eq!(named_id(&with_ids(&[Some("a:b:0"), Some("a:b:1")])), Ok(Some("a:b".into())));
+        assert_eq!(named_id(&with_ids(&[Some("anything")])), Ok(Some("anything".into())));
+        assert_eq!(named_id(&with_ids(&[Some("x:0")])), Ok(Some("x".into())));
+        let refused: &[&[Option<&str>]] = &[
+            &[Some("")],
+            &[Some("a:0"), None],
+            &[Some("a:0"), Some("b:1")],
+            &[Some("a:0"), Some("a:2")],
+            &[Some("a"), Some("b")],
+        ];
+        for ids in refused {
+            assert_eq!(named_id(&with_ids(ids)).unwrap_err().code, 40031, "{ids:?}");
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! What a session does because time passed: heartbeats, the expiry of its token, the members that
+//! leave, the end of a connection that nobody resumed.
+
+use std::time::Duration;
+
+use protocol::{Action, ProtocolMessage};
+use types::{Timestamp, error};
+
+use crate::session::Session;
+use crate::{Context, Effect, Heartbeats};
+
+/// How long before its token expires a client is asked for a new one (RTN22).
+const REAUTH_MARGIN: Duration = Duration::from_secs(30);
+/// How long after a resume a client may take to attach its channels again: longer than client
+/// libraries wait for an answer to ATTACH.
+const REATTACH_WITHIN: Duration = Duration::from_secs(15);
+
+impl Session {
+    /// When [`Session::tick`] has something to do, at the latest.
+    pub fn next_deadline(&self, ctx: &Context<'_>) -> Option<Timestamp> {
+        match self.dropped_at {
+            None => {
+                let token = self.principal.expires.map(|expires| {
+                    if self.reauth_requested { expires } else { expires.minus(REAUTH_MARGIN) }
+                });
+                [token, self.heartbeat_at, self.reattach_by].into_iter().flatten().min()
+            }
+            Some(dropped_at) if self.members.is_empty() => Some(dropped_at.plus(state_ttl(ctx))),
+            Some(dropped_at) => Some(dropped_at.plus(self.grace(ctx))),
+        }
+    }
+
+    pub fn tick(&mut self, ctx: &mut Context<'_>) {
+        match self.dropped_at {
+            None => self.tick_connected(ctx),
+            Some(dropped_at) => {
+                if ctx.now >= dropped_at.plus(self.grace(ctx)) && !self.members.is_empty() {
+                    self.leave_all(ctx);
+                }
+                if ctx.now >= dropped_at.plus(state_ttl(ctx)) {
+                    self.end(ctx);
+                }
+            }
+        }
+    }
+
+    fn tick_connected(&mut self, ctx: &mut Context<'_>) {
+        if let Some(expires) = self.principal.expires {
+            if ctx.now >= expires {
+                self.disconnect(ctx, Some(error::TOKEN_EXPIRED.info()));
+                return;
+            }
+            if ctx.now >= expires.minus(REAUTH_MARGIN) && !self.reauth_requested {
+                self.reauth_requested = true;
+                let issued = self.principal.issued.unwrap_or(ctx.now);
+                if expires.since(issued) > REAUTH_MARGIN {
+                    self.send(ctx, ProtocolMessage::new(Action::Auth));
+                }
+            }
+        }
+        if self.reattach_by.is_some_and(|by| ctx.now >= by) {
+            self.reattach_by = None;
+            self.release_former(ctx);
+            self.leave_unattached(ctx);
+        }
+        if self.heartbeat_at.is_some_and(|at| ctx.now >= at) {
+            self.schedule_heartbeat(ctx);
+            match self.params.heartbeats {
+                Heartbeats::Messages => self.send(ctx, ProtocolMessage::new(Action::Heartbeat)),
+                Heartbeats::TransportPings => ctx.effects.extend(self.transport.map(Effect::Ping)),
+            }
+        }
+    }
+
+    /// A transport has come: from now on it is told that the server is there.
+    pub(crate) fn schedule(&mut self, ctx: &Context<'_>) {
+        self.schedule_heartbeat(ctx);
+        self.reattach_by = self.has_former().then(|| ctx.now.plus(REATTACH_WITHIN));
+    }
+
+    fn schedule_heartbeat(&mut self, ctx: &Context<'_>) {
+        let interval = self.heartbeat_interval(ctx);
+        // An interval of 0 tells clients not to expect any (CD2h).
+        self.heartbeat_at = (!interval.is_zero()).then(|| ctx.now.plus(interval));
+    }
+
+    pub(crate) fn heartbeat_interval(&self, ctx: &Context<'_>) -> Duration {
+        self.params
+            .heartbeat_interval
+            .unwrap_or(Duration::from_millis(ctx.limits.max_idle_interval_ms))
+    }
+
+    fn grace(&self, ctx: &Context<'_>) -> Duration {
+        self.params
+            .remain_present_for
+            .unwrap_or(Duration::from_millis(ctx.limits.remain_present_for_ms))
+            .min(state_ttl(ctx))
+    }
+}
+
+fn state_ttl(ctx: &Context<'_>) -> Duration {
+    Duration::from_millis(ctx.limits.connection_state_ttl_ms)
+}
