@@ -1,0 +1,293 @@
+//! The configuration file: TOML, every key optional. A document of its own, not the types that the
+//! node works with; `docs/config.example.toml` shows it with its defaults.
+//!
+//! What is wrong with a value is found while it is read, so that the message names its line.
+
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, anyhow, ensure};
+use auth::Capability;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+use telemetry::LogFormat;
+use types::{App, AppId, AppLimits, Key, Namespace, NodeLimits, SiteCode};
+
+/// What a key may do unless its configuration says otherwise: everything.
+pub(crate) const FULL_CAPABILITY: &str = r#"{"*":["*"]}"#;
+/// The account of apps that are not made through the sandbox.
+pub(crate) const ACCOUNT: &str = "local";
+
+#[derive(Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Config {
+    pub(crate) listen: SocketAddr,
+    pub(crate) data_dir: PathBuf,
+    #[serde(deserialize_with = "parsed")]
+    pub(crate) site: SiteCode,
+    pub(crate) sandbox: bool,
+    pub(crate) unlimited: bool,
+    #[serde(deserialize_with = "log_filter")]
+    pub(crate) log: String,
+    pub(crate) log_format: LogFormat,
+    /// How long history of persisted channels is kept.
+    pub(crate) history_retention_hours: u32,
+    /// What a shutdown takes at most.
+    pub(crate) shutdown_grace_seconds: u32,
+    /// TCP connections at a time, of all apps.
+    pub(crate) max_connections: NonZeroU32,
+    pub(crate) node: NodeLimits,
+    /// Of the app that a first start makes.
+    pub(crate) limits: AppLimits,
+    /// Of the app that a first start makes.
+    pub(crate) namespaces: Vec<NamespaceConfig>,
+    pub(crate) apps: Vec<AppConfig>,
+}
+
+/// An app beside the one that a first start makes.
+#[derive(Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AppConfig {
+    #[serde(deserialize_with = "name")]
+    id: Arc<str>,
+    keys: Vec<KeyConfig>,
+    #[serde(default)]
+    namespaces: Vec<NamespaceConfig>,
+    #[serde(default)]
+    limits: AppLimits,
+}
+
+#[derive(PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeyConfig {
+    #[serde(deserialize_with = "name")]
+    id: Arc<str>,
+    #[serde(deserialize_with = "secret")]
+    secret: Arc<str>,
+    #[serde(default = "full_capability", deserialize_with = "capability")]
+    capability: Arc<str>,
+    #[serde(default)]
+    revocable_tokens: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NamespaceConfig {
+    id: Arc<str>,
+    #[serde(default)]
+    persisted: bool,
+    #[serde(default)]
+    authenticated: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let persisted =
+            NamespaceConfig { id: "persisted".into(), persisted: true, authenticated: false };
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080)),
+            data_dir: "dunlin-data".into(),
+            site: "dun".parse().expect("three letters"),
+            sandbox: false,
+            unlimited: false,
+            log: "info,fjall=warn,lsm_tree=warn".into(),
+            log_format: LogFormat::Text,
+            history_retention_hours: 72,
+            shutdown_grace_seconds: 10,
+            max_connections: const { NonZeroU32::new(100_000).unwrap() },
+            node: NodeLimits::default(),
+            limits: AppLimits::default(),
+            namespaces: vec![persisted],
+            apps: Vec::new(),
+        }
+    }
+}
+
+impl Config {
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read the configuration file {}", path.display()))?;
+        Self::parse(&text).with_context(|| format!("in {}", path.display()))
+    }
+
+    fn parse(text: &str) -> Result<Self> {
+        // The message of the parser ends in a line break of its own.
+        let config: Self =
+            toml::from_str(text).map_err(|error| anyhow!("{}", error.to_string().trim_end()))?;
+        config.check_ids()?;
+        Ok(config)
+    }
+
+    fn check_ids(&self) -> Result<()> {
+        let mut apps = BTreeSet::new();
+        for app in &self.apps {
+            ensure!(apps.insert(&app.id), "two apps have the id {}", app.id);
+            let mut keys = BTreeSet::new();
+            for key in &app.keys {
+                ensure!(keys.insert(&key.id), "two keys of app {} have the id {}", app.id, key.id);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl From<AppConfig> for App {
+    fn from(app: AppConfig) -> Self {
+        Self {
+            id: AppId::new(app.id),
+            account_id: ACCOUNT.into(),
+            keys: app.keys.into_iter().map(Key::from).collect(),
+            namespaces: app.namespaces.into_iter().map(Namespace::from).collect(),
+            limits: app.limits,
+        }
+    }
+}
+
+impl From<KeyConfig> for Key {
+    fn from(key: KeyConfig) -> Self {
+        let KeyConfig { id, secret, capability, revocable_tokens } = key;
+        Self { id, secret, capability, revocable_tokens }
+    }
+}
+
+impl From<NamespaceConfig> for Namespace {
+    fn from(namespace: NamespaceConfig) -> Self {
+        let NamespaceConfig { id, persisted, authenticated } = namespace;
+        Self { id, persisted, authenticated }
+    }
+}
+
+impl std::fmt::Debug for KeyConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KeyConfig").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+fn parsed<'de, T, D>(deserializer: D) -> Result<T, D::Error>
+where
+    T: std::str::FromStr<Err: std::fmt::Display>,
+    D: Deserializer<'de>,
+{
+    String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+}
+
+fn log_filter<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let filter = String::deserialize(deserializer)?;
+    telemetry::check_filter(&filter).map_err(D::Error::custom)?;
+    Ok(filter)
+}
+
+/// An id that can be a part of a key's name.
+fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<str>, D::Error> {
+    let id = Arc::<str>::deserialize(deserializer)?;
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    if id.is_empty() || !id.bytes().all(allowed) {
+        return Err(D::Error::custom("an id is made of ASCII letters, digits, `_` and `-`"));
+    }
+    Ok(id)
+}
+
+fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<str>, D::Error> {
+    let secret = Arc::<str>::deserialize(deserializer)?;
+    if secret.is_empty() {
+        return Err(D::Error::custom("a secret is not empty"));
+    }
+    Ok(secret)
+}
+
+fn capability<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<str>, D::Error> {
+    let json = Arc::<str>::deserialize(deserializer)?;
+    Capability::parse(&json).map_err(D::Error::custom)?;
+    Ok(json)
+}
+
+fn full_capability() -> Arc<str> {
+    FULL_CAPABILITY.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXAMPLE: &str = include_str!("../../../docs/config.example.toml");
+
+    fn objection(text: &str) -> String {
+        format!("{:#}", Config::parse(text).unwrap_err())
+    }
+
+    #[test]
+    fn the_example_shows_the_defaults() {
+        assert_eq!(Config::parse(EXAMPLE).unwrap(), Config::default());
+    }
+
+    #[test]
+    fn the_example_shows_every_key_of_the_tables_with_limits() {
+        let example: toml::Table = EXAMPLE.parse().unwrap();
+        let keys = |table: &toml::Table| table.keys().cloned().collect::<BTreeSet<_>>();
+        let node = toml::Table::try_from(NodeLimits::default()).unwrap();
+        let app = toml::Table::try_from(AppLimits::default()).unwrap();
+        assert_eq!(keys(example["node"].as_table().unwrap()), keys(&node));
+        assert_eq!(keys(example["limits"].as_table().unwrap()), keys(&app));
+    }
+
+    #[test]
+    fn what_the_example_has_in_comments_is_an_app() {
+        let comments: Vec<&str> =
+            EXAMPLE.lines().skip_while(|line| *line != "# [[apps]]").collect();
+        let text: Vec<&str> = comments.iter().map(|line| line.trim_start_matches("# ")).collect();
+        let config = Config::parse(&text.join("\n")).unwrap();
+        let [app] = <[AppConfig; 1]>::try_from(config.apps).unwrap();
+        let app = App::from(app);
+        assert_eq!(app.keys.len(), 2);
+        assert_eq!(app.keys[0].capability.as_ref(), FULL_CAPABILITY);
+        assert!(app.namespaces[0].persisted);
+        assert_eq!(app.limits.message_rate, 0);
+    }
+
+    #[test]
+    fn an_empty_file_means_the_defaults() {
+        assert_eq!(Config::parse("").unwrap(), Config::default());
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_its_line() {
+        for (text, line, key) in [
+            ("sandbox = true\nlisten_on = 1", "line 2", "listen_on"),
+            ("[node]\n\nframe = 1", "line 3", "frame"),
+            ("[[namespaces]]\nid = \"a\"\nkept = true", "line 3", "kept"),
+        ] {
+            let message = objection(text);
+            assert!(message.contains(line) && message.contains(key), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_value_that_makes_no_sense_is_refused_with_its_line() {
+        let app = "[[apps]]\nid = \"a\"\nkeys = [\n";
+        for (text, line) in [
+            ("listen = \"8080\"".to_owned(), "line 1"),
+            ("\nsite = \"toolong\"".to_owned(), "line 2"),
+            ("log = \"store=loud\"".to_owned(), "line 1"),
+            ("history_retention_hours = -1".to_owned(), "line 1"),
+            ("max_connections = 0".to_owned(), "line 1"),
+            ("[limits]\nmessage_rate = \"many\"".to_owned(), "line 2"),
+            ("[[apps]]\nid = \"a.b\"\nkeys = []".to_owned(), "line 2"),
+            (format!("{app}{{ id = \"k\", secret = \"\" }}]"), "line 4"),
+            (format!("{app}{{ id = \"k\", secret = \"s\", capability = \"all\" }}]"), "line 4"),
+        ] {
+            let message = objection(&text);
+            assert!(message.contains(line), "{text}\n{message}");
+        }
+    }
+
+    #[test]
+    fn ids_are_unique() {
+        let app = "[[apps]]\nid = \"a\"\nkeys = []\n";
+        assert_eq!(objection(&app.repeat(2)), "two apps have the id a");
+        let keys = "[[apps]]\nid = \"a\"\nkeys = [{ id = \"k\", secret = \"1\" }, { id = \"k\", secret = \"2\" }]";
+        assert_eq!(objection(keys), "two keys of app a have the id k");
+    }
+}

@@ -1,0 +1,295 @@
+//! The thread that owns the node: it takes events, asks the clock, and carries out effects.
+//!
+//! A turn works off what has gathered, whatever it is, and then carries out all effects in their
+//! order; only when nothing is there does the thread sleep, until the node's next deadline. It never
+//! waits for a disk or a peer: frames are queued, entries are handed to the store's writer, reads
+//! are others' work.
+//!
+//! Clients' events come through the gateway's bounded queue. What the store answers comes through a
+//! queue of its own, so that a flood of frames cannot hold it up.
+
+mod appends;
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use gateway::Hub;
+use node::{ChannelKey, Effect, Event, Node, Operation, Request, RequestId, Response};
+use store::{Store, StoreError, Writer};
+use telemetry::{Health, Metrics};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc::{Receiver, UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::oneshot;
+use types::{AppId, ChannelName, Entry, ErrorInfo, HistoryQuery, Timestamp, error};
+
+use crate::clock::Clock;
+use appends::{Append, Appends, Durable};
+
+/// Clients' events that one turn takes at most: what the first of them causes leaves soon.
+const MAX_TURN: usize = 256;
+/// An idle driver shows at least this often that it lives.
+const MAX_SLEEP: Duration = Duration::from_millis(500);
+
+/// What comes from within the process. The queue has no bound of its own: of outcomes there are at
+/// most as many as the writer takes and channels let be pending, of loads one for each channel.
+#[derive(Debug)]
+pub(crate) enum Inside {
+    /// The writer has completed what it took.
+    Appended {
+        append: Append,
+        durable: Durable,
+    },
+    /// The writer took nothing more.
+    Refused(Append),
+    Loaded {
+        channel: ChannelKey,
+        entries: Result<Vec<Arc<Entry>>, ErrorInfo>,
+    },
+    Leave,
+    Stop,
+}
+
+/// What the driver works with.
+pub(crate) struct Driver {
+    pub(crate) node: Node,
+    pub(crate) clock: Arc<Clock>,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) store: Store,
+    pub(crate) writer: Arc<Writer>,
+    /// Whose blocking threads read from the store.
+    pub(crate) reads: Handle,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) health: Arc<Health>,
+}
+
+/// The running thread. It ends when it is told to stop; what was handed to the store is then done.
+pub(crate) struct Running {
+    inside: UnboundedSender<Inside>,
+    ended: oneshot::Receiver<()>,
+}
+
+struct Turns {
+    driver: Driver,
+    appends: Appends,
+    inside: UnboundedSender<Inside>,
+    effects: Vec<Effect>,
+}
+
+/// The queues, and what was taken out of them for the next turn.
+struct Mail {
+    inside: UnboundedReceiver<Inside>,
+    outside: Receiver<Event>,
+    from_inside: Vec<Inside>,
+    from_outside: Vec<Event>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Then {
+    GoOn,
+    End,
+}
+
+impl Driver {
+    pub(crate) fn start(self, outside: Receiver<Event>) -> io::Result<Running> {
+        let (inside, receiver) = unbounded_channel();
+        let (ending, ended) = oneshot::channel();
+        let mail = Mail {
+            inside: receiver,
+            outside,
+            from_inside: Vec::new(),
+            from_outside: Vec::with_capacity(MAX_TURN),
+        };
+        let turns = Turns {
+            appends: Appends::new(Arc::clone(&self.writer), inside.clone()),
+            inside: inside.clone(),
+            effects: Vec::new(),
+            driver: self,
+        };
+        let timer = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+        std::thread::Builder::new().name("driver".into()).spawn(move || {
+            timer.block_on(turns.run(mail));
+            // Nobody waits any more if the grace is over.
+            ending.send(()).ok();
+        })?;
+        Ok(Running { inside, ended })
+    }
+}
+
+impl Running {
+    /// Tells clients to reconnect; from now on nobody new is served.
+    pub(crate) fn leave(&self) {
+        self.tell(Inside::Leave);
+    }
+
+    pub(crate) fn stop(&self) {
+        self.tell(Inside::Stop);
+    }
+
+    /// Waits for the end of the thread; an error if it did not end by itself.
+    pub(crate) async fn ended(&mut self) -> Result<(), oneshot::error::RecvError> {
+        (&mut self.ended).await
+    }
+
+    fn tell(&self, message: Inside) {
+        if self.inside.send(message).is_err() {
+            tracing::error!("the driver has ended already");
+        }
+    }
+}
+
+impl Mail {
+    /// Waits until something is there, but not longer than `patience`; then takes what is there.
+    async fn gather(&mut self, patience: Duration) {
+        let first = async {
+            tokio::select! {
+                biased;
+                Some(message) = self.inside.recv() => self.from_inside.push(message),
+                Some(event) = self.outside.recv() => self.from_outside.push(event),
+            }
+        };
+        // When the time is over there is nothing to take, and that is an answer too.
+        tokio::time::timeout(patience, first).await.ok();
+        while let Ok(message) = self.inside.try_recv() {
+            self.from_inside.push(message);
+        }
+        while self.from_outside.len() < MAX_TURN
+            && let Ok(event) = self.outside.try_recv()
+        {
+            self.from_outside.push(event);
+        }
+    }
+}
+
+impl Turns {
+    async fn run(mut self, mut mail: Mail) {
+        let mut then = Then::GoOn;
+        while then == Then::GoOn {
+            self.driver.health.turned(Instant::now());
+            mail.gather(self.patience()).await;
+            let began = Instant::now();
+            self.report(&mail);
+            then = self.turn(&mut mail, began);
+            self.driver.metrics.turn_seconds.observe(began.elapsed().as_secs_f64());
+        }
+    }
+
+    fn patience(&self) -> Duration {
+        let deadline = self.driver.node.next_deadline().unwrap_or(Timestamp(u64::MAX));
+        deadline.since(self.driver.clock.now()).min(MAX_SLEEP)
+    }
+
+    fn report(&self, mail: &Mail) {
+        let metrics = &self.driver.metrics;
+        let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        metrics.queued_events.set(gauge(mail.outside.len()));
+        metrics.sessions.set(gauge(self.driver.node.session_count()));
+        metrics.channels.set(gauge(self.driver.node.channel_count()));
+        let events = mail.from_inside.len() + mail.from_outside.len();
+        metrics.events.inc_by(u64::try_from(events).unwrap_or(u64::MAX));
+    }
+
+    fn turn(&mut self, mail: &mut Mail, began: Instant) -> Then {
+        let now = self.driver.clock.now();
+        let mut then = Then::GoOn;
+        for message in mail.from_inside.drain(..) {
+            match message {
+                Inside::Appended { append, durable } => {
+                    self.appended(now, append, durable, began);
+                }
+                Inside::Refused(append) => {
+                    self.driver.node.handle(now, append.outcome(Durable::No));
+                }
+                Inside::Loaded { channel, entries } => {
+                    self.driver.node.handle(now, Event::Loaded { channel, entries });
+                }
+                Inside::Leave => self.driver.node.handle(now, Event::Shutdown),
+                Inside::Stop => then = Then::End,
+            }
+        }
+        for event in mail.from_outside.drain(..) {
+            self.driver.metrics.messages_received.inc_by(messages_in(&event));
+            self.driver.node.handle(now, event);
+        }
+        if self.driver.node.next_deadline().is_some_and(|deadline| deadline <= now) {
+            self.driver.node.handle(now, Event::Tick);
+        }
+        self.carry_out(began);
+        then
+    }
+
+    fn appended(&mut self, now: Timestamp, append: Append, durable: Durable, began: Instant) {
+        let seconds = began.saturating_duration_since(append.since).as_secs_f64();
+        self.driver.metrics.append_seconds.observe(seconds);
+        self.driver.node.handle(now, append.outcome(durable));
+        for refused in self.appends.complete() {
+            self.driver.node.handle(now, refused.outcome(Durable::No));
+        }
+    }
+
+    fn carry_out(&mut self, began: Instant) {
+        let mut effects = std::mem::take(&mut self.effects);
+        self.driver.node.drain_effects(&mut effects);
+        for effect in effects.drain(..) {
+            self.perform(effect, began);
+        }
+        self.effects = effects;
+    }
+
+    fn perform(&mut self, effect: Effect, began: Instant) {
+        let hub = &self.driver.hub;
+        match effect {
+            Effect::Send { transport, frame } => hub.send(transport, &frame),
+            Effect::Deliver { transports, frame } => {
+                let count = u64::try_from(transports.len()).unwrap_or(u64::MAX);
+                self.driver.metrics.deliveries.inc_by(count);
+                hub.deliver(&transports, &frame);
+            }
+            Effect::Ping(transport) => hub.ping(transport),
+            Effect::Close(transport) => hub.close(transport),
+            Effect::Reply { request, response } => hub.reply(request, response),
+            Effect::Store { channel, app, name, entry } => {
+                let append = Append { channel, position: entry.position, since: began };
+                self.appends.start(append, app, name, entry);
+            }
+            Effect::Load { channel, app, name, since } => {
+                let (store, inside) = (self.driver.store.clone(), self.inside.clone());
+                self.driver.reads.spawn_blocking(move || {
+                    let entries = store.load_recent(&app, &name, since);
+                    let entries = entries.map_err(|error| unreadable(&error, &app, &name));
+                    // A driver that has ended wants no answer.
+                    inside.send(Inside::Loaded { channel, entries }).ok();
+                });
+            }
+            Effect::ReadHistory { request, app, name, query } => {
+                self.read_history(request, app, name, query);
+            }
+        }
+    }
+
+    fn read_history(&self, id: RequestId, app: AppId, name: ChannelName, query: HistoryQuery) {
+        let (store, hub) = (self.driver.store.clone(), Arc::clone(&self.driver.hub));
+        self.driver.reads.spawn_blocking(move || {
+            let page = store.history(&app, &name, &query);
+            let page = page.map_err(|error| unreadable(&error, &app, &name));
+            hub.reply(id, page.map_or_else(Response::Error, Response::History));
+        });
+    }
+}
+
+fn messages_in(event: &Event) -> u64 {
+    let count = match event {
+        Event::Frame { frame, .. } => frame.messages.len() + frame.presence.len(),
+        Event::Request { request, .. } => match request.as_ref() {
+            Request { operation: Operation::Publish { messages, .. }, .. } => messages.len(),
+            _ => 0,
+        },
+        _ => 0,
+    };
+    u64::try_from(count).unwrap_or(u64::MAX)
+}
+
+fn unreadable(error: &StoreError, app: &AppId, channel: &ChannelName) -> ErrorInfo {
+    tracing::error!(%error, %app, %channel, "history cannot be read");
+    error::INTERNAL.info()
+}

@@ -1,0 +1,195 @@
+//! A running node: the wiring of store, driver and gateway, and their orderly end.
+
+use std::io;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, anyhow};
+use auth::SealingKey;
+use gateway::{Hub, Sandbox};
+use http::HeaderValue;
+use node::{Node, PreviousIncarnation};
+use rand_chacha::ChaCha12Rng;
+use session::Identity;
+use store::{Store, Writer};
+use telemetry::{GatewayTotals, Health, Metrics, StoreTotals};
+use tokio::net::TcpListener;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use types::{App, random_text};
+
+use crate::clock::{Clock, system_time};
+use crate::data_dir;
+use crate::driver::{Driver, Running};
+use crate::settings::Settings;
+
+/// How often the node records that it lives; the time of its death is known to that.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
+/// Characters of the server id that clients are shown.
+const SERVER_ID_LENGTH: usize = 8;
+
+pub(crate) struct Server {
+    /// The app that the data directory keeps.
+    pub(crate) app: App,
+    clock: Arc<Clock>,
+    store: Store,
+    health: Arc<Health>,
+    driver: Running,
+    gateway: JoinHandle<io::Result<()>>,
+    stopping: watch::Sender<bool>,
+}
+
+impl Server {
+    /// Starts to serve on `listener`.
+    pub(crate) fn start(settings: &Settings, store: Store, listener: TcpListener) -> Result<Self> {
+        let incarnation = store.begin_incarnation(system_time())?;
+        let clock = Arc::new(Clock::start(incarnation.previous_alive.unwrap_or_default()));
+        let mut rng = data_dir::seeded_rng()?;
+        let app = data_dir::app(&store, settings, &mut rng)?;
+        let config = configure(settings, &app, &store, incarnation, &mut rng)?;
+        let server_id = HeaderValue::from_str(&config.identity.server_id)?;
+        let (hub, events) = Hub::new(&settings.node);
+        let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
+        let health = Arc::new(Health::new(Instant::now()));
+        let writer = Arc::new(Writer::start(store.clone())?);
+        let page = {
+            let (hub, metrics, health) = (hub.clone(), metrics.clone(), health.clone());
+            // The writer is the driver's: with it the last write has been done.
+            let writer = Arc::downgrade(&writer);
+            move || page(&hub, &writer, &metrics, &health)
+        };
+        let driver = Driver {
+            node: Node::new(config, rng),
+            clock: clock.clone(),
+            hub: hub.clone(),
+            store: store.clone(),
+            writer,
+            reads: Handle::current(),
+            metrics,
+            health: health.clone(),
+        };
+        let driver = driver.start(events).context("cannot start the driver")?;
+        let (stopping, stop) = watch::channel(false);
+        let gateway = gateway::Settings {
+            limits: settings.node.clone(),
+            max_connections: settings.max_connections,
+            server_id,
+            sandbox: if settings.sandbox { Sandbox::On } else { Sandbox::Off },
+            metrics: Arc::new(page),
+        };
+        let gateway = tokio::spawn(gateway::serve(listener, hub, gateway, stop));
+        tracing::info!(app = %app.id, incarnation = incarnation.number, "serving");
+        tokio::spawn(show_life(store.clone(), clock.clone(), health.clone()));
+        Ok(Self { app, clock, store, health, driver, gateway, stopping })
+    }
+
+    /// Waits for what should not happen.
+    pub(crate) async fn failed(&mut self) -> anyhow::Error {
+        tokio::select! {
+            _ = self.driver.ended() => anyhow!("the driver has ended"),
+            ended = &mut self.gateway => match ended {
+                Ok(Ok(())) => anyhow!("the gateway has ended"),
+                Ok(Err(error)) => anyhow!(error).context("the gateway has ended"),
+                Err(panic) => anyhow!(panic).context("the gateway has ended"),
+            },
+        }
+    }
+
+    /// Stops to accept, tells clients to reconnect, and waits until what is queued has been written,
+    /// but not longer than `grace`.
+    pub(crate) async fn stop(mut self, grace: Duration) {
+        self.health.leave();
+        self.stopping.send_replace(true);
+        self.driver.leave();
+        let drained = async {
+            if let Err(error) = (&mut self.gateway).await {
+                tracing::error!(%error, "the gateway did not end by itself");
+            }
+            self.driver.stop();
+            if self.driver.ended().await.is_err() {
+                tracing::error!("the driver did not end by itself");
+            }
+        };
+        if timeout(grace, drained).await.is_err() {
+            tracing::warn!(?grace, "the grace is over; not everybody has been told");
+        }
+        let (store, now) = (self.store, self.clock.now());
+        match spawn_blocking(move || store.mark_alive(now)).await {
+            Ok(Ok(())) => tracing::info!("stopped"),
+            Ok(Err(error)) => tracing::error!(%error, "the time of the end cannot be recorded"),
+            Err(error) => tracing::error!(%error, "the time of the end was not recorded"),
+        }
+    }
+}
+
+fn configure(
+    settings: &Settings,
+    app: &App,
+    store: &Store,
+    incarnation: store::Incarnation,
+    rng: &mut ChaCha12Rng,
+) -> Result<node::Config> {
+    if let Some(twin) = settings.apps.iter().find(|other| other.id == app.id) {
+        return Err(anyhow!("the configuration has an app {}, as has the data directory", twin.id));
+    }
+    let secret = data_dir::secret(store, rng)?;
+    let server_id = format!("{}-{}", settings.site.as_str(), random_text(rng, SERVER_ID_LENGTH));
+    let previous = incarnation.previous_alive.map(|last_alive| PreviousIncarnation {
+        number: incarnation.number.saturating_sub(1),
+        last_alive,
+    });
+    Ok(node::Config {
+        identity: Identity { site: settings.site, server_id: server_id.into() },
+        limits: settings.node.clone(),
+        apps: std::iter::once(app).chain(&settings.apps).cloned().collect(),
+        sealing_key: SealingKey::from_bytes(secret),
+        incarnation: incarnation.number,
+        previous,
+    })
+}
+
+/// Records again and again that the node lives, for as long as the runtime does.
+async fn show_life(store: Store, clock: Arc<Clock>, health: Arc<Health>) {
+    let mut beat = interval(SIGN_OF_LIFE);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        beat.tick().await;
+        let (store, now) = (store.clone(), clock.now());
+        match spawn_blocking(move || store.mark_alive(now)).await {
+            Ok(Ok(())) => health.store_works(),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "the store cannot be written");
+                health.store_failed();
+            }
+            Err(error) => tracing::error!(%error, "a sign of life was not recorded"),
+        }
+    }
+}
+
+/// The page of metrics.
+fn page(hub: &Hub, writer: &Weak<Writer>, metrics: &Metrics, health: &Health) -> String {
+    metrics.ready.set(health.ready(Instant::now()).is_ok().into());
+    let counters = hub.counters();
+    let gateway = GatewayTotals {
+        transports: i64::try_from(counters.connections.load(Relaxed)).unwrap_or(i64::MAX),
+        transports_opened: counters.connections_opened.load(Relaxed),
+        slow_readers: counters.overflowed.load(Relaxed),
+        frames_received: counters.frames_in.load(Relaxed),
+        bytes_received: counters.bytes_in.load(Relaxed),
+        frames_sent: counters.frames_out.load(Relaxed),
+        bytes_sent: counters.bytes_out.load(Relaxed),
+        requests: counters.requests.load(Relaxed),
+    };
+    let written = writer.upgrade().map(|writer| writer.counters()).unwrap_or_default();
+    let store = StoreTotals {
+        batches: written.batches,
+        entries: written.entries,
+        bytes: written.bytes,
+        failed: written.failed,
+        commit_seconds: Duration::from_micros(written.commit_micros).as_secs_f64(),
+    };
+    metrics.encode(gateway, store)
+}

@@ -1,0 +1,137 @@
+//! What a run of `dunlin serve` works with, after flag, environment variable, file and default have
+//! been weighed against each other, in this order.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Result;
+use telemetry::LogFormat;
+use types::{App, AppLimits, Namespace, NodeLimits, SiteCode};
+
+use crate::config::Config;
+use crate::serve::ServeArgs;
+
+#[derive(Debug, PartialEq)]
+pub(crate) struct Settings {
+    pub(crate) listen: SocketAddr,
+    pub(crate) data_dir: PathBuf,
+    pub(crate) site: SiteCode,
+    pub(crate) sandbox: bool,
+    pub(crate) log: String,
+    pub(crate) log_format: LogFormat,
+    pub(crate) history_retention: Duration,
+    pub(crate) shutdown_grace: Duration,
+    pub(crate) max_connections: u32,
+    pub(crate) node: NodeLimits,
+    /// Of the app that the data directory keeps.
+    pub(crate) limits: AppLimits,
+    /// Of the app that the data directory keeps.
+    pub(crate) namespaces: Vec<Namespace>,
+    /// Those that the configuration file adds.
+    pub(crate) apps: Vec<App>,
+}
+
+impl Settings {
+    pub(crate) fn resolve(args: ServeArgs) -> Result<Self> {
+        let config = args.config.as_deref().map(Config::read).transpose()?.unwrap_or_default();
+        Ok(Self::weigh(args, config))
+    }
+
+    fn weigh(args: ServeArgs, config: Config) -> Self {
+        let unlimited = args.unlimited.unwrap_or(config.unlimited);
+        let mut limits = config.limits;
+        let mut apps: Vec<App> = config.apps.into_iter().map(App::from).collect();
+        if unlimited {
+            for limits in apps.iter_mut().map(|app| &mut app.limits).chain([&mut limits]) {
+                let max_message_size = limits.max_message_size;
+                *limits = AppLimits { max_message_size, ..AppLimits::unlimited() };
+            }
+        }
+        let hours = u64::from(config.history_retention_hours);
+        let grace = args.shutdown_grace.unwrap_or(config.shutdown_grace_seconds);
+        Self {
+            listen: args.listen.unwrap_or(config.listen),
+            data_dir: args.data_dir.unwrap_or(config.data_dir),
+            site: args.site.unwrap_or(config.site),
+            sandbox: args.sandbox.unwrap_or(config.sandbox),
+            log: args.log.unwrap_or(config.log),
+            log_format: args.log_format.unwrap_or(config.log_format),
+            history_retention: Duration::from_secs(hours * 60 * 60),
+            shutdown_grace: Duration::from_secs(grace.into()),
+            max_connections: config.max_connections.get(),
+            node: config.node,
+            limits,
+            namespaces: config.namespaces.into_iter().map(Namespace::from).collect(),
+            apps,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn args(flags: &[&str]) -> ServeArgs {
+        let words = ["dunlin", "serve"].iter().chain(flags);
+        match Cli::try_parse_from(words).unwrap().command {
+            Command::Serve(args) => args,
+        }
+    }
+
+    fn resolve(file: &str, flags: &[&str]) -> Settings {
+        let directory = tempdir();
+        let path = directory.join("dunlin.toml");
+        std::fs::write(&path, file).unwrap();
+        let settings = Settings::resolve(ServeArgs { config: Some(path), ..args(flags) });
+        std::fs::remove_dir_all(directory).unwrap();
+        settings.unwrap()
+    }
+
+    fn tempdir() -> PathBuf {
+        use std::sync::atomic::{AtomicU32, Ordering};
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let path =
+            std::env::temp_dir().join(format!("dunlin-settings-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        path
+    }
+
+    #[test]
+    fn without_flags_and_file_the_defaults_hold() {
+        let settings = Settings::resolve(args(&[])).unwrap();
+        assert_eq!(settings.listen.to_string(), "0.0.0.0:8080");
+        assert_eq!(settings.data_dir, PathBuf::from("dunlin-data"));
+        assert_eq!(settings.limits, AppLimits::default());
+        assert_eq!(settings.shutdown_grace, Duration::from_secs(10));
+        assert!(!settings.sandbox);
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_file() {
+        let file = "listen = \"127.0.0.1:1\"\nsite = \"abc\"\nsandbox = true";
+        let settings = resolve(file, &["--listen", "127.0.0.1:2", "--sandbox=false"]);
+        assert_eq!(settings.listen.port(), 2);
+        assert_eq!(settings.site.as_str(), "abc");
+        assert!(!settings.sandbox);
+        assert!(resolve(file, &[]).sandbox);
+    }
+
+    #[test]
+    fn unlimited_lifts_rates_and_counts_of_every_app_but_not_the_message_size() {
+        let file = "[limits]\nmax_message_size = 10\n[[apps]]\nid = \"a\"\nkeys = []";
+        let settings = resolve(file, &["--unlimited"]);
+        assert_eq!(settings.limits, AppLimits { max_message_size: 10, ..AppLimits::unlimited() });
+        assert_eq!(settings.apps[0].limits, AppLimits::unlimited());
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_file_is_said_with_its_name() {
+        let missing = Settings::resolve(args(&["--config", "/nowhere/dunlin.toml"])).unwrap_err();
+        assert!(format!("{missing:#}").contains("/nowhere/dunlin.toml"), "{missing:#}");
+    }
+}

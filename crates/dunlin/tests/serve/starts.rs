@@ -1,0 +1,97 @@
+//! First and later starts, and starts that must fail.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use crate::process::{Folder, Server, dunlin, fails};
+
+#[test]
+fn a_first_start_needs_no_configuration() {
+    let folder = Folder::new();
+    let server = Server::start(&folder.data());
+    let (status, body) = server.get("/time");
+    assert_eq!(status, 200);
+    let time: u64 = body.trim_matches(['[', ']']).parse().unwrap();
+    assert!(time > 1_700_000_000_000, "{time}");
+    assert_eq!(server.publish("greetings", r#"{"data":"hello"}"#), 201);
+    assert!(server.history("greetings").contains(r#""data":"hello""#));
+}
+
+#[test]
+fn the_data_directory_is_for_its_owner_alone() {
+    let folder = Folder::new();
+    let _server = Server::start(&folder.data());
+    let mode = std::fs::metadata(folder.data()).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+}
+
+#[test]
+fn a_killed_server_comes_back_with_its_key_and_its_persisted_history() {
+    let folder = Folder::new();
+    let server = Server::start(&folder.data());
+    let key = server.key.clone();
+    assert_eq!(server.publish("persisted:orders", r#"{"data":"kept"}"#), 201);
+    assert_eq!(server.publish("loose", r#"{"data":"forgotten"}"#), 201);
+    assert_eq!(server.end("KILL").code(), None);
+    let server = Server::start(&folder.data());
+    assert_eq!(server.key, key);
+    assert!(server.history("persisted:orders").contains(r#""data":"kept""#));
+    assert_eq!(server.history("loose"), "[]");
+}
+
+#[test]
+fn further_apps_of_the_configuration_are_served() {
+    let folder = Folder::new();
+    let config = "[[apps]]\nid = \"shop\"\nkeys = [{ id = \"k\", secret = \"s\" }]\n\
+        namespaces = [{ id = \"orders\", persisted = true }]";
+    let config = folder.write("dunlin.toml", config);
+    let mut command = dunlin();
+    command.args(["serve", "--listen", "127.0.0.1:0", "--config"]).arg(config);
+    let mut server = Server::start_with(&mut command, &folder.data());
+    server.key = "shop.k:s".into();
+    assert_eq!(server.publish("orders:1", r#"{"data":"x"}"#), 201);
+}
+
+#[test]
+fn a_node_says_that_it_is_ready_and_what_it_counts() {
+    let folder = Folder::new();
+    let server = Server::start(&folder.data());
+    assert_eq!(server.get("/health/live").0, 200);
+    assert_eq!(server.get("/health/ready").0, 200);
+    assert_eq!(server.publish("persisted:x", r#"{"data":"x"}"#), 201);
+    let (status, page) = server.get("/metrics");
+    assert_eq!(status, 200);
+    for line in ["dunlin_ready 1", "dunlin_store_entries_total 1", "dunlin_requests_total 1"] {
+        assert!(page.lines().any(|found| found == line), "{line} is not in\n{page}");
+    }
+}
+
+#[test]
+fn a_data_directory_in_use_is_refused() {
+    let folder = Folder::new();
+    let _server = Server::start(&folder.data());
+    let second =
+        fails(dunlin().args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(folder.data()));
+    assert_eq!(second.0, Some(1));
+    assert!(second.1.contains("is in use by another process"), "{}", second.1);
+}
+
+#[test]
+fn a_port_in_use_is_refused() {
+    let folder = Folder::new();
+    let server = Server::start(&folder.data());
+    let address = server.address.to_string();
+    let other = Folder::new();
+    let second =
+        fails(dunlin().args(["serve", "--listen", &address, "--data-dir"]).arg(other.data()));
+    assert_eq!(second.0, Some(1));
+    assert!(second.1.contains(&format!("cannot listen on {address}")), "{}", second.1);
+}
+
+#[test]
+fn a_wrong_configuration_is_refused_with_its_line() {
+    let folder = Folder::new();
+    let config = folder.write("dunlin.toml", "sandbox = true\nport = 80\n");
+    let (code, message) = fails(dunlin().args(["serve", "--config"]).arg(&config));
+    assert_eq!(code, Some(2));
+    assert!(message.contains("dunlin.toml") && message.contains("line 2"), "{message}");
+}

@@ -1,0 +1,60 @@
+"""Realtime: connect, attach, publish, subscribe, ping."""
+
+import asyncio
+
+from ably.types.channelstate import ChannelState
+from inbox import Inbox
+
+
+async def test_messages_pass_between_two_clients_in_order(realtime, channel_name):
+    publisher, subscriber = await realtime(client_id="ann"), await realtime()
+    inbox = Inbox()
+    await subscriber.channels.get(channel_name).subscribe(inbox.take)
+    assert subscriber.channels.get(channel_name).state == ChannelState.ATTACHED
+    channel = publisher.channels.get(channel_name)
+    payloads = ["text", {"a": [1, "ř"]}, bytearray(b"\x00\xff\x80")]
+    for number, data in enumerate(payloads):
+        await channel.publish(str(number), data)
+    await inbox.item(lambda item: item.name == "2")
+    assert [(item.name, item.data, item.client_id) for item in inbox.items] == [
+        (str(n), data, "ann") for n, data in enumerate(payloads)
+    ]
+
+
+async def test_a_message_published_over_rest_is_received(realtime, rest, channel_name):
+    subscriber = await realtime()
+    inbox = Inbox()
+    await subscriber.channels.get(channel_name).subscribe("wanted", inbox.take)
+    channel = rest().channels.get(channel_name)
+    await channel.publish("unwanted", "1")
+    await channel.publish("wanted", "2")
+    await inbox.item(lambda item: item.name == "wanted")
+    assert [item.name for item in inbox.items] == ["wanted"]
+
+
+async def test_nothing_arrives_after_detach(realtime, rest, channel_name):
+    subscriber = await realtime()
+    left, kept = Inbox(), Inbox()
+    channel = subscriber.channels.get(channel_name)
+    await channel.subscribe(left.take)
+    await subscriber.channels.get(f"{channel_name}:kept").subscribe(kept.take)
+    await channel.detach()
+    await rest().channels.get(channel_name).publish("unwanted", None)
+    await rest().channels.get(f"{channel_name}:kept").publish("end", None)
+    await kept.item(lambda item: item.name == "end")
+    assert left.items == []
+
+
+async def test_a_ping_is_answered(realtime):
+    client = await realtime()
+    assert await asyncio.wait_for(client.connection.ping(), 5) >= 0
+
+
+async def test_a_token_opens_a_connection(realtime, rest, channel_name):
+    details = await rest().auth.request_token({"client_id": "ann"})
+    client = await realtime(token=details.token)
+    inbox = Inbox()
+    channel = client.channels.get(channel_name)
+    await channel.subscribe(inbox.take)
+    await channel.publish("by token", None)
+    assert (await inbox.item(lambda item: item.name == "by token")).client_id == "ann"
