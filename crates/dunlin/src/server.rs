@@ -73,12 +73,15 @@ impl Server {
         };
         let driver = driver.start(events).context("cannot start the driver")?;
         let (stopping, stop) = watch::channel(false);
+        let (ready, time) = (health.clone(), clock.clone());
         let gateway = gateway::Settings {
             limits: settings.node.clone(),
             max_connections: settings.max_connections,
             server_id,
             sandbox: if settings.sandbox { Sandbox::On } else { Sandbox::Off },
             metrics: Arc::new(page),
+            ready: Arc::new(move || ready.ready(Instant::now()).is_ok()),
+            now: Arc::new(move || time.now()),
         };
         let gateway = tokio::spawn(gateway::serve(listener, hub, gateway, stop));
         tracing::info!(app = %app.id, incarnation = incarnation.number, "serving");

@@ -21,4 +21,4 @@ pub mod ws;
 mod testing;
 
 pub use hub::{Counters, Hub};
-pub use server::{Metrics, Sandbox, Settings, serve};
+pub use server::{Metrics, Now, Ready, Sandbox, Settings, serve};

@@ -19,7 +19,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, watch},
     time::sleep,
 };
-use types::NodeLimits;
+use types::{NodeLimits, Timestamp};
 
 use crate::{connection, hub::Hub, rest, ws};
 
@@ -49,6 +49,12 @@ const FULL: &[u8] =
 /// Writes the metrics of the process, as OpenMetrics text.
 pub type Metrics = Arc<dyn Fn() -> String + Send + Sync>;
 
+/// Whether new clients should be sent here, as far as the process can tell.
+pub type Ready = Arc<dyn Fn() -> bool + Send + Sync>;
+
+/// The node's clock.
+pub type Now = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
 /// Whether apps can be made and deleted by request, as the test suites of client libraries do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sandbox {
@@ -66,6 +72,8 @@ pub struct Settings {
     pub server_id: HeaderValue,
     pub sandbox: Sandbox,
     pub metrics: Metrics,
+    pub ready: Ready,
+    pub now: Now,
 }
 
 /// One listener and what belongs to it.

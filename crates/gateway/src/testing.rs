@@ -14,9 +14,12 @@ use tokio::{
     sync::{mpsc, watch},
     task::JoinHandle,
 };
-use types::NodeLimits;
+use types::{NodeLimits, Timestamp};
 
 use crate::{Hub, Sandbox, Settings, serve};
+
+/// What the node's clock shows.
+pub(crate) const NOW: Timestamp = Timestamp(1_750_000_000_000);
 
 pub(crate) const HOST: &str = "dunlin.test:8123";
 
@@ -36,6 +39,8 @@ pub(crate) fn settings() -> Settings {
         server_id: HeaderValue::from_static("node-1"),
         sandbox: Sandbox::On,
         metrics: Arc::new(|| "# EOF\n".into()),
+        ready: Arc::new(|| true),
+        now: Arc::new(|| NOW),
     }
 }
 

@@ -1,7 +1,7 @@
 //! `GET /health/live`, `/health/ready`, `/health` and `/metrics`: for those who run the server.
 //!
 //! *Live* is a process worth keeping: somebody takes the events. *Ready* is one to send clients to:
-//! live, and not about to stop.
+//! live, not about to stop, and with a store that works.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -22,6 +22,7 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 enum Health {
     Dead,
     Stopping,
+    Failing,
     Ready,
 }
 
@@ -34,7 +35,7 @@ struct Report {
 pub(super) fn live(server: &Server) -> Answer {
     answer::empty(match health(server) {
         Health::Dead => StatusCode::SERVICE_UNAVAILABLE,
-        Health::Stopping | Health::Ready => StatusCode::OK,
+        Health::Stopping | Health::Failing | Health::Ready => StatusCode::OK,
     })
 }
 
@@ -58,6 +59,8 @@ fn health(server: &Server) -> Health {
         Health::Dead
     } else if server.is_stopping() {
         Health::Stopping
+    } else if !(server.settings.ready)() {
+        Health::Failing
     } else {
         Health::Ready
     }
@@ -66,6 +69,6 @@ fn health(server: &Server) -> Health {
 fn readiness(health: Health) -> StatusCode {
     match health {
         Health::Ready => StatusCode::OK,
-        Health::Dead | Health::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+        Health::Dead | Health::Stopping | Health::Failing => StatusCode::SERVICE_UNAVAILABLE,
     }
 }

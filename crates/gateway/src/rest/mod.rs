@@ -97,7 +97,7 @@ fn answer_locally(server: &Server, call: &Call<'_>, local: Local) -> Result<Answ
         Local::Ready => Ok(health::ready(server)),
         Local::Health => health::report(server, call),
         Local::Metrics => Ok(health::metrics(server)),
-        Local::Time => call.check_version().and_then(|()| time::answer(call)),
+        Local::Time => call.check_version().and_then(|()| time::answer(server, call)),
     }
 }
 
@@ -129,7 +129,7 @@ fn render(server: &Server, call: &Call<'_>, response: Response) -> Result<Answer
         Response::History(page) => Ok(history::answer(&page, call)),
         Response::Presence(page) => Ok(presence::answer(&page, call)),
         Response::Token(details) => token::answer(&details, call),
-        Response::AppCreated(app) => sandbox::answer(&app, call, server.address),
+        Response::AppCreated(app) => sandbox::answer(&app, call, server),
         Response::Created => sandbox::created(call),
         Response::NoContent => Ok(answer::empty(StatusCode::NO_CONTENT)),
     }

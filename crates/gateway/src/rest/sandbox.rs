@@ -1,19 +1,17 @@
 //! `POST /apps` and `POST /stats`, as the test suites of client libraries use them: an app of one's
 //! own, told where its server is.
 
-use std::net::SocketAddr;
-
 use http::{StatusCode, header, uri::Authority};
 use node::Operation;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
-use types::{App, ErrorInfo, Key};
+use types::{App, ErrorInfo, Key, Timestamp};
 
 use super::{
     answer::{self, Answer},
     call::Call,
-    time,
 };
+use crate::server::Server;
 
 /// The port of a `Host` header that names none.
 const HTTP_PORT: u16 = 80;
@@ -37,12 +35,8 @@ pub(super) fn created(call: &Call<'_>) -> Result<Answer, ErrorInfo> {
 
 /// The app, and where its clients are to connect: to the address that the request went to, or, if
 /// it does not say, to where the server listens.
-pub(super) fn answer(
-    app: &App,
-    call: &Call<'_>,
-    listening: SocketAddr,
-) -> Result<Answer, ErrorInfo> {
-    let now = time::now();
+pub(super) fn answer(app: &App, call: &Call<'_>, server: &Server) -> Result<Answer, ErrorInfo> {
+    let (now, listening) = ((server.settings.now)(), server.address);
     let (endpoint, port) = host(call)
         .map(|host| (host.host().to_owned(), host.port_u16().unwrap_or(HTTP_PORT)))
         .unwrap_or_else(|| (listening.ip().to_string(), listening.port()));
@@ -73,7 +67,7 @@ fn host(call: &Call<'_>) -> Option<Authority> {
 }
 
 /// A key under all the names that test suites know its parts by.
-fn describe(app: &App, key: &Key, now: u64) -> Value {
+fn describe(app: &App, key: &Key, now: Timestamp) -> Value {
     let name = format!("{}.{}", app.id, key.id);
     let text = format!("{name}:{}", key.secret);
     json!({
