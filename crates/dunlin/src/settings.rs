@@ -83,22 +83,9 @@ mod tests {
     }
 
     fn resolve(file: &str, flags: &[&str]) -> Settings {
-        let directory = tempdir();
-        let path = directory.join("dunlin.toml");
-        std::fs::write(&path, file).unwrap();
-        let settings = Settings::resolve(ServeArgs { config: Some(path), ..args(flags) });
-        std::fs::remove_dir_all(directory).unwrap();
-        settings.unwrap()
-    }
-
-    fn tempdir() -> PathBuf {
-        use std::sync::atomic::{AtomicU32, Ordering};
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path =
-            std::env::temp_dir().join(format!("dunlin-settings-{}-{number}", std::process::id()));
-        std::fs::create_dir_all(&path).unwrap();
-        path
+        let folder = testkit::Folder::new();
+        let config = Some(folder.write("dunlin.toml", file));
+        Settings::resolve(ServeArgs { config, ..args(flags) }).unwrap()
     }
 
     #[test]

@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::process::{Folder, Server, dunlin, fails};
+use testkit::Folder;
+
+use crate::process::{Server, dunlin, fails};
 
 fn help(command: &mut Command) -> String {
     String::from_utf8(command.output().unwrap().stdout).unwrap()
@@ -29,7 +31,8 @@ fn a_flag_wins_over_its_variable_which_wins_over_the_file() {
     let folder = Folder::new();
     let config = folder.write("dunlin.toml", "listen = \"127.0.0.3:0\"");
     let listening = |command: &mut Command| {
-        let server = Server::start_with(command.arg("--config").arg(&config), &folder.data());
+        let server =
+            Server::start_with(command.arg("--config").arg(&config), &folder.path().join("data"));
         server.address.ip().to_string()
     };
     assert_eq!(listening(dunlin().arg("serve")), "127.0.0.3");

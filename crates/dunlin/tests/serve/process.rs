@@ -1,55 +1,23 @@
-//! A `dunlin` process in a folder of its own, and the little HTTP that is needed to ask it things.
-//! Whatever a test does, the process and its folder end with it.
+//! A `dunlin` process, and the little HTTP that is needed to ask it things.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::process::{Command, ExitStatus, Output, Stdio};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use testkit::Process;
 
 /// Longer than anything takes, also on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A folder that ends with the test.
-pub(crate) struct Folder(PathBuf);
-
 /// A process that has printed where it serves.
 pub(crate) struct Server {
-    child: Child,
+    process: Process,
     pub(crate) address: SocketAddr,
     pub(crate) key: String,
-}
-
-impl Folder {
-    pub(crate) fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path =
-            std::env::temp_dir().join(format!("dunlin-serve-{}-{number}", std::process::id()));
-        std::fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    pub(crate) fn data(&self) -> PathBuf {
-        self.0.join("data")
-    }
-
-    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
-        let path = self.0.join(name);
-        std::fs::write(&path, text).unwrap();
-        path
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        std::fs::remove_dir_all(&self.0).ok();
-    }
 }
 
 /// The binary, untouched by the environment of the tests.
@@ -72,40 +40,19 @@ impl Server {
 
     /// Starts `command` and reads what it prints.
     pub(crate) fn start_with(command: &mut Command, data: &Path) -> Self {
-        let command = command.arg("--data-dir").arg(data).stdout(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let (sender, printed) = mpsc::channel();
-        std::thread::spawn(move || {
-            for line in lines.map_while(Result::ok) {
-                // What nobody looks at is read all the same: the pipe stays open.
-                sender.send(line).ok();
-            }
-        });
-        let behind = |prefix: &str| {
-            let found = printed.iter().find_map(|l| l.strip_prefix(prefix).map(str::to_owned));
-            found.unwrap_or_else(|| panic!("nothing printed with {prefix}"))
-        };
+        let process = Process::start(command.arg("--data-dir").arg(data));
         let version = env!("CARGO_PKG_VERSION");
-        let address = behind(&format!("Dunlin {version} serves at http://"));
-        let key = behind("Key: ");
-        Self { child, address: address.parse().unwrap(), key }
+        let address = process.printed_after(&format!("Dunlin {version} serves at http://"));
+        let key = process.printed_after("Key: ");
+        Self { process, address: address.parse().unwrap(), key }
     }
 
     pub(crate) fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+        self.process.signal(name);
     }
 
     pub(crate) fn wait(&mut self) -> ExitStatus {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status;
-            }
-            assert!(Instant::now() < deadline, "the process does not end");
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        self.process.wait()
     }
 
     pub(crate) fn end(mut self, signal: &str) -> ExitStatus {
@@ -164,13 +111,6 @@ impl Server {
         .unwrap();
         read_until(&mut stream, "\"action\":4,");
         stream
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
     }
 }
 

@@ -2,12 +2,14 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use crate::process::{Folder, Server, dunlin, fails};
+use testkit::Folder;
+
+use crate::process::{Server, dunlin, fails};
 
 #[test]
 fn a_first_start_needs_no_configuration() {
     let folder = Folder::new();
-    let server = Server::start(&folder.data());
+    let server = Server::start(&folder.path().join("data"));
     let (status, body) = server.get("/time");
     assert_eq!(status, 200);
     let time: u64 = body.trim_matches(['[', ']']).parse().unwrap();
@@ -19,20 +21,20 @@ fn a_first_start_needs_no_configuration() {
 #[test]
 fn the_data_directory_is_for_its_owner_alone() {
     let folder = Folder::new();
-    let _server = Server::start(&folder.data());
-    let mode = std::fs::metadata(folder.data()).unwrap().permissions().mode();
+    let _server = Server::start(&folder.path().join("data"));
+    let mode = std::fs::metadata(folder.path().join("data")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o700);
 }
 
 #[test]
 fn a_killed_server_comes_back_with_its_key_and_its_persisted_history() {
     let folder = Folder::new();
-    let server = Server::start(&folder.data());
+    let server = Server::start(&folder.path().join("data"));
     let key = server.key.clone();
     assert_eq!(server.publish("persisted:orders", r#"{"data":"kept"}"#), 201);
     assert_eq!(server.publish("loose", r#"{"data":"forgotten"}"#), 201);
     assert_eq!(server.end("KILL").code(), None);
-    let server = Server::start(&folder.data());
+    let server = Server::start(&folder.path().join("data"));
     assert_eq!(server.key, key);
     assert!(server.history("persisted:orders").contains(r#""data":"kept""#));
     assert_eq!(server.history("loose"), "[]");
@@ -46,7 +48,7 @@ fn further_apps_of_the_configuration_are_served() {
     let config = folder.write("dunlin.toml", config);
     let mut command = dunlin();
     command.args(["serve", "--listen", "127.0.0.1:0", "--config"]).arg(config);
-    let mut server = Server::start_with(&mut command, &folder.data());
+    let mut server = Server::start_with(&mut command, &folder.path().join("data"));
     server.key = "shop.k:s".into();
     assert_eq!(server.publish("orders:1", r#"{"data":"x"}"#), 201);
 }
@@ -54,7 +56,7 @@ fn further_apps_of_the_configuration_are_served() {
 #[test]
 fn a_node_says_that_it_is_ready_and_what_it_counts() {
     let folder = Folder::new();
-    let server = Server::start(&folder.data());
+    let server = Server::start(&folder.path().join("data"));
     assert_eq!(server.get("/health/live").0, 200);
     assert_eq!(server.get("/health/ready").0, 200);
     assert_eq!(server.publish("persisted:x", r#"{"data":"x"}"#), 201);
@@ -68,9 +70,12 @@ fn a_node_says_that_it_is_ready_and_what_it_counts() {
 #[test]
 fn a_data_directory_in_use_is_refused() {
     let folder = Folder::new();
-    let _server = Server::start(&folder.data());
-    let second =
-        fails(dunlin().args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(folder.data()));
+    let _server = Server::start(&folder.path().join("data"));
+    let second = fails(
+        dunlin()
+            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+            .arg(folder.path().join("data")),
+    );
     assert_eq!(second.0, Some(1));
     assert!(second.1.contains("is in use by another process"), "{}", second.1);
 }
@@ -78,11 +83,12 @@ fn a_data_directory_in_use_is_refused() {
 #[test]
 fn a_port_in_use_is_refused() {
     let folder = Folder::new();
-    let server = Server::start(&folder.data());
+    let server = Server::start(&folder.path().join("data"));
     let address = server.address.to_string();
     let other = Folder::new();
-    let second =
-        fails(dunlin().args(["serve", "--listen", &address, "--data-dir"]).arg(other.data()));
+    let second = fails(
+        dunlin().args(["serve", "--listen", &address, "--data-dir"]).arg(other.path().join("data")),
+    );
     assert_eq!(second.0, Some(1));
     assert!(second.1.contains(&format!("cannot listen on {address}")), "{}", second.1);
 }

@@ -1,12 +1,12 @@
 //! Directories, entries and appends for these tests. No clocks: times are made up.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
 use store::{AppendRequest, Store, Writer};
+use testkit::Folder;
 use types::{
     AppId, Body, ChannelName, Entry, EntryId, Message, PresenceAction, PresenceMessage, Serial,
     SeriesId, Timestamp,
@@ -14,31 +14,20 @@ use types::{
 use types::{Direction, HistoryQuery, Kind};
 
 /// A folder of its own for one test; gone when dropped.
-pub(crate) struct Dir(PathBuf);
+pub(crate) struct Dir(Folder);
 
 impl Dir {
     pub(crate) fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path =
-            std::env::temp_dir().join(format!("dunlin-store-{}-{number}", std::process::id()));
-        std::fs::create_dir_all(&path).unwrap();
-        Self(path)
+        Self(Folder::new())
     }
 
     pub(crate) fn path(&self) -> &Path {
-        &self.0
+        self.0.path()
     }
 
     /// Opens the store with a retention that nothing outlives.
     pub(crate) fn open(&self) -> Store {
-        open(&self.0)
-    }
-}
-
-impl Drop for Dir {
-    fn drop(&mut self) {
-        std::fs::remove_dir_all(&self.0).unwrap();
+        open(self.path())
     }
 }
 
