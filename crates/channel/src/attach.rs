@@ -50,7 +50,13 @@ impl Channel {
         if missed.len() > MAX_REPLAY {
             return Err(error::RESUME_TOO_LARGE.info());
         }
-        Ok((presented, missed.map(labelled).collect()))
+        let replay = missed.filter(|entry| self.still_holds(entry));
+        Ok((presented, replay.map(labelled).collect()))
+    }
+
+    /// Members of earlier hosts are gone without a LEAVE: their events would bring them back.
+    fn still_holds(&self, entry: &Entry) -> bool {
+        matches!(entry.body, Body::Messages(_)) || entry.serial.series == self.series
     }
 
     /// Where a first attach starts, and the messages before the head that it asked for. An entry

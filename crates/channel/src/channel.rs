@@ -87,7 +87,7 @@ impl Channel {
             }
             Event::Loaded(result) => self.loaded(now, result, effects),
             Event::Stored { position, durable: true } => self.stored(now, position, effects),
-            Event::Stored { position, durable: false } => self.store_failed(position, effects),
+            Event::Stored { position, durable: false } => self.store_failed(now, position, effects),
             Event::Attach(_) | Event::Publish(_) if self.stage != Stage::Loaded => {
                 self.wait(now, event, effects);
             }

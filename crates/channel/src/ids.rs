@@ -53,6 +53,13 @@ impl Ids {
         self.generations.iter().rev().find_map(|generation| generation.find(id))
     }
 
+    /// Whether a later publish of the same connection is remembered.
+    pub(crate) fn has_later(&self, id: &EntryId) -> bool {
+        let EntryId::Connection { connection_id, msg_serial } = id else { return false };
+        let mut runs = self.generations.iter().filter_map(|known| known.runs.get(connection_id));
+        runs.any(|run| run.last().is_some_and(|sent| sent.msg_serial > *msg_serial))
+    }
+
     /// Remembers `id` for a window from `at`, which must not go backwards.
     pub(crate) fn insert(
         &mut self,

@@ -2,6 +2,7 @@
 //! publishers that wait for them. Nobody else sees a pending entry.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use types::{Entry, EntryId, ErrorInfo, Timestamp, error};
@@ -58,6 +59,15 @@ impl Pending {
         let timers = append.waiters.iter().map(|token| Timer { deadline, position, token: *token });
         self.timers.extend(timers);
         self.queue.push_back(append);
+    }
+
+    /// Whether a later publish of the same connection is pending.
+    pub(crate) fn has_later(&self, id: &EntryId) -> bool {
+        let EntryId::Connection { connection_id, .. } = id else { return false };
+        let mut later = self.positions.range((Bound::Excluded(id), Bound::Unbounded));
+        later.next().is_some_and(|(later, _)| {
+            matches!(later, EntryId::Connection { connection_id: of, .. } if of == connection_id)
+        })
     }
 
     /// Makes `token` one more waiter of the pending entry with this id, if there is one.

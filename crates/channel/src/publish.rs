@@ -42,8 +42,18 @@ impl Channel {
     }
 
     /// The first pending entry could not be stored. Its id is free again, its position is not.
-    pub(crate) fn store_failed(&mut self, position: u64, effects: &mut Vec<Effect>) {
+    pub(crate) fn store_failed(
+        &mut self,
+        now: Timestamp,
+        position: u64,
+        effects: &mut Vec<Effect>,
+    ) {
         let Some(append) = self.pending.settle(position) else { return };
+        if is_of_server(append.entry.connection_id.as_ref(), &append.entry.body) {
+            // A LEAVE that nobody repeats: better in memory only than a member for ever.
+            self.commit(now, append, effects);
+            return;
+        }
         self.presence.fail(&append.entry);
         for token in append.waiters {
             let error = error::TIMEOUT.with("could not be stored");
@@ -65,6 +75,11 @@ impl Channel {
         let deadline = now.plus(self.config.limits.publish_deadline);
         if let Some(joined) = self.pending.join(&id, content, token, deadline) {
             return joined.map(|()| Progress::Appended);
+        }
+        if self.ids.has_later(&id) || self.pending.has_later(&id) {
+            // Refused before, and the refusal was lost: accepted now it would break the order.
+            let message = "refused before; later publishes of the connection were accepted";
+            return Err(error::INVALID_PUBLISH.with(message));
         }
         self.check_room(connection_id.as_ref(), &body)?;
         let Some(body) = self.resolve(&id, connection_id.as_ref(), body)? else {

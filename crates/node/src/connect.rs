@@ -43,8 +43,7 @@ impl Node {
     ) {
         if let Err(error) = self.try_connect(now, transport, format, query) {
             // What another attempt may mend is DISCONNECTED, the rest fails the connection.
-            let action =
-                if is_retryable(&error) { Action::Disconnected } else { Action::Error };
+            let action = if is_retryable(&error) { Action::Disconnected } else { Action::Error };
             self.refuse(transport, format, action, error);
         }
     }

@@ -45,7 +45,8 @@ impl Fanout {
 
     /// Delivers `entry` to every attachment that wants it. One that would receive more than `rate`
     /// messages a second misses some; returned are those that begin to, or that go on again after
-    /// it, because both times the client has to be told (80020).
+    /// it, because both times the client has to be told (80020). Neither time does it receive
+    /// `entry`: it must not hold a cursor beyond a loss that it has not been told of.
     pub(crate) fn deliver(
         &mut self,
         now: Timestamp,
@@ -64,6 +65,7 @@ impl Fanout {
             let lossy = !outbound.rate.take(now, rate, count);
             if lossy != std::mem::replace(&mut outbound.lossy, lossy) {
                 changed.push((*id, Arc::clone(&subscriber.subscription.requested)));
+                continue;
             }
             if lossy {
                 continue;

@@ -8,8 +8,8 @@ use auth::Principal;
 use channel::{Accepted, Publish, PublishToken};
 use types::error::{self, ErrorInfo};
 use types::{
-    App, AppId, Body, ChannelName, ClientId, Data, EntryId, Key, PresenceAction,
-    PresenceMessage, Timestamp, random_text,
+    App, AppId, Body, ChannelName, ClientId, Data, EntryId, Key, PresenceAction, PresenceMessage,
+    Timestamp, random_text,
 };
 
 use crate::apps::AppState;

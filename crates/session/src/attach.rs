@@ -1,8 +1,8 @@
 //! ATTACH and DETACH: what is asked for, and what the answer says.
 //!
 //! Every ATTACH has an attachment id of its own, so an answer that a later ATTACH or DETACH has
-//! overtaken finds nobody. The attachment before it ends only behind it: a channel that nobody is
-//! attached to may end, and its positions with it.
+//! overtaken finds nobody. The attachment before it ends only behind it, so that the channel is
+//! never deserted in between.
 
 use std::sync::Arc;
 
@@ -235,9 +235,7 @@ impl Session {
     /// SYNC from a client: it wants the presence set again.
     pub(crate) fn handle_sync(&self, ctx: &mut Context<'_>, requested: Arc<str>) {
         let known = self.attachments.get(&requested);
-        if let Some(attachment) = known.filter(|known| known.state == State::Attached)
-            && attachment.sees_presence()
-        {
+        if let Some(attachment) = known.filter(|known| known.state == State::Attached) {
             ctx.effects.push(Effect::Sync { channel: attachment.channel.clone(), requested });
         }
     }
@@ -265,11 +263,14 @@ impl Session {
 
     /// Ends an attachment; the session's members on the channel leave with its last one.
     fn detach(&mut self, ctx: &mut Context<'_>, requested: &Arc<str>) {
-        let Some(attachment) = self.attachments.remove(requested) else { return };
-        let channel = attachment.channel;
-        ctx.effects.push(Effect::Detach { channel: channel.clone(), attachment: attachment.id });
-        if !self.is_attached(&channel) {
-            self.leave_channel(ctx, &channel);
+        let Ok(ChannelRef { name, .. }) = ChannelRef::parse(requested) else { return };
+        if let Some(attachment) = self.attachments.remove(requested) {
+            let (channel, attachment) = (attachment.channel, attachment.id);
+            ctx.effects.push(Effect::Detach { channel, attachment });
+        }
+        // After a resume a client may give up a channel that it has not attached to again.
+        if !self.is_attached(&name) {
+            self.leave_channel(ctx, &name);
         }
     }
 

@@ -138,9 +138,15 @@ mod tests {
 
     #[test]
     fn nesting_as_deep_as_it_may_be_is_survived_and_deeper_is_refused() {
-        for (open, close) in
-            [("(", ")"), ("!", ""), ("a[?", "]"), ("abs(", ")"), ("a.", ""), ("a|", ""), ("a||", "")]
-        {
+        for (open, close) in [
+            ("(", ")"),
+            ("!", ""),
+            ("a[?", "]"),
+            ("abs(", ")"),
+            ("a.", ""),
+            ("a|", ""),
+            ("a||", ""),
+        ] {
             let nested = |depth: usize| open.repeat(depth) + "a" + &close.repeat(depth);
             let depth = MAX_OPERATORS / open.matches(OPERATORS).count();
             let filter = Filter::parse(&nested(depth)).unwrap();

@@ -134,9 +134,9 @@ mod tests {
     fn an_unknown_outcome_counts_as_a_member_and_not_as_a_leave() {
         let mut members = Members::default();
         publish(&mut members, 1, PresenceAction::Enter, "x");
-        members.settle(PublishToken(1), Err(&error::TIMEOUT.info()));
+        members.settle(PublishToken(1), Err(&TIMEOUT.info()));
         publish(&mut members, 2, PresenceAction::Leave, "x");
-        members.settle(PublishToken(2), Err(&error::TIMEOUT.info()));
+        members.settle(PublishToken(2), Err(&TIMEOUT.info()));
         publish(&mut members, 3, PresenceAction::Enter, "y");
         assert_eq!(members.channels(), BTreeSet::from([channel()]));
         assert_eq!(taken(&mut members), ["x", "y"]);

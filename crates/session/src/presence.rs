@@ -5,8 +5,7 @@ use channel::Publish;
 use protocol::{ProtocolMessage, flags};
 use types::error::{self, ErrorInfo};
 use types::{
-    Body, ChannelName, ChannelRef, ClientId, ConnectionId, EntryId, PresenceAction,
-    PresenceMessage,
+    Body, ChannelName, ChannelRef, ClientId, ConnectionId, EntryId, PresenceAction, PresenceMessage,
 };
 
 use crate::publish::{self, Checked};

@@ -132,8 +132,7 @@ impl Session {
         }
         // A resend is judged by its id alone: refusing it here, with its successor accepted, would
         // break the order.
-        let outcome =
-            if self.is_resend(msg_serial) { Ok(()) } else { self.take_rate(ctx, count) };
+        let outcome = if self.is_resend(msg_serial) { Ok(()) } else { self.take_rate(ctx, count) };
         if self.transport.is_none() {
             return;
         }

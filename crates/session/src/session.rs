@@ -5,19 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use auth::Principal;
-use channel::AttachmentId;
 use protocol::{Action, ConnectionDetails, ProtocolMessage};
 use types::error::{self, ErrorInfo};
-use types::{AppId, ChannelName, ClientId, ConnectionId, Rate, Timestamp};
+use types::{AppId, ClientId, ConnectionId, Rate, Timestamp};
 
 use crate::ack::AckQueue;
 use crate::attach::Attachment;
 use crate::members::Members;
 use crate::{Context, Effect, Params, TransportId};
 
-/// Attachments that are kept for longer than one transport, for clients that lose it again before
-/// they attach; of more, the positions may be lost.
-const MAX_FORMER: usize = 1_000;
 /// Milliseconds that clients keep tombstones of objects; told in connectionDetails.
 const OBJECTS_GC_GRACE_MS: u64 = 86_400_000;
 
@@ -51,9 +47,6 @@ pub struct Session {
     pub(crate) sent_before: Option<i64>,
     /// By the name that the client used.
     pub(crate) attachments: BTreeMap<Arc<str>, Attachment>,
-    /// Attachments of earlier transports: they keep their channels, and so the positions that the
-    /// client will present, until it has attached again.
-    former: BTreeMap<ChannelName, AttachmentId>,
     pub(crate) members: Members,
     /// Changes when the members had to leave.
     pub(crate) presence_life: u32,
@@ -86,7 +79,6 @@ impl Session {
             last_msg_serial: None,
             sent_before: None,
             attachments: BTreeMap::new(),
-            former: BTreeMap::new(),
             members: Members::default(),
             presence_life: connect.epoch,
             leaves: 0,
@@ -147,40 +139,9 @@ impl Session {
         self.dropped_at = Some(ctx.now);
         self.acks.clear();
         self.sent_before = self.sent_before.max(self.last_msg_serial.take());
-        let before = std::mem::take(&mut self.former);
         for (_, Attachment { channel, id, .. }) in std::mem::take(&mut self.attachments) {
-            ctx.effects.push(Effect::Unsubscribe { channel: channel.clone(), attachment: id });
-            self.keep_former(ctx, usize::MAX, channel, id);
+            ctx.effects.push(Effect::Detach { channel, attachment: id });
         }
-        for (channel, id) in before {
-            self.keep_former(ctx, MAX_FORMER, channel, id);
-        }
-    }
-
-    /// Keeps one attachment of each channel, if there are fewer than `most`.
-    fn keep_former(
-        &mut self,
-        ctx: &mut Context<'_>,
-        most: usize,
-        channel: ChannelName,
-        attachment: AttachmentId,
-    ) {
-        if self.former.len() >= most || self.former.contains_key(&channel) {
-            ctx.effects.push(Effect::Detach { channel, attachment });
-        } else {
-            self.former.insert(channel, attachment);
-        }
-    }
-
-    pub(crate) fn release_former(&mut self, ctx: &mut Context<'_>) {
-        let former = std::mem::take(&mut self.former).into_iter();
-        let detach = |(channel, attachment)| Effect::Detach { channel, attachment };
-        ctx.effects.extend(former.map(detach));
-    }
-
-    /// Whether the client has something to attach to again.
-    pub(crate) fn has_former(&self) -> bool {
-        !self.former.is_empty() || !self.members.is_empty()
     }
 
     pub fn handle_frame(&mut self, ctx: &mut Context<'_>, frame: ProtocolMessage) {
@@ -314,7 +275,6 @@ impl Session {
 
     pub(crate) fn end(&mut self, ctx: &mut Context<'_>) {
         self.drop_transport(ctx);
-        self.release_former(ctx);
         self.leave_all(ctx);
         ctx.effects.push(Effect::End);
     }

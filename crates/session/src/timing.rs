@@ -60,7 +60,6 @@ impl Session {
         }
         if self.reattach_by.is_some_and(|by| ctx.now >= by) {
             self.reattach_by = None;
-            self.release_former(ctx);
             self.leave_unattached(ctx);
         }
         if self.heartbeat_at.is_some_and(|at| ctx.now >= at) {
@@ -75,7 +74,7 @@ impl Session {
     /// A transport has come: from now on it is told that the server is there.
     pub(crate) fn schedule(&mut self, ctx: &Context<'_>) {
         self.schedule_heartbeat(ctx);
-        self.reattach_by = self.has_former().then(|| ctx.now.plus(REATTACH_WITHIN));
+        self.reattach_by = (!self.members.is_empty()).then(|| ctx.now.plus(REATTACH_WITHIN));
     }
 
     fn schedule_heartbeat(&mut self, ctx: &Context<'_>) {

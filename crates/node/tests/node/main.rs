@@ -1,0 +1,17 @@
+//! The node at its boundary: clients connect, send frames and requests, and what they receive is
+//! compared.
+
+mod attach;
+mod connecting;
+mod leftovers;
+mod limits;
+mod presence;
+mod publish;
+mod reauth;
+mod rest;
+mod resume;
+mod sandbox;
+mod show;
+mod shutdown;
+mod tokens;
+mod world;

@@ -1,0 +1,59 @@
+//! What a client received, as one line of text for each frame.
+
+use protocol::{Action, ProtocolMessage, flags};
+use types::{Data, Message, PresenceAction, PresenceMessage};
+
+pub(crate) fn show(frame: &ProtocolMessage) -> String {
+    let mut words = vec![name(frame.action)];
+    words.extend(frame.channel.iter().map(ToString::to_string));
+    if frame.action == Action::Attached {
+        let set = frame.flags.unwrap_or_default();
+        let known = [
+            (flags::RESUMED, "resumed"),
+            (flags::HAS_PRESENCE, "presence"),
+            (flags::HAS_BACKLOG, "backlog"),
+        ];
+        words
+            .extend(known.iter().filter(|(bit, _)| set & bit != 0).map(|(_, word)| (*word).into()));
+    }
+    if let (Action::Ack | Action::Nack, Some(first), Some(count)) =
+        (frame.action, frame.msg_serial, frame.count)
+    {
+        words.push(format!("{first}+{count}"));
+    }
+    words.extend(frame.messages.iter().map(message));
+    words.extend(frame.presence.iter().map(|event| presence(event, frame.action)));
+    words.extend(frame.error.as_ref().map(|error| error.code.to_string()));
+    words.join(" ")
+}
+
+pub(crate) fn data(data: &Data) -> String {
+    match data {
+        Data::None => String::new(),
+        Data::Text(text) => text.to_string(),
+        Data::Binary(bytes) => format!("{bytes:?}"),
+    }
+}
+
+fn name(action: Action) -> String {
+    format!("{action:?}").to_lowercase()
+}
+
+fn message(message: &Message) -> String {
+    match &message.name {
+        Some(name) => format!("{name}={}", data(&message.data)),
+        None => data(&message.data),
+    }
+}
+
+fn presence(event: &PresenceMessage, action: Action) -> String {
+    let client = event.client_id.as_ref().map(ToString::to_string).unwrap_or_default();
+    let what = match event.action {
+        PresenceAction::Present if action == Action::Sync => String::new(),
+        other => format!("{other:?}:").to_lowercase(),
+    };
+    match data(&event.data).as_str() {
+        "" => format!("{what}{client}"),
+        data => format!("{what}{client}={data}"),
+    }
+}

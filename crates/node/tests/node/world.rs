@@ -1,0 +1,405 @@
+//! A node with a clock, its clients' transports, and a store that answers at once unless told
+//! otherwise. Every frame passes the codec, in both directions.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use auth::{Capability, ClientPolicy, Credentials, Grant, SealingKey, TokenDetails};
+use bytes::Bytes;
+use node::{
+    Caller, ChannelKey, Config, Effect, Event, Node, Operation, PreviousIncarnation, Request,
+    RequestId, Response, TransportId,
+};
+use protocol::{Action, Format, ProtocolMessage};
+use rand_chacha::ChaCha12Rng;
+use rand_chacha::rand_core::SeedableRng;
+use session::Identity;
+use types::{
+    App, AppId, AppLimits, ChannelName, Data, Entry, HistoryPage, Key, Message, Namespace,
+    NodeLimits, PresenceAction, PresenceMessage, Timestamp,
+};
+
+use crate::show::show;
+
+pub(crate) const START: u64 = 1_700_000_000_000;
+/// Connects with the key that may do everything.
+pub(crate) const ALL: &str = "key=app.all:secret of all";
+
+pub(crate) struct World {
+    pub(crate) node: Node,
+    pub(crate) now: u64,
+    pub(crate) store: Store,
+    pub(crate) transports: BTreeMap<TransportId, Peer>,
+    replies: BTreeMap<RequestId, Response>,
+    rng: ChaCha12Rng,
+    last_id: u64,
+}
+
+/// One end of a transport.
+#[derive(Debug, Default)]
+pub(crate) struct Peer {
+    format: Format,
+    frames: Vec<ProtocolMessage>,
+    pub(crate) pings: usize,
+    pub(crate) closed: bool,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Store {
+    pub(crate) entries: BTreeMap<(AppId, ChannelName), Vec<Arc<Entry>>>,
+    pub(crate) holding: bool,
+    held: Vec<Event>,
+}
+
+/// What a test may change before the node starts.
+pub(crate) struct Setup {
+    pub(crate) limits: NodeLimits,
+    pub(crate) app: App,
+    pub(crate) incarnation: u64,
+    pub(crate) previous: Option<PreviousIncarnation>,
+    pub(crate) now: u64,
+}
+
+pub(crate) fn world() -> World {
+    world_with(|_| {})
+}
+
+pub(crate) fn world_with(change: impl FnOnce(&mut Setup)) -> World {
+    let key = |id: &str, capability: &str| Key {
+        id: id.into(),
+        secret: format!("secret of {id}").into(),
+        capability: capability.into(),
+        revocable_tokens: false,
+    };
+    let namespace = |id: &str| Namespace { id: id.into(), ..Namespace::default() };
+    let app = App {
+        id: "app".into(),
+        account_id: "account".into(),
+        keys: vec![
+            key("all", r#"{"*":["*"],"[filter]*":["*"]}"#),
+            key("reader", r#"{"*":["subscribe"]}"#),
+            key("writer", r#"{"*":["publish"]}"#),
+            key("news", r#"{"news":["*"]}"#),
+        ],
+        namespaces: vec![
+            Namespace { persisted: true, ..namespace("kept") },
+            Namespace { authenticated: true, ..namespace("members") },
+        ],
+        limits: AppLimits::unlimited(),
+    };
+    let limits = NodeLimits::default();
+    let mut setup = Setup { limits, app, incarnation: 1, previous: None, now: START };
+    change(&mut setup);
+    World::start(setup)
+}
+
+impl World {
+    fn start(setup: Setup) -> Self {
+        let config = Config {
+            identity: Identity { site: "dun".parse().unwrap(), server_id: "node-1".into() },
+            limits: setup.limits,
+            apps: vec![setup.app],
+            sealing_key: secret(),
+            incarnation: setup.incarnation,
+            previous: setup.previous,
+        };
+        Self {
+            node: Node::new(config, ChaCha12Rng::seed_from_u64(setup.incarnation)),
+            now: setup.now,
+            store: Store::default(),
+            transports: BTreeMap::new(),
+            replies: BTreeMap::new(),
+            rng: ChaCha12Rng::seed_from_u64(99),
+            last_id: 0,
+        }
+    }
+
+    pub(crate) fn handle(&mut self, event: Event) {
+        let mut effects = Vec::new();
+        self.node.handle(Timestamp(self.now), event);
+        self.node.drain_effects(&mut effects);
+        let answers: Vec<Event> =
+            effects.into_iter().filter_map(|effect| self.carry_out(effect)).collect();
+        if self.store.holding {
+            self.store.held.extend(answers);
+        } else {
+            answers.into_iter().for_each(|answer| self.handle(answer));
+        }
+    }
+
+    /// Does what the driver would; returns the store's answer, if it is asked.
+    fn carry_out(&mut self, effect: Effect) -> Option<Event> {
+        match effect {
+            Effect::Send { transport, frame } => self.receive(transport, &frame),
+            Effect::Deliver { transports, frame } => {
+                transports.into_iter().for_each(|transport| self.receive(transport, &frame));
+            }
+            Effect::Ping(transport) => self.transports.get_mut(&transport).unwrap().pings += 1,
+            Effect::Close(transport) => self.transports.get_mut(&transport).unwrap().closed = true,
+            Effect::Reply { request, response } => {
+                assert!(self.replies.insert(request, response).is_none(), "one reply a request");
+            }
+            Effect::Store { channel, app, name, entry } => {
+                let position = entry.position;
+                self.store.entries.entry((app, name)).or_default().push(entry);
+                return Some(Event::Stored { channel, position, durable: true });
+            }
+            Effect::Load { channel, app, name, .. } => {
+                let entries = self.store.entries.get(&(app, name)).cloned().unwrap_or_default();
+                return Some(Event::Loaded { channel, entries: Ok(entries) });
+            }
+            Effect::ReadHistory { request, .. } => {
+                self.replies.insert(request, Response::History(HistoryPage::default()));
+            }
+        }
+        None
+    }
+
+    fn receive(&mut self, transport: TransportId, frame: &Bytes) {
+        let peer = self.transports.get_mut(&transport).unwrap();
+        assert!(!peer.closed, "nothing is sent on a closed transport");
+        peer.frames.push(protocol::decode(peer.format, frame).unwrap());
+    }
+
+    /// The store answers what it held back.
+    pub(crate) fn release(&mut self) {
+        self.store.holding = false;
+        for event in std::mem::take(&mut self.store.held) {
+            self.handle(event);
+        }
+    }
+
+    /// The store answers that nothing of what it held back worked.
+    pub(crate) fn release_failed(&mut self) {
+        self.store.holding = false;
+        for event in std::mem::take(&mut self.store.held) {
+            self.handle(match event {
+                Event::Stored { channel, position, .. } => {
+                    Event::Stored { channel, position, durable: false }
+                }
+                Event::Loaded { channel, .. } => failed_load(channel),
+                other => other,
+            });
+        }
+    }
+
+    /// Time passes, with a tick whenever the node asked for one.
+    pub(crate) fn advance(&mut self, ms: u64) {
+        let until = self.now + ms;
+        while let Some(due) = self.node.next_deadline().filter(|due| due.0 <= until) {
+            assert!(due.0 > self.now || self.now == START, "what is due is done");
+            self.now = due.0.max(self.now);
+            self.handle(Event::Tick);
+        }
+        self.now = until;
+    }
+
+    // Transports.
+
+    /// A new transport; `query` as in a URL, but not encoded, without `v` and `format`.
+    pub(crate) fn open(&mut self, query: &str) -> TransportId {
+        self.open_as(Format::Json, &format!("v=6&{query}"))
+    }
+
+    pub(crate) fn open_as(&mut self, format: Format, query: &str) -> TransportId {
+        let transport = TransportId(self.next_id());
+        self.transports.insert(transport, Peer { format, ..Peer::default() });
+        let query = query
+            .split('&')
+            .filter_map(|pair| pair.split_once('='))
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
+        self.handle(Event::Connect { transport, format, query });
+        transport
+    }
+
+    /// A transport that is connected.
+    pub(crate) fn connect(&mut self, query: &str) -> TransportId {
+        let transport = self.open(query);
+        assert_eq!(self.seen(transport), ["connected"], "{query}");
+        transport
+    }
+
+    /// Connects, and keeps what CONNECTED said.
+    pub(crate) fn connected(&mut self, query: &str) -> (TransportId, ProtocolMessage) {
+        let transport = self.open(query);
+        let mut frames = self.frames(transport);
+        assert_eq!(frames.first().map(|frame| frame.action), Some(Action::Connected));
+        (transport, frames.remove(0))
+    }
+
+    pub(crate) fn drop_transport(&mut self, transport: TransportId) {
+        self.transports.get_mut(&transport).unwrap().closed = true;
+        self.handle(Event::TransportClosed { transport });
+    }
+
+    pub(crate) fn send(&mut self, transport: TransportId, frame: &ProtocolMessage) {
+        let format = self.transports[&transport].format;
+        let frame = protocol::decode(format, &protocol::encode(frame, format)).unwrap();
+        self.handle(Event::Frame { transport, frame });
+    }
+
+    /// What arrived since the last look.
+    pub(crate) fn frames(&mut self, transport: TransportId) -> Vec<ProtocolMessage> {
+        std::mem::take(&mut self.transports.get_mut(&transport).unwrap().frames)
+    }
+
+    pub(crate) fn seen(&mut self, transport: TransportId) -> Vec<String> {
+        self.frames(transport).iter().map(show).collect()
+    }
+
+    pub(crate) fn closed(&self, transport: TransportId) -> bool {
+        self.transports[&transport].closed
+    }
+
+    /// Sends one frame and returns what came.
+    pub(crate) fn ask(&mut self, transport: TransportId, frame: &ProtocolMessage) -> Vec<String> {
+        self.send(transport, frame);
+        self.seen(transport)
+    }
+
+    pub(crate) fn attach(&mut self, transport: TransportId, channel: &str) -> ProtocolMessage {
+        self.attach_with(transport, &attach(channel))
+    }
+
+    /// Sends an ATTACH and returns its ATTACHED; what follows it stays to be seen.
+    pub(crate) fn attach_with(
+        &mut self,
+        transport: TransportId,
+        frame: &ProtocolMessage,
+    ) -> ProtocolMessage {
+        self.send(transport, frame);
+        let frames = &mut self.transports.get_mut(&transport).unwrap().frames;
+        let at = frames.iter().position(|frame| frame.action == Action::Attached);
+        frames.remove(at.expect("ATTACHED"))
+    }
+
+    // Requests.
+
+    pub(crate) fn request(&mut self, key: &str, operation: Operation) -> Response {
+        self.request_as(key_caller(key), operation)
+    }
+
+    pub(crate) fn request_as(&mut self, caller: Caller, operation: Operation) -> Response {
+        let id = self.start_request(caller, operation);
+        self.replies.remove(&id).expect("a reply")
+    }
+
+    pub(crate) fn start_request(&mut self, caller: Caller, operation: Operation) -> RequestId {
+        let id = RequestId(self.next_id());
+        self.handle(Event::Request { id, request: Box::new(Request { caller, operation }) });
+        id
+    }
+
+    pub(crate) fn reply(&mut self, id: RequestId) -> Option<Response> {
+        self.replies.remove(&id)
+    }
+
+    /// A token of the key `all`.
+    pub(crate) fn token(
+        &mut self,
+        capability: &str,
+        client_id: Option<&str>,
+        ttl: Duration,
+    ) -> TokenDetails {
+        let grant = Grant {
+            app_id: "app".into(),
+            key_id: "all".into(),
+            client: ClientPolicy::parse(client_id).unwrap(),
+            capability: Capability::parse(capability).unwrap(),
+            ttl,
+        };
+        auth::issue(&grant, &secret(), Timestamp(self.now), &mut self.rng)
+    }
+
+    fn next_id(&mut self) -> u64 {
+        self.last_id += 1;
+        self.last_id
+    }
+}
+
+fn failed_load(channel: ChannelKey) -> Event {
+    Event::Loaded { channel, entries: Err(types::error::INTERNAL.info()) }
+}
+
+fn secret() -> SealingKey {
+    SealingKey::from_bytes([7; 32])
+}
+
+pub(crate) fn key_caller(key: &str) -> Caller {
+    let text = format!("app.{key}:secret of {key}");
+    Caller { credentials: Some(Credentials::Key(text)), client_id: None }
+}
+
+pub(crate) fn code(response: &Response) -> u32 {
+    match response {
+        Response::Error(error) => error.code,
+        other => panic!("not an error: {other:?}"),
+    }
+}
+
+// Frames that clients send.
+
+pub(crate) fn on(action: Action, channel: &str) -> ProtocolMessage {
+    ProtocolMessage { channel: Some(channel.into()), ..ProtocolMessage::new(action) }
+}
+
+pub(crate) fn attach(channel: &str) -> ProtocolMessage {
+    on(Action::Attach, channel)
+}
+
+/// ATTACH from the position of `frame`.
+pub(crate) fn attach_from(channel: &str, frame: &ProtocolMessage) -> ProtocolMessage {
+    ProtocolMessage { channel_serial: frame.channel_serial.clone(), ..attach(channel) }
+}
+
+pub(crate) fn with_params(frame: ProtocolMessage, params: &[(&str, &str)]) -> ProtocolMessage {
+    let params =
+        params.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    ProtocolMessage { params, ..frame }
+}
+
+pub(crate) fn publish(channel: &str, msg_serial: i64, data: &str) -> ProtocolMessage {
+    publish_all(channel, msg_serial, vec![text(data)])
+}
+
+pub(crate) fn publish_all(
+    channel: &str,
+    msg_serial: i64,
+    messages: Vec<Message>,
+) -> ProtocolMessage {
+    ProtocolMessage { msg_serial: Some(msg_serial), messages, ..on(Action::Message, channel) }
+}
+
+pub(crate) fn text(data: &str) -> Message {
+    Message { data: Data::Text(data.into()), ..Message::default() }
+}
+
+pub(crate) fn act(
+    channel: &str,
+    msg_serial: i64,
+    action: PresenceAction,
+    client_id: &str,
+) -> ProtocolMessage {
+    let item =
+        PresenceMessage { client_id: Some(client_id.into()), ..PresenceMessage::new(action) };
+    ProtocolMessage {
+        msg_serial: Some(msg_serial),
+        presence: vec![item],
+        ..on(Action::Presence, channel)
+    }
+}
+
+pub(crate) fn enter(channel: &str, msg_serial: i64, client_id: &str) -> ProtocolMessage {
+    act(channel, msg_serial, PresenceAction::Enter, client_id)
+}
+
+pub(crate) fn key_of(connected: &ProtocolMessage) -> String {
+    connected.connection_key.as_ref().expect("a connection key").to_string()
+}
+
+/// The query that resumes the connection of `connected` with the key that may do everything.
+pub(crate) fn resuming(connected: &ProtocolMessage) -> String {
+    format!("{ALL}&resume={}", key_of(connected))
+}
