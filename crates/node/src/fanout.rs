@@ -19,55 +19,85 @@ pub(crate) struct Subscriber {
     pub(crate) format: Format,
 }
 
-/// The rate at which one attachment receives, and whether it is missing something.
-#[derive(Clone, Copy, Debug, Default)]
-struct Outbound {
-    rate: Rate,
-    lossy: bool,
+/// The rates at which connections receive, all their channels together.
+#[derive(Debug, Default)]
+pub(crate) struct OutboundRates(BTreeMap<TransportId, Rate>);
+
+impl OutboundRates {
+    pub(crate) fn forget(&mut self, transport: TransportId) {
+        self.0.remove(&transport);
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn take(&mut self, now: Timestamp, transport: TransportId, limit: u32, count: u32) -> bool {
+        limit == 0 || self.0.entry(transport).or_default().take(now, limit, count)
+    }
+}
+
+/// Whether an attachment is missing something for being beyond its connection's rate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Continuity {
+    #[default]
+    Kept,
+    Lost,
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct Fanout {
-    subscribers: BTreeMap<AttachmentId, (Subscriber, Outbound)>,
+    subscribers: BTreeMap<AttachmentId, (Subscriber, Continuity)>,
+}
+
+/// One entry on its way to the attachments of a channel.
+pub(crate) struct Delivery<'a> {
+    pub(crate) now: Timestamp,
+    /// Messages a second that one connection receives at most.
+    pub(crate) limit: u32,
+    pub(crate) rates: &'a mut OutboundRates,
+    pub(crate) entry: &'a Entry,
+    pub(crate) cursor: &'a Cursor,
 }
 
 impl Fanout {
     /// Starts delivery, or goes on with it under other options.
     pub(crate) fn subscribe(&mut self, subscriber: Subscriber) {
         let id = subscriber.subscription.attachment;
-        let outbound = self.subscribers.get(&id).map(|(_, outbound)| *outbound);
-        self.subscribers.insert(id, (subscriber, outbound.unwrap_or_default()));
+        let continuity = self.subscribers.get(&id).map(|(_, continuity)| *continuity);
+        self.subscribers.insert(id, (subscriber, continuity.unwrap_or_default()));
     }
 
     pub(crate) fn unsubscribe(&mut self, attachment: AttachmentId) {
         self.subscribers.remove(&attachment);
     }
 
-    /// Delivers `entry` to every attachment that wants it. One that would receive more than `rate`
-    /// messages a second misses some; returned are those that begin to, or that go on again after
+    /// Delivers the entry to every attachment that wants it. One whose connection would receive
+    /// more than its limit misses some; returned are those that begin to, or that go on again after
     /// it, because both times the client has to be told (80020). Neither time does it receive
-    /// `entry`: it must not hold a cursor beyond a loss that it has not been told of.
+    /// the entry: it must not hold a cursor beyond a loss that it has not been told of.
     pub(crate) fn deliver(
         &mut self,
-        now: Timestamp,
-        rate: u32,
-        entry: &Entry,
-        cursor: &Cursor,
+        delivery: Delivery<'_>,
         effects: &mut Vec<Effect>,
     ) -> Vec<(AttachmentId, Arc<str>)> {
+        let Delivery { now, limit, rates, entry, cursor } = delivery;
         let count = u32::try_from(entry.body.len()).unwrap_or(u32::MAX);
         let mut batches: Vec<Batch> = Vec::new();
         let mut changed = Vec::new();
-        for (id, (subscriber, outbound)) in &mut self.subscribers {
+        for (id, (subscriber, continuity)) in &mut self.subscribers {
             if !subscriber.subscription.wants(entry) {
                 continue;
             }
-            let lossy = !outbound.rate.take(now, rate, count);
-            if lossy != std::mem::replace(&mut outbound.lossy, lossy) {
+            let this = match rates.take(now, subscriber.transport, limit, count) {
+                true => Continuity::Kept,
+                false => Continuity::Lost,
+            };
+            if this != std::mem::replace(continuity, this) {
                 changed.push((*id, Arc::clone(&subscriber.subscription.requested)));
                 continue;
             }
-            if lossy {
+            if this == Continuity::Lost {
                 continue;
             }
             let batch = batches.iter_mut().find(|batch| {

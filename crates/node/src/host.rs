@@ -10,7 +10,7 @@ use types::error::ErrorInfo;
 use types::{AppId, ChannelName, Cursor, Entry, Timestamp};
 
 use crate::event::{ChannelKey, Effect, Response};
-use crate::fanout::{Fanout, Subscriber};
+use crate::fanout::{Delivery, Fanout, Subscriber};
 use crate::node::{Node, Publisher, SessionKey, Work};
 use crate::timers::TimerKey;
 
@@ -131,8 +131,9 @@ impl Node {
     fn deliver(&mut self, now: Timestamp, key: ChannelKey, entry: &Entry, cursor: &Cursor) {
         let Some(slot) = self.channels.get_mut(&key) else { return };
         let Some(state) = self.apps.get(&slot.app) else { return };
-        let rate = state.app.limits.connection_outbound_rate;
-        let lossy = slot.fanout.deliver(now, rate, entry, cursor, &mut self.effects);
+        let limit = state.app.limits.connection_outbound_rate;
+        let delivery = Delivery { now, limit, rates: &mut self.outbound_rates, entry, cursor };
+        let lossy = slot.fanout.deliver(delivery, &mut self.effects);
         if lossy.is_empty() {
             return;
         }

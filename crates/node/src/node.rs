@@ -13,6 +13,7 @@ use types::{AppId, ChannelName, ConnectionId, Timestamp};
 use crate::apps::{AppState, Apps};
 use crate::config::Config;
 use crate::event::{ChannelKey, Effect, Event, RequestId};
+use crate::fanout::OutboundRates;
 use crate::host::Slot;
 use crate::sandbox::Fixtures;
 use crate::timers::{TimerKey, Timers};
@@ -48,6 +49,7 @@ pub struct Node {
     pub(crate) apps: Apps,
     pub(crate) sessions: BTreeMap<SessionKey, SessionSlot>,
     pub(crate) by_transport: BTreeMap<TransportId, SessionKey>,
+    pub(crate) outbound_rates: OutboundRates,
     pub(crate) by_connection: BTreeMap<ConnectionId, SessionKey>,
     pub(crate) channels: BTreeMap<ChannelKey, Slot>,
     pub(crate) by_name: BTreeMap<(AppId, ChannelName), ChannelKey>,
@@ -75,6 +77,7 @@ impl Node {
             apps,
             sessions: BTreeMap::new(),
             by_transport: BTreeMap::new(),
+            outbound_rates: OutboundRates::default(),
             by_connection: BTreeMap::new(),
             channels: BTreeMap::new(),
             by_name: BTreeMap::new(),
@@ -115,7 +118,7 @@ impl Node {
             }
             Event::TransportClosed { transport } => {
                 self.on_transport(now, transport, |session, ctx| session.transport_lost(ctx));
-                self.by_transport.remove(&transport);
+                self.forget_transport(transport);
             }
             Event::Request { id, request } => self.handle_request(now, id, *request),
             Event::Stored { channel, position, durable } => {
@@ -155,6 +158,7 @@ impl Node {
     pub fn is_empty(&self) -> bool {
         self.sessions.is_empty()
             && self.by_transport.is_empty()
+            && self.outbound_rates.is_empty()
             && self.by_connection.is_empty()
             && self.channels.is_empty()
             && self.by_name.is_empty()
@@ -195,6 +199,11 @@ impl Node {
 
     pub(crate) fn push_work(&mut self, work: impl IntoIterator<Item = Work>) {
         self.work.extend(work);
+    }
+
+    fn forget_transport(&mut self, transport: TransportId) {
+        self.by_transport.remove(&transport);
+        self.outbound_rates.forget(transport);
     }
 
     pub(crate) fn on_transport(
@@ -238,7 +247,7 @@ impl Node {
             session::Effect::Send(transport, frame) => self.send(key, transport, &frame),
             session::Effect::Ping(transport) => self.effects.push(Effect::Ping(transport)),
             session::Effect::CloseTransport(transport) => {
-                self.by_transport.remove(&transport);
+                self.forget_transport(transport);
                 self.effects.push(Effect::Close(transport));
             }
             session::Effect::Attach { channel, attach } => self.attach(now, key, &channel, attach),
@@ -272,7 +281,7 @@ impl Node {
         let Some(slot) = self.sessions.remove(&key) else { return };
         self.by_connection.remove(slot.session.id());
         if let Some(transport) = slot.session.transport() {
-            self.by_transport.remove(&transport);
+            self.forget_transport(transport);
         }
         if let Some(app) = self.apps.get_mut(slot.session.app_id()) {
             app.release_connection();

@@ -210,6 +210,18 @@ fn a_client_that_receives_too_much_misses_some_and_is_told_before_and_after() {
 }
 
 #[test]
+fn the_outbound_rate_is_of_the_connection_whatever_the_channel() {
+    let mut world = world_with(|setup| setup.app.limits.connection_outbound_rate = 2);
+    let [client, publisher] = [(); 2].map(|()| world.connect(ALL));
+    world.attach(client, "one");
+    world.attach(client, "two");
+    for (n, channel) in [(0, "one"), (1, "one"), (2, "two")] {
+        world.send(publisher, &publish(channel, n, "x"));
+    }
+    assert_eq!(world.seen(client), ["message one x", "message one x", "attached two 80020"]);
+}
+
+#[test]
 fn requests_beyond_the_rate_are_refused_with_42918() {
     let mut world = world_with(|setup| setup.app.limits.request_rate = 1);
     let stats = || node::Operation::PostStats;
