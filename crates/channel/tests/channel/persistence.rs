@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use channel::{Attach, AttachmentId, Config, Event};
-use types::{Body, Cursor, Entry, PresenceAction, error};
+use types::{Body, Cursor, Entry, PresenceAction, PresenceMessage, error};
 
 use crate::host::{
     DEADLINE_MS, Host, RETENTION_MS, config, content, entries, messages, named, persisted,
@@ -114,6 +114,20 @@ fn a_store_that_stands_still_makes_publishes_be_refused() {
     let last = (0..300).map(publish).find(|lines| lines[0].contains("refused")).unwrap();
     assert!(last[0].ends_with("refused 50004"));
     assert!(host.channel.metrics().pending < 300);
+}
+
+#[test]
+fn a_store_that_stands_still_keeps_no_member_that_left() {
+    let mut host = persisted();
+    host.publish(sent("c", 0), Body::Presence(vec![presence(PresenceAction::Enter, "x", "")]));
+    host.durable(1);
+    let long = "x".repeat(60_000);
+    let publish = |n: i64| host.publish(sent("c", n), messages(&[&long]));
+    assert!((1..300).map(publish).any(|lines| lines[0].ends_with("refused 50004")));
+    let leave = presence(PresenceAction::Leave, "x", "");
+    let leave = PresenceMessage { connection_id: Some("c".into()), ..leave };
+    let lines = host.publish(named("leave"), Body::Presence(vec![leave]));
+    assert!(lines[0].starts_with("store"), "{lines:?}");
 }
 
 #[test]
