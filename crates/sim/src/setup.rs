@@ -1,0 +1,142 @@
+//! What one run is made of, drawn from its seed: who takes part, what breaks, and how often.
+
+use std::sync::Arc;
+
+use protocol::Format;
+use rand::RngExt;
+use rand_chacha::ChaCha12Rng;
+use session::{Echo, Heartbeats};
+use types::AppLimits;
+
+use crate::client::Profile;
+
+#[derive(Clone, Debug)]
+pub struct Setup {
+    pub clients: Vec<Profile>,
+    /// Publishers over REST, each one request at a time.
+    pub rest: usize,
+    /// Clients that send nonsense.
+    pub vandals: usize,
+    /// Names; those in the namespace `kept` are persisted.
+    pub channels: Vec<Arc<str>>,
+    pub limits: AppLimits,
+    /// Milliseconds of the safety phase.
+    pub duration: u64,
+    /// Bounds of the time that a frame takes, of that between two steps of the workload, and of that
+    /// between two faults, all in milliseconds.
+    pub latency: (u64, u64),
+    pub pace: (u64, u64),
+    pub faults: Option<(u64, u64)>,
+    /// Of a new transport, that it will break after some frames.
+    pub break_chance: f64,
+    /// A client, the number of its transport, and the frames that arrive there before it breaks.
+    pub breaks: Vec<(usize, u64, u64)>,
+    pub crashes: bool,
+    pub store: StoreSetup,
+}
+
+#[derive(Clone, Debug)]
+pub struct StoreSetup {
+    pub delay: (u64, u64),
+    pub fail_chance: f64,
+    /// Of a failed write, that the entry is there all the same.
+    pub doubt_chance: f64,
+}
+
+pub const PERSISTED: &str = "kept";
+
+impl Setup {
+    /// Nothing breaks and nobody does anything unless a script says so.
+    pub fn calm(clients: usize, channels: &[&str]) -> Self {
+        let profile = |index: usize| Profile {
+            client_id: format!("c{index}").as_str().into(),
+            format: if index.is_multiple_of(2) { Format::Json } else { Format::MessagePack },
+            version: 6,
+            echo: Echo::On,
+            heartbeats: Heartbeats::Messages,
+            token_ttl: None,
+            remain_present_for: None,
+            attaches_first: true,
+        };
+        Self {
+            clients: (0..clients).map(profile).collect(),
+            rest: 0,
+            vandals: 0,
+            channels: channels.iter().map(|name| Arc::from(*name)).collect(),
+            limits: AppLimits::unlimited(),
+            duration: 0,
+            latency: (5, 5),
+            pace: (1, 1),
+            faults: None,
+            break_chance: 0.0,
+            breaks: Vec::new(),
+            crashes: false,
+            store: StoreSetup { delay: (3, 3), fail_chance: 0.0, doubt_chance: 0.0 },
+        }
+    }
+
+    pub fn draw(rng: &mut ChaCha12Rng) -> Self {
+        let clients = (0..rng.random_range(2..7)).map(|index| profile(index, rng)).collect();
+        let channels = (0..rng.random_range(1..4))
+            .map(
+                |n| if rng.random_bool(0.4) { format!("{PERSISTED}:{n}") } else { format!("c{n}") },
+            )
+            .map(Arc::from)
+            .collect();
+        let rough = rng.random_bool(0.7);
+        let busy = rng.random_bool(0.3);
+        let ms =
+            |low: u64, high: u64, rng: &mut ChaCha12Rng| (low, rng.random_range(low + 1..high));
+        Self {
+            clients,
+            rest: rng.random_range(0..3),
+            vandals: rng.random_range(0..2),
+            channels,
+            limits: if rng.random_bool(0.15) { tight(rng) } else { AppLimits::unlimited() },
+            duration: rng.random_range(20_000..240_000),
+            latency: ms(1, 120, rng),
+            pace: if busy { ms(1, 300, rng) } else { ms(50, 4_000, rng) },
+            faults: rough.then(|| ms(200, 20_000, rng)),
+            break_chance: if rough { rng.random_range(0.0..0.5) } else { 0.0 },
+            breaks: Vec::new(),
+            crashes: rough && rng.random_bool(0.3),
+            store: StoreSetup {
+                delay: ms(1, if rng.random_bool(0.2) { 3_000 } else { 40 }, rng),
+                fail_chance: if rough && rng.random_bool(0.2) { 0.05 } else { 0.0 },
+                doubt_chance: if rng.random_bool(0.3) { 0.5 } else { 0.0 },
+            },
+        }
+    }
+}
+
+fn profile(index: usize, rng: &mut ChaCha12Rng) -> Profile {
+    Profile {
+        client_id: format!("c{index}").as_str().into(),
+        format: if rng.random_bool(0.5) { Format::Json } else { Format::MessagePack },
+        version: rng.random_range(2..=6),
+        echo: if rng.random_bool(0.75) { Echo::On } else { Echo::Off },
+        heartbeats: if rng.random_bool(0.5) {
+            Heartbeats::Messages
+        } else {
+            Heartbeats::TransportPings
+        },
+        token_ttl: rng.random_bool(0.25).then(|| rng.random_range(40_000..200_000)),
+        remain_present_for: rng.random_bool(0.2).then(|| rng.random_range(0..60_000)),
+        attaches_first: rng.random_bool(0.5),
+    }
+}
+
+/// Limits low enough to be met.
+fn tight(rng: &mut ChaCha12Rng) -> AppLimits {
+    let mut some = |low: u32, high: u32| {
+        if rng.random_bool(0.5) { rng.random_range(low..high) } else { 0 }
+    };
+    AppLimits {
+        connection_inbound_rate: some(3, 20),
+        connection_outbound_rate: some(5, 30),
+        channel_message_rate: some(3, 20),
+        message_rate: some(10, 40),
+        presence_members: some(1, 5),
+        ..AppLimits::unlimited()
+    }
+}

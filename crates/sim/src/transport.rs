@@ -1,0 +1,82 @@
+//! A transport: two byte streams that keep their order, delay what they carry, and can be cut at any
+//! frame. What is in flight when a stream is cut is lost, and each end learns of it when it does.
+
+use protocol::Format;
+use session::TransportId;
+use types::Timestamp;
+
+/// One direction.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Stream {
+    /// When the last frame arrives.
+    last: Timestamp,
+    stalled_until: Timestamp,
+    pub(crate) cut: bool,
+    /// Frames that still arrive before the transport breaks by itself.
+    breaks_after: Option<u64>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Transport {
+    pub(crate) format: Format,
+    pub(crate) up: Stream,
+    pub(crate) down: Stream,
+    /// Whether the node still counts on it.
+    pub(crate) open: bool,
+}
+
+/// How the ends of a broken transport learn of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// Both, soon.
+    Clean,
+    /// The client soon, the node after this many milliseconds.
+    HalfOpen(u64),
+    /// The client by its own idle timer, the node after this many milliseconds.
+    Silent(u64),
+}
+
+impl Stream {
+    /// When a frame that is sent now arrives; none if it never does.
+    pub(crate) fn send(&mut self, now: Timestamp, latency: u64) -> Option<Timestamp> {
+        if self.cut {
+            return None;
+        }
+        let at = Timestamp(now.0 + latency).max(self.last).max(self.stalled_until);
+        self.last = at;
+        Some(at)
+    }
+
+    pub(crate) fn stall(&mut self, until: Timestamp) {
+        self.stalled_until = until;
+    }
+
+    pub(crate) fn break_after(&mut self, frames: u64) {
+        self.breaks_after = Some(frames);
+    }
+
+    /// Counts a frame that arrives; says whether it is the one that breaks the transport.
+    pub(crate) fn breaks_now(&mut self) -> bool {
+        let left = self.breaks_after;
+        self.breaks_after = left.map(|frames| frames.saturating_sub(1));
+        left == Some(0)
+    }
+}
+
+impl Transport {
+    pub(crate) fn heal(&mut self) {
+        for stream in [&mut self.up, &mut self.down] {
+            stream.breaks_after = None;
+            stream.stalled_until = Timestamp(0);
+        }
+    }
+
+    pub(crate) fn new(format: Format) -> Self {
+        Self { format, up: Stream::default(), down: Stream::default(), open: true }
+    }
+}
+
+/// The `count`th transport of a client. Ids are never used again.
+pub(crate) fn id(client: usize, count: u64) -> TransportId {
+    TransportId(((client as u64) << 32) | count)
+}

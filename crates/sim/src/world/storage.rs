@@ -1,0 +1,95 @@
+//! The node's store at work: writes and reads begin, are worked off, and fail as the setup says.
+
+use std::sync::Arc;
+
+use node::{ChannelKey, Event};
+use rand::RngExt;
+use types::{Entry, ErrorInfo, Kind, Timestamp};
+
+use super::World;
+use super::hosting::ID_WINDOW;
+use crate::checkers::Verdict;
+use crate::queue::{Happening, Write};
+use crate::truth::Standing;
+
+impl World {
+    pub(super) fn begin_write(&mut self, channel: ChannelKey, name: &str, entry: Arc<Entry>) {
+        let setup = &self.setup.store;
+        let outcome = match self.rng.random_bool(setup.fail_chance) {
+            false => Write::Durable,
+            true if self.rng.random_bool(setup.doubt_chance) => Write::FailedButThere,
+            true => Write::Failed,
+        };
+        let at = Timestamp(self.now.0 + self.between(self.setup.store.delay));
+        let at = self.store.begin(channel, &name.into(), &entry, at);
+        let incarnation = self.incarnation;
+        self.queue.push(at, Happening::Written { incarnation, channel, entry, outcome });
+    }
+
+    pub(super) fn written(
+        &mut self,
+        incarnation: u64,
+        channel: ChannelKey,
+        entry: &Arc<Entry>,
+        outcome: Write,
+    ) -> Verdict {
+        if incarnation != self.incarnation || self.node.is_none() {
+            return Ok(());
+        }
+        let durable = outcome == Write::Durable;
+        let forgotten = durable && self.planted.as_mut().is_some_and(|planted| planted.forgets());
+        let Some(name) = self.store.finish(entry, if forgotten { Write::Failed } else { outcome })
+        else {
+            return Ok(());
+        };
+        self.trace.note(self.now, || format!("{name} {} is stored: {outcome:?}", entry.id));
+        if durable {
+            let known = self.truth.channel(&name);
+            known.commit(self.now, self.incarnation, entry, Standing::Certain, ID_WINDOW)?;
+        }
+        let by_server = entry.connection_id.is_none() && Kind::of(&entry.body) == Kind::Presence;
+        if !durable && by_server {
+            // A LEAVE that the node makes happens in memory at least.
+            let known = self.truth.channel(&name);
+            known.commit(self.now, self.incarnation, entry, Standing::Doubtful, ID_WINDOW)?;
+        }
+        self.feed(Event::Stored { channel, position: entry.position, durable })
+    }
+
+    pub(super) fn read(
+        &mut self,
+        incarnation: u64,
+        channel: ChannelKey,
+        name: &Arc<str>,
+        since: Timestamp,
+        error: Option<ErrorInfo>,
+    ) -> Verdict {
+        if incarnation != self.incarnation || self.node.is_none() {
+            return Ok(());
+        }
+        if let Some(error) = error {
+            return self.feed(Event::Loaded { channel, entries: Err(error) });
+        }
+        let entries = self.store.load(name, since);
+        self.surface(name, &entries)?;
+        self.trace.note(self.now, || format!("{name} is loaded: {} entries", entries.len()));
+        self.feed(Event::Loaded { channel, entries: Ok(entries) })
+    }
+
+    /// What became durable without anybody being told is committed by being loaded.
+    fn surface(&mut self, name: &Arc<str>, entries: &[Arc<Entry>]) -> Verdict {
+        for (at, entry) in entries.iter().enumerate() {
+            let repeated = entries.iter().skip(at + 1).any(|later| later.id == entry.id);
+            let standing = if self.store.is_doubtful(name, entry) {
+                Standing::Doubtful
+            } else {
+                Standing::Certain
+            };
+            let known = self.truth.channel(name);
+            if known.by_serial(&entry.serial).is_none() && !repeated {
+                known.commit(entry.timestamp, self.incarnation - 1, entry, standing, ID_WINDOW)?;
+            }
+        }
+        Ok(())
+    }
+}
