@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use rand::Rng;
-use types::{ChannelName, Clock, Rate, SeriesId, Timestamp, error};
+use types::{ChannelName, Clock, Cursor, Rate, SeriesId, Timestamp, error};
 
 use crate::config::Config;
 use crate::event::{AttachmentId, Effect, Event};
@@ -139,6 +139,11 @@ impl Channel {
     fn resumable_until(&self) -> Option<Timestamp> {
         let deserted_at = self.deserted_at.filter(|_| self.attachments.is_empty())?;
         Some(deserted_at.plus(self.config.limits.retention))
+    }
+
+    /// The cursor that covers everything committed here.
+    pub fn head(&self) -> Cursor {
+        self.log.head()
     }
 
     pub fn name(&self) -> &ChannelName {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use channel::AttachmentId;
 use protocol::Format;
 use session::{Subscription, TransportId};
-use types::{Cursor, Entry, Rate, Timestamp};
+use types::{Body, Cursor, Entry, Rate, Timestamp};
 
 use crate::event::Effect;
 
@@ -39,7 +39,7 @@ impl OutboundRates {
 
 /// Whether an attachment is missing something for being beyond its connection's rate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Continuity {
+pub(crate) enum Continuity {
     #[default]
     Kept,
     Lost,
@@ -68,8 +68,30 @@ impl Fanout {
         self.subscribers.insert(id, (subscriber, continuity.unwrap_or_default()));
     }
 
-    pub(crate) fn unsubscribe(&mut self, attachment: AttachmentId) {
-        self.subscribers.remove(&attachment);
+    /// Ends delivery; says whether the attachment is missing something.
+    pub(crate) fn unsubscribe(&mut self, attachment: AttachmentId) -> Continuity {
+        self.subscribers.remove(&attachment).map(|(_, continuity)| continuity).unwrap_or_default()
+    }
+
+    /// The attachments that were missing something and whose connections may receive again.
+    pub(crate) fn recover(
+        &mut self,
+        now: Timestamp,
+        limit: u32,
+        rates: &mut OutboundRates,
+    ) -> Vec<(AttachmentId, Arc<str>)> {
+        let mut recovered = Vec::new();
+        for (id, (subscriber, continuity)) in &mut self.subscribers {
+            if *continuity == Continuity::Lost && rates.take(now, subscriber.transport, limit, 0) {
+                *continuity = Continuity::Kept;
+                recovered.push((*id, Arc::clone(&subscriber.subscription.requested)));
+            }
+        }
+        recovered
+    }
+
+    pub(crate) fn is_lossy(&self) -> bool {
+        self.subscribers.values().any(|(_, continuity)| *continuity == Continuity::Lost)
     }
 
     /// Delivers the entry to every attachment that wants it. One whose connection would receive
@@ -89,10 +111,13 @@ impl Fanout {
             if !subscriber.subscription.wants(entry) {
                 continue;
             }
-            let this = match rates.take(now, subscriber.transport, limit, count) {
-                true => Continuity::Kept,
-                false => Continuity::Lost,
-            };
+            if subscriber.is_own_presence(entry) && *continuity == Continuity::Lost {
+                effects.push(subscriber.without_cursor(entry, cursor));
+                continue;
+            }
+            let within = subscriber.is_own_presence(entry)
+                || rates.take(now, subscriber.transport, limit, count);
+            let this = if within { Continuity::Kept } else { Continuity::Lost };
             if this != std::mem::replace(continuity, this) {
                 changed.push((*id, Arc::clone(&subscriber.subscription.requested)));
                 continue;
@@ -113,6 +138,21 @@ impl Fanout {
             effects.push(Effect::Deliver { transports, frame });
         }
         changed
+    }
+}
+
+impl Subscriber {
+    /// A client must see what became of its own members (RTP17a), whatever its rate.
+    fn is_own_presence(&self, entry: &Entry) -> bool {
+        matches!(entry.body, Body::Presence(_))
+            && entry.connection_id.as_ref() == Some(&self.subscription.connection_id)
+    }
+
+    /// A frame that does not move the client's cursor beyond what it is missing.
+    fn without_cursor(&self, entry: &Entry, cursor: &Cursor) -> Effect {
+        let mut frame = self.subscription.delivery(entry, cursor);
+        frame.channel_serial = None;
+        Effect::Send { transport: self.transport, frame: protocol::encode(&frame, self.format) }
     }
 }
 

@@ -10,9 +10,12 @@ use types::error::ErrorInfo;
 use types::{AppId, ChannelName, Cursor, Entry, Timestamp};
 
 use crate::event::{ChannelKey, Effect, Response};
-use crate::fanout::{Delivery, Fanout, Subscriber};
+use crate::fanout::{Continuity, Delivery, Fanout, Subscriber};
 use crate::node::{Node, Publisher, SessionKey, Work};
 use crate::timers::TimerKey;
+
+/// How often attachments that are missing something are looked at.
+const LOSS_CHECK: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(crate) struct Slot {
@@ -75,6 +78,7 @@ impl Node {
 
     pub(crate) fn deactivate(&mut self, key: ChannelKey) {
         self.timers.set(TimerKey::Channel(key.0), None);
+        self.timers.set(TimerKey::Losses(key.0), None);
         let Some(slot) = self.channels.remove(&key) else { return };
         if let Some(app) = self.apps.get_mut(&slot.app) {
             app.release_channel();
@@ -133,15 +137,37 @@ impl Node {
         let Some(state) = self.apps.get(&slot.app) else { return };
         let limit = state.app.limits.connection_outbound_rate;
         let delivery = Delivery { now, limit, rates: &mut self.outbound_rates, entry, cursor };
-        let lossy = slot.fanout.deliver(delivery, &mut self.effects);
-        if lossy.is_empty() {
-            return;
+        let changed = slot.fanout.deliver(delivery, &mut self.effects);
+        if !changed.is_empty() {
+            self.timers.set(TimerKey::Losses(key.0), Some(now.plus(LOSS_CHECK)));
+            self.tell_of_loss(now, key, &changed);
         }
+    }
+
+    /// Tells the attachments that may receive again that they missed something.
+    pub(crate) fn recover(&mut self, now: Timestamp, key: ChannelKey) {
+        let Some(slot) = self.channels.get_mut(&key) else { return };
+        let Some(state) = self.apps.get(&slot.app) else { return };
+        let limit = state.app.limits.connection_outbound_rate;
+        let recovered = slot.fanout.recover(now, limit, &mut self.outbound_rates);
+        let next = slot.fanout.is_lossy().then(|| now.plus(LOSS_CHECK));
+        self.timers.set(TimerKey::Losses(key.0), next);
+        self.tell_of_loss(now, key, &recovered);
+    }
+
+    fn tell_of_loss(
+        &mut self,
+        now: Timestamp,
+        key: ChannelKey,
+        lossy: &[(AttachmentId, Arc<str>)],
+    ) {
+        let Some(slot) = self.channels.get(&key) else { return };
+        let cursor = slot.host.head();
         let members: Vec<_> = slot.host.members().cloned().collect();
         for (attachment, requested) in lossy {
-            if let Some(session) = self.attachments.get(&attachment).copied() {
+            if let Some(session) = self.attachments.get(attachment).copied() {
                 self.on_session(now, session, |session, ctx| {
-                    session.continuity_lost(ctx, &requested, cursor, &members);
+                    session.continuity_lost(ctx, requested, &cursor, &members);
                 });
             }
         }
@@ -223,10 +249,27 @@ impl Node {
         key: SessionKey,
         channel: &ChannelName,
         attachment: AttachmentId,
-    ) {
+    ) -> Continuity {
         let host = self.app_of(key).and_then(|app| self.active(&app, channel));
         if let Some(slot) = host.and_then(|host| self.channels.get_mut(&host)) {
-            slot.fanout.unsubscribe(attachment);
+            return slot.fanout.unsubscribe(attachment);
+        }
+        Continuity::Kept
+    }
+
+    /// Ends live delivery to an attachment that the same client's next one replaces. What it was
+    /// missing is told: the next one may go on without a replay.
+    pub(crate) fn replace(
+        &mut self,
+        now: Timestamp,
+        key: SessionKey,
+        channel: &ChannelName,
+        attachment: (AttachmentId, Arc<str>),
+    ) {
+        let continuity = self.unsubscribe(key, channel, attachment.0);
+        let host = self.app_of(key).and_then(|app| self.active(&app, channel));
+        if let (Continuity::Lost, Some(host)) = (continuity, host) {
+            self.tell_of_loss(now, host, &[attachment]);
         }
     }
 

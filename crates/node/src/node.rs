@@ -177,6 +177,7 @@ impl Node {
                 TimerKey::Channel(key) => {
                     self.on_channel(now, ChannelKey(key), channel::Event::Tick);
                 }
+                TimerKey::Losses(key) => self.recover(now, ChannelKey(key)),
                 TimerKey::App(key) => self.expire_app(now, key),
             }
             self.work_off(now);
@@ -255,8 +256,8 @@ impl Node {
                 self.detach(now, key, &channel, attachment);
             }
             session::Effect::Subscribe(subscription) => self.subscribe(key, subscription),
-            session::Effect::Unsubscribe { channel, attachment } => {
-                self.unsubscribe(key, &channel, attachment);
+            session::Effect::Unsubscribe { channel, attachment, requested } => {
+                self.replace(now, key, &channel, (attachment, requested));
             }
             session::Effect::Publish { channel, publish } => {
                 self.publish(now, key, &channel, publish);

@@ -8,6 +8,8 @@ use types::Timestamp;
 pub(crate) enum TimerKey {
     Session(u64),
     Channel(u64),
+    /// Attachments of the channel that are missing something.
+    Losses(u64),
     App(u64),
 }
 

@@ -118,7 +118,8 @@ impl Session {
             if answered.is_none() && !continues { rewind(&attachment.params) } else { None };
         if let Some(known) = known {
             let channel = known.channel.clone();
-            ctx.effects.push(Effect::Unsubscribe { channel, attachment: known.id });
+            let requested = Arc::clone(requested);
+            ctx.effects.push(Effect::Unsubscribe { channel, attachment: known.id, requested });
         }
         ctx.effects.push(Effect::Attach {
             channel: attachment.channel.clone(),

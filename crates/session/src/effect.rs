@@ -73,6 +73,7 @@ pub enum Effect {
     Unsubscribe {
         channel: ChannelName,
         attachment: AttachmentId,
+        requested: Arc<str>,
     },
     Publish {
         channel: ChannelName,

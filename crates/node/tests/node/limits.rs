@@ -199,14 +199,43 @@ fn a_client_that_receives_too_much_misses_some_and_is_told_before_and_after() {
     );
     assert_eq!(frames[2].params.get("rewindLimit").map(String::as_str), Some("5"));
     world.advance(1_000);
-    world.send(publisher, &publish("news", 5, "5"));
     assert_eq!(
         world.seen(client),
         ["attached [?rewindLimit=5]news presence 80020", "sync [?rewindLimit=5]news x"]
     );
-    world.send(publisher, &publish("news", 6, "6"));
-    assert_eq!(world.seen(client), ["message [?rewindLimit=5]news 6"]);
+    world.send(publisher, &publish("news", 5, "5"));
+    assert_eq!(world.seen(client), ["message [?rewindLimit=5]news 5"]);
     assert!(!world.closed(client));
+}
+
+#[test]
+fn a_client_sees_its_own_members_whatever_it_receives_otherwise() {
+    let mut world = world_with(|setup| setup.app.limits.connection_outbound_rate = 1);
+    let [client, publisher] = [(); 2].map(|()| world.connect(ALL));
+    world.attach(client, "news");
+    for n in 0..3 {
+        world.send(publisher, &publish("news", n, "x"));
+    }
+    world.seen(client);
+    world.send(client, &enter("news", 0, "me"));
+    let frames = world.frames(client);
+    let own = frames.iter().find(|frame| !frame.presence.is_empty()).unwrap();
+    assert_eq!(own.channel_serial, None, "a cursor beyond what is missing");
+}
+
+#[test]
+fn new_options_do_not_hide_what_was_missed() {
+    let mut world = world_with(|setup| setup.app.limits.connection_outbound_rate = 1);
+    let [client, publisher] = [(); 2].map(|()| world.connect(ALL));
+    world.attach(client, "news");
+    for n in 0..3 {
+        world.send(publisher, &publish("news", n, "x"));
+    }
+    world.seen(client);
+    let mut attach = attach("news");
+    attach.params.insert("rewind".into(), "1".into());
+    let seen = world.ask(client, &attach);
+    assert_eq!(seen, ["attached news 80020", "attached news resumed"]);
 }
 
 #[test]

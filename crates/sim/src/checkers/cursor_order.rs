@@ -27,6 +27,10 @@ impl CursorOrder {
         known: &mut Channel,
         frame: &ProtocolMessage,
     ) -> Verdict {
+        if frame.action == Action::Presence && frame.channel_serial.is_none() {
+            // A client beyond its rate sees its own members; its cursor stays where it is.
+            return Ok(());
+        }
         let cursor = frame.channel_serial.as_deref().unwrap_or_default();
         let place = known.place(&decode(cursor, name)?);
         let last = self.last.entry((transport, Arc::clone(name))).or_default();

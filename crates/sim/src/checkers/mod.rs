@@ -89,6 +89,7 @@ impl Checkers {
                 self.streams.insert(key, if losing { stream.losing() } else { stream });
                 Ok(())
             }
+            Observed::Entry { cursor, kind: Kind::Presence, .. } if cursor.is_empty() => Ok(()),
             Observed::Entry { channel, cursor, id, kind, labels, taken, connection_id, .. } => {
                 let known = truth.channel(&channel);
                 let place = known.place(&decode(&cursor, &channel)?);
