@@ -23,7 +23,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use session::Echo;
-use types::{Cursor, Kind, error};
+use types::{Cursor, Kind};
 
 use crate::client::Observed;
 use crate::store::Store;
@@ -70,7 +70,7 @@ impl Checkers {
         observed: Observed,
     ) -> Verdict {
         match observed {
-            Observed::Attached { channel, resumed, code, cursor, connection_id, end } => {
+            Observed::Attached { channel, resumed, cursor, connection_id, end } => {
                 let by = Attacher { connection_id, incarnation: end.1 };
                 let end = end.0;
                 let known = truth.channel(&channel);
@@ -84,9 +84,7 @@ impl Checkers {
                     stream.closed(&key)?;
                 }
                 self.publisher_order.restart(&key);
-                let losing = code == Some(error::CONTINUITY_LOST.code);
-                let stream = Stream::new(place, end, by, echo);
-                self.streams.insert(key, if losing { stream.losing() } else { stream });
+                self.streams.insert(key, Stream::new(place, end, by, echo));
                 Ok(())
             }
             Observed::Entry { cursor, kind: Kind::Presence, .. } if cursor.is_empty() => Ok(()),
@@ -145,9 +143,7 @@ impl Checkers {
             let (Some(stream), Some(known)) = (self.streams.get_mut(key), truth.get(&key.1)) else {
                 continue;
             };
-            if !stream.is_losing() {
-                stream.relied(key, known, known.end())?;
-            }
+            stream.relied(key, known, known.end())?;
         }
         self.refused_publish.settled_at_last(truth)
     }

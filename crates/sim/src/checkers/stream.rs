@@ -28,7 +28,6 @@ pub(super) struct Stream {
     /// Presence events of earlier incarnations are void: their members are gone.
     pub(super) incarnation: u64,
     echo: Echo,
-    losing_from: Option<Place>,
     seen: BTreeSet<Place>,
     /// Passed over and not seen since.
     missing: BTreeSet<(Place, bool)>,
@@ -44,20 +43,9 @@ impl Stream {
             owed: Place::default(),
             connection_id,
             echo,
-            losing_from: None,
             seen: BTreeSet::new(),
             missing: BTreeSet::new(),
         }
-    }
-
-    /// The client was told that it receives too much (80020): until something reaches it again, it is
-    /// missing more.
-    pub(super) fn losing(self) -> Self {
-        Self { losing_from: Some(self.at), ..self }
-    }
-
-    pub(super) fn is_losing(&self) -> bool {
-        self.losing_from == Some(self.at)
     }
 
     fn wants(&self, place: Place, record: &Record) -> bool {

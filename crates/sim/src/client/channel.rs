@@ -269,7 +269,6 @@ impl Client {
         self.observe(Observed::Attached {
             channel: Arc::clone(name),
             resumed,
-            code: frame.error.as_ref().map(|error| error.code),
             cursor: frame.channel_serial.clone().unwrap_or_default(),
             connection_id: self.connection_id.clone().unwrap_or_else(|| "".into()),
             end,

@@ -60,8 +60,6 @@ pub(crate) enum Observed {
     Attached {
         channel: Arc<str>,
         resumed: bool,
-        /// The code of the error that came with it, if any.
-        code: Option<u32>,
         cursor: Arc<str>,
         connection_id: ConnectionId,
         /// The end of the channel when the answer was sent, and the life of the node that sent it.
