@@ -282,6 +282,7 @@ fn messages_in(event: &Event) -> u64 {
         Event::Frame { frame, .. } => frame.messages.len() + frame.presence.len(),
         Event::Request { request, .. } => match request.as_ref() {
             Request { operation: Operation::Publish { messages, .. }, .. } => messages.len(),
+            Request { operation: Operation::BatchPublish(batch), .. } => batch.messages(),
             _ => 0,
         },
         _ => 0,

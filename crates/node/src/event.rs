@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use auth::{Credentials, TokenDetails, TokenRequest};
 use bytes::Bytes;
-use protocol::{Format, ProtocolMessage, PublishResult};
+use protocol::{BatchPublish, BatchResult, Format, ProtocolMessage, PublishResult};
 use serde::Deserialize;
 use session::TransportId;
 use types::{
@@ -125,6 +125,7 @@ pub enum Operation {
         channel: String,
         messages: Vec<Message>,
     },
+    BatchPublish(BatchPublish),
     History {
         channel: String,
         query: HistoryQuery,
@@ -133,6 +134,9 @@ pub enum Operation {
     Presence {
         channel: String,
         query: PresenceQuery,
+    },
+    BatchPresence {
+        channels: Vec<String>,
     },
     RequestToken {
         key_name: String,
@@ -163,6 +167,9 @@ pub struct PresencePage {
 pub enum Response {
     Error(ErrorInfo),
     Published { channel: String, message_id: String, result: PublishResult },
+    Batch(Vec<BatchResult>),
+    /// One for each specification of a list of them.
+    Batches(Vec<Vec<BatchResult>>),
     History(HistoryPage),
     Presence(PresencePage),
     Token(TokenDetails),

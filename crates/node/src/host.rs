@@ -195,6 +195,9 @@ impl Node {
                 };
                 self.effects.push(Effect::Reply { request: id, response });
             }
+            Publisher::Batch { part, message_id } => {
+                self.batch_published(part, message_id, result);
+            }
             Publisher::Fixture(id) => self.fixture_published(id, result),
         }
     }

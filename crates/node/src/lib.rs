@@ -19,6 +19,7 @@
 )]
 
 mod apps;
+mod batch;
 mod config;
 mod connect;
 mod event;

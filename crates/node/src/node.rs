@@ -11,6 +11,7 @@ use types::error;
 use types::{AppId, ChannelName, ConnectionId, Timestamp};
 
 use crate::apps::{AppState, Apps};
+use crate::batch::{Batch, Part};
 use crate::config::Config;
 use crate::event::{ChannelKey, Effect, Event, RequestId};
 use crate::fanout::OutboundRates;
@@ -33,6 +34,7 @@ pub(crate) struct SessionSlot {
 pub(crate) enum Publisher {
     Session(SessionKey),
     Request { id: RequestId, channel: String, message_id: String },
+    Batch { part: Part, message_id: Arc<str> },
     Fixture(RequestId),
 }
 
@@ -55,6 +57,7 @@ pub struct Node {
     pub(crate) by_name: BTreeMap<(AppId, ChannelName), ChannelKey>,
     pub(crate) attachments: BTreeMap<AttachmentId, SessionKey>,
     pub(crate) publishers: BTreeMap<PublishToken, (ChannelKey, Publisher)>,
+    pub(crate) batches: BTreeMap<RequestId, Batch>,
     pub(crate) fixtures: BTreeMap<RequestId, Fixtures>,
     pub(crate) app_expiries: BTreeMap<u64, AppId>,
     pub(crate) timers: Timers,
@@ -83,6 +86,7 @@ impl Node {
             by_name: BTreeMap::new(),
             attachments: BTreeMap::new(),
             publishers: BTreeMap::new(),
+            batches: BTreeMap::new(),
             fixtures: BTreeMap::new(),
             app_expiries: BTreeMap::new(),
             timers: Timers::default(),
@@ -164,6 +168,7 @@ impl Node {
             && self.by_name.is_empty()
             && self.attachments.is_empty()
             && self.publishers.is_empty()
+            && self.batches.is_empty()
             && self.fixtures.is_empty()
             && self.work.is_empty()
     }

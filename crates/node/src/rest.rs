@@ -1,6 +1,8 @@
 //! REST requests: authenticate, check, and answer from the cores; what only the store knows is
 //! asked of the store.
 
+use std::sync::Arc;
+
 use auth::{Operation as Capability, Principal, ResumeKey};
 use channel::{Publish, PublishToken};
 use session::check_messages;
@@ -44,13 +46,23 @@ impl Node {
                 self.publish_request(now, id, &principal, channel, messages)?;
                 Ok(None)
             }
+            Operation::BatchPublish(batch) => {
+                let principal = self.authenticate_caller(now, &caller)?;
+                self.batch_publish(now, id, &principal, batch)?;
+                Ok(None)
+            }
+            Operation::BatchPresence { channels } => {
+                let principal = self.authenticate_caller(now, &caller)?;
+                self.batch_presence(&principal, channels).map(Some)
+            }
             Operation::History { channel, query, until } => {
                 let principal = self.authenticate_caller(now, &caller)?;
                 self.history(id, &principal, &channel, query, until.as_deref())
             }
             Operation::Presence { channel, query } => {
                 let principal = self.authenticate_caller(now, &caller)?;
-                self.presence(&principal, &channel, &query).map(Some)
+                let page = self.presence(&principal, &channel, &query)?;
+                Ok(Some(Response::Presence(page)))
             }
             Operation::RequestToken { key_name, request } => {
                 self.request_token(now, &caller, &key_name, &request).map(Some)
@@ -121,9 +133,24 @@ impl Node {
         id: RequestId,
         principal: &Principal,
         channel: String,
-        mut messages: Vec<Message>,
+        messages: Vec<Message>,
     ) -> Result<(), ErrorInfo> {
-        let name = self.channel_for(principal, &channel, &[Capability::Publish])?;
+        let (name, publish, message_id) =
+            self.check_publish(now, principal, &channel, messages)?;
+        let publisher = Publisher::Request { id, channel, message_id: message_id.to_string() };
+        self.publish_in(now, publisher, &principal.app_id.clone(), &name, publish);
+        Ok(())
+    }
+
+    /// The publish that a request amounts to, and the id of its messages.
+    pub(crate) fn check_publish(
+        &mut self,
+        now: Timestamp,
+        principal: &Principal,
+        channel: &str,
+        mut messages: Vec<Message>,
+    ) -> Result<(ChannelName, Publish, Arc<str>), ErrorInfo> {
+        let name = self.channel_for(principal, channel, &[Capability::Publish])?;
         let on_behalf = self.on_behalf_of(principal, &mut messages)?;
         let publisher = on_behalf.as_ref().map_or(principal, |(_, publisher)| publisher);
         let state = self.apps.get_mut(&principal.app_id).ok_or_else(|| error::NOT_FOUND.info())?;
@@ -133,16 +160,13 @@ impl Node {
             return Err(error::APP_RATE_LIMIT.info());
         }
         let base = named.unwrap_or_else(|| random_text(&mut self.rng, MESSAGE_ID_LENGTH).into());
-        let message_id = base.to_string();
         let publish = Publish {
             token: PublishToken(self.next()),
-            id: EntryId::Named(base),
+            id: EntryId::Named(Arc::clone(&base)),
             connection_id: on_behalf.map(|(connection_id, _)| connection_id),
             body: Body::Messages(messages),
         };
-        let publisher = Publisher::Request { id, channel, message_id };
-        self.publish_in(now, publisher, &principal.app_id.clone(), &name, publish);
-        Ok(())
+        Ok((name, publish, base))
     }
 
     /// The connection whose key the messages carry, with its identity (TM2h).
@@ -207,12 +231,12 @@ impl Node {
         Ok(Some(Response::History(page)))
     }
 
-    fn presence(
+    pub(crate) fn presence(
         &self,
         principal: &Principal,
         channel: &str,
         query: &PresenceQuery,
-    ) -> Result<Response, ErrorInfo> {
+    ) -> Result<PresencePage, ErrorInfo> {
         let either = [Capability::Presence, Capability::Subscribe];
         let name = self.channel_for(principal, channel, &either)?;
         let members = self
@@ -243,7 +267,7 @@ impl Node {
                 timestamp: Some(member.timestamp),
             })
             .collect();
-        Ok(Response::Presence(PresencePage { members, next }))
+        Ok(PresencePage { members, next })
     }
 
     /// The channel, if `principal` may do one of `operations` there.

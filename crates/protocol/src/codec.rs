@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use types::error::{INTERNAL, INVALID_BODY, PROTOCOL_ERROR};
 use types::{ErrorCode, ErrorInfo, Message, PresenceMessage};
 
+use crate::batch::{BatchBody, BatchPublish};
 use crate::Format;
 use crate::frame::ProtocolMessage;
 use crate::json::{JsonReader, JsonWriter};
@@ -39,6 +40,11 @@ pub fn decode_messages(format: Format, body: &[u8]) -> Result<Vec<Message>, Erro
     read(format, body, INVALID_BODY).map(|OneOrMany(messages)| messages)
 }
 
+/// Reads the body of a batch publish: one specification, or a list of them.
+pub fn decode_batch(format: Format, body: &[u8]) -> Result<BatchPublish, ErrorInfo> {
+    read(format, body, INVALID_BODY)
+}
+
 /// Reads a list of presence events, or one of them.
 pub fn decode_presence(format: Format, body: &[u8]) -> Result<Vec<PresenceMessage>, ErrorInfo> {
     read(format, body, INVALID_BODY).map(|OneOrMany(presence)| presence)
@@ -50,6 +56,11 @@ pub fn encode_messages(messages: &[Message], format: Format) -> Bytes {
 
 pub fn encode_presence(presence: &[PresenceMessage], format: Format) -> Bytes {
     write(presence, format, presence.iter().map(|event| capacity(event.data.len())).sum())
+}
+
+/// The body of the answer to a batch request.
+pub fn encode_batch(body: &BatchBody<'_>, format: Format) -> Bytes {
+    write(body, format, FIELDS_CAPACITY)
 }
 
 /// The body of an answer that reports an error.
@@ -140,7 +151,7 @@ impl Decode for WellFormed {
     }
 }
 
-struct OneOrMany<T>(Vec<T>);
+pub(crate) struct OneOrMany<T>(pub(crate) Vec<T>);
 
 impl<T: Decode> Decode for OneOrMany<T> {
     fn read<'a, R: Reader<'a>>(r: &mut R) -> Read<Self> {

@@ -17,6 +17,7 @@
     )
 )]
 
+mod batch;
 mod codec;
 mod format;
 mod frame;
@@ -29,8 +30,9 @@ mod query;
 mod read;
 mod write;
 
+pub use batch::{BatchBody, BatchPublish, BatchResult, BatchSpec, BatchSuccess, Subject};
 pub use codec::{
-    decode, decode_messages, decode_presence, decode_value, encode, encode_error, encode_messages,
+    decode, decode_batch, decode_messages, decode_presence, decode_value, encode, encode_batch, encode_error, encode_messages,
     encode_presence, encode_value,
 };
 pub use format::Format;

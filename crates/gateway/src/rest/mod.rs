@@ -20,6 +20,8 @@ mod page;
 
 mod publish;
 
+mod batch;
+
 mod history;
 
 mod presence;
@@ -107,11 +109,17 @@ async fn operation(
     endpoint: Endpoint<'_>,
     body: Incoming,
 ) -> Result<Operation, ErrorInfo> {
-    let body = call::read(body, server.max_body());
+    let max_body = match endpoint {
+        Endpoint::BatchPublish => batch::MAX_BODY.max(server.max_body()),
+        _ => server.max_body(),
+    };
+    let body = call::read(body, max_body);
     match endpoint {
         Endpoint::Publish { channel } => publish::operation(channel, call, &body.await?),
+        Endpoint::BatchPublish => batch::publish(call, &body.await?),
         Endpoint::History { channel } => history::operation(channel, Kind::Messages, call),
         Endpoint::Presence { channel } => presence::operation(channel, call),
+        Endpoint::BatchPresence => batch::presence(call),
         Endpoint::PresenceHistory { channel } => history::operation(channel, Kind::Presence, call),
         Endpoint::RequestToken { key_name } => token::operation(key_name, call, &body.await?),
         Endpoint::CreateApp => sandbox::create(call, &body.await?),
@@ -126,6 +134,8 @@ fn render(server: &Server, call: &Call<'_>, response: Response) -> Result<Answer
         Response::Published { channel, message_id, result } => {
             publish::answer(&channel, &message_id, &result, call)
         }
+        Response::Batch(results) => Ok(batch::answer(&results, call)),
+        Response::Batches(batches) => Ok(batch::answers(&batches, call)),
         Response::History(page) => Ok(history::answer(&page, call)),
         Response::Presence(page) => Ok(presence::answer(&page, call)),
         Response::Token(details) => token::answer(&details, call),

@@ -26,8 +26,10 @@ pub(super) enum Local {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Endpoint<'a> {
     Publish { channel: &'a str },
+    BatchPublish,
     History { channel: &'a str },
     Presence { channel: &'a str },
+    BatchPresence,
     PresenceHistory { channel: &'a str },
     RequestToken { key_name: &'a str },
     CreateApp,
@@ -71,6 +73,8 @@ impl<'a> Route<'a> {
             ["channels", channel, "presence", "history"] => {
                 read(Endpoint::PresenceHistory { channel })
             }
+            ["messages"] => write(Method::POST, "POST", Endpoint::BatchPublish),
+            ["presence"] => read(Endpoint::BatchPresence),
             // Keys cannot be read: a GET below them is a path that does not exist.
             ["keys", key_name, "requestToken"] if !is_get => {
                 write(Method::POST, "POST", Endpoint::RequestToken { key_name })

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use auth::Credentials;
 use node::{Event, PresencePage, Request};
-use protocol::{Format, PublishResult};
+use protocol::{BatchResult, Format, PublishResult, Subject};
 use serde_json::{Value, json};
 use types::{
     App, AppLimits, Body, Data, Direction, Entry, EntryId, HistoryPage, ItemPosition, Key, Message,
@@ -480,4 +480,70 @@ async fn requests_follow_each_other_on_one_connection() {
     assert_eq!(got.matches("HTTP/1.1 200 OK").count(), 3);
     let report: Value = serde_json::from_str(got.rsplit("\r\n\r\n").next().unwrap()).unwrap();
     assert_eq!(report["status"], "ready");
+}
+
+#[tokio::test]
+async fn a_publish_without_envelope_has_the_body_as_data() {
+    let (bench, mut requests) = Bench::answering(|_| published()).await;
+    let call = "POST /channels/a/messages?enveloped=false&clientId=bob";
+    let cases = [
+        ("text/plain; charset=utf-8", Data::Text("{}".into()), None),
+        ("application/json", Data::Text("{}".into()), Some("json")),
+        ("application/octet-stream", Data::Binary("{}".into()), None),
+    ];
+    for (content_type, data, encoding) in cases {
+        let header = format!("Content-Type: {content_type}");
+        bench.ask(call, &[AUTH, &header, "X-Ably-Name: n", "X-Ably-MessageId: i"], b"{}").await;
+        let Operation::Publish { messages, .. } = requests.recv().await.unwrap().operation else {
+            panic!()
+        };
+        let expected = Message {
+            id: Some("i".into()),
+            name: Some("n".into()),
+            client_id: Some("bob".into()),
+            encoding: encoding.map(Into::into),
+            data,
+            ..Message::default()
+        };
+        assert_eq!(messages, [expected]);
+    }
+}
+
+fn batch() -> Vec<BatchResult> {
+    let outcome = Err(INVALID_CHANNEL_NAME.info());
+    vec![BatchResult { subject: Subject::Channel("a".into()), outcome }]
+}
+
+#[tokio::test]
+async fn failures_in_a_batch_are_an_error_only_before_version_3() {
+    let (bench, mut requests) = Bench::answering(|_| Response::Batch(batch())).await;
+    let body = br#"{"channels":"a","messages":{"data":"x"}}"#;
+    for (version, status, failed) in [("2", 400, true), ("3", 201, false)] {
+        let header = format!("X-Ably-Version: {version}");
+        let answer = bench.ask("POST /messages", &[AUTH, JSON, &header], body).await;
+        assert_eq!((answer.status, answer.json().get("batchResponse").is_some()), (status, failed));
+        assert_eq!(answer.header("x-ably-errorcode"), failed.then_some("40020"));
+    }
+    let path = "POST /messages?newBatchResponse=true";
+    let answer = bench.ask(path, &[AUTH, JSON, "X-Ably-Version: 2"], body).await;
+    assert_eq!((answer.status, &answer.json()["failureCount"]), (201, &json!(1)));
+
+    while requests.try_recv().is_ok() {}
+    let answer = bench.get("/presence?channels=a;b,c&separator=;").await;
+    assert_eq!(answer.status, 200);
+    let Operation::BatchPresence { channels } = requests.recv().await.unwrap().operation else {
+        panic!()
+    };
+    assert_eq!(channels, ["a", "b,c"]);
+    assert_eq!(bench.get("/presence").await.error(), (400, 40003));
+}
+
+#[tokio::test]
+async fn a_list_of_batches_is_answered_with_a_list() {
+    let (bench, _requests) =
+        Bench::answering(|_| Response::Batches(vec![batch(), batch()])).await;
+    let body = br#"[{"channels":"a","messages":{"data":"x"}}]"#;
+    let answer = bench.ask("POST /messages", &[AUTH, JSON], body).await;
+    assert_eq!(answer.json().as_array().unwrap().len(), 2);
+    assert_eq!(answer.json()[1]["failureCount"], 1);
 }
