@@ -1,9 +1,9 @@
-//! What the node keeps per app beside its document: rates, counts and used nonces.
+//! What the node keeps per app beside its document: rates, counts, used nonces and revocations.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use auth::Nonces;
+use auth::{Credentials, Nonces, Place, Principal, Revocations, SealingKey};
 use types::error::{self, ErrorInfo};
 use types::{App, AppId, Rate, Timestamp};
 
@@ -12,6 +12,7 @@ pub(crate) struct AppState {
     pub(crate) app: Arc<App>,
     pub(crate) message_rate: Rate,
     pub(crate) nonces: Nonces,
+    pub(crate) revocations: Revocations,
     connection_rate: Rate,
     channel_rate: Rate,
     request_rate: Rate,
@@ -26,6 +27,7 @@ impl AppState {
             app,
             message_rate: Rate::default(),
             nonces: Nonces::default(),
+            revocations: Revocations::default(),
             connection_rate: Rate::default(),
             channel_rate: Rate::default(),
             request_rate: Rate::default(),
@@ -88,6 +90,26 @@ impl AppState {
 pub(crate) type Apps = BTreeMap<AppId, AppState>;
 
 /// The lookup that authentication needs.
-pub(crate) fn lookup(apps: &Apps) -> impl Fn(&str) -> Option<Arc<App>> + '_ {
+fn lookup(apps: &Apps) -> impl Fn(&str) -> Option<Arc<App>> + '_ {
     |id| apps.get(&AppId::new(id)).map(|state| Arc::clone(&state.app))
+}
+
+/// Who presents `credentials`, unless the token is revoked (40141).
+pub(crate) fn identify(
+    apps: &Apps,
+    secret: &SealingKey,
+    credentials: &Credentials,
+    requested_client_id: Option<&str>,
+    place: Place,
+    now: Timestamp,
+) -> Result<Principal, ErrorInfo> {
+    let requested = requested_client_id;
+    let mut principal =
+        auth::authenticate(&lookup(apps), secret, credentials, requested, place, now)?;
+    let state = apps.get(&principal.app_id);
+    principal.revoked_at = state.and_then(|state| state.revocations.applies_at(&principal));
+    match principal.revoked_at {
+        Some(at) if at <= now => Err(error::TOKEN_REVOKED.info()),
+        Some(_) | None => Ok(principal),
+    }
 }

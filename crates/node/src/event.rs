@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use auth::{Credentials, TokenDetails, TokenRequest};
+use auth::{Credentials, RevocationRequest, TokenDetails, TokenRequest};
 use bytes::Bytes;
 use protocol::{BatchPublish, BatchResult, Format, ProtocolMessage, PublishResult};
 use serde::Deserialize;
@@ -141,6 +141,10 @@ pub enum Operation {
     RequestToken {
         key_name: String,
         request: TokenRequest,
+    },
+    RevokeTokens {
+        key_name: String,
+        request: RevocationRequest,
     },
     CreateApp(AppSpec),
     DeleteApp(AppId),

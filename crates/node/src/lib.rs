@@ -27,6 +27,7 @@ mod fanout;
 mod host;
 mod node;
 mod rest;
+mod revoke;
 mod sandbox;
 mod timers;
 

@@ -12,7 +12,7 @@ use types::{
     Message, PresenceAction, PresenceMessage, Timestamp, random_text,
 };
 
-use crate::apps::lookup;
+use crate::apps::identify;
 use crate::event::{
     Caller, Effect, Operation, PresencePage, PresenceQuery, Request, RequestId, Response,
 };
@@ -67,6 +67,10 @@ impl Node {
             Operation::RequestToken { key_name, request } => {
                 self.request_token(now, &caller, &key_name, &request).map(Some)
             }
+            Operation::RevokeTokens { key_name, request } => {
+                let principal = self.authenticate_caller(now, &caller)?;
+                self.revoke_tokens(now, &principal, &key_name, request).map(Some)
+            }
             Operation::CreateApp(spec) => self.create_app(now, id, &spec),
             Operation::DeleteApp(app) => {
                 let principal = self.authenticate_caller(now, &caller)?;
@@ -79,7 +83,7 @@ impl Node {
         }
     }
 
-    fn authenticate_caller(
+    pub(crate) fn authenticate_caller(
         &mut self,
         now: Timestamp,
         caller: &Caller,
@@ -88,8 +92,8 @@ impl Node {
             .credentials
             .as_ref()
             .ok_or_else(|| error::UNAUTHORIZED.with("no credentials"))?;
-        let principal = auth::authenticate(
-            &lookup(&self.apps),
+        let principal = identify(
+            &self.apps,
             &self.config.sealing_key,
             credentials,
             caller.client_id.as_deref(),

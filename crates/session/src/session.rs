@@ -202,6 +202,13 @@ impl Session {
         self.send_connected(ctx, None);
     }
 
+    /// The token is revoked, as of `at`: until then the client may present another one.
+    pub fn revoke(&mut self, ctx: &mut Context<'_>, at: Timestamp) {
+        self.principal.revoked_at = Some(at);
+        self.reauth_requested = false;
+        self.tick(ctx);
+    }
+
     /// Asks the client to connect again, and drops its transport.
     pub fn disconnect(&mut self, ctx: &mut Context<'_>, reason: Option<ErrorInfo>) {
         if self.transport.is_none() {

@@ -28,6 +28,8 @@ mod presence;
 
 mod token;
 
+mod revoke;
+
 mod sandbox;
 
 mod time;
@@ -122,6 +124,7 @@ async fn operation(
         Endpoint::BatchPresence => batch::presence(call),
         Endpoint::PresenceHistory { channel } => history::operation(channel, Kind::Presence, call),
         Endpoint::RequestToken { key_name } => token::operation(key_name, call, &body.await?),
+        Endpoint::RevokeTokens { key_name } => revoke::operation(key_name, call, &body.await?),
         Endpoint::CreateApp => sandbox::create(call, &body.await?),
         Endpoint::DeleteApp { id } => Ok(Operation::DeleteApp(id.into())),
         Endpoint::PostStats => sandbox::stats(call, &body.await?),

@@ -32,6 +32,7 @@ pub(super) enum Endpoint<'a> {
     BatchPresence,
     PresenceHistory { channel: &'a str },
     RequestToken { key_name: &'a str },
+    RevokeTokens { key_name: &'a str },
     CreateApp,
     DeleteApp { id: &'a str },
     PostStats,
@@ -78,6 +79,9 @@ impl<'a> Route<'a> {
             // Keys cannot be read: a GET below them is a path that does not exist.
             ["keys", key_name, "requestToken"] if !is_get => {
                 write(Method::POST, "POST", Endpoint::RequestToken { key_name })
+            }
+            ["keys", key_name, "revokeTokens"] if !is_get => {
+                write(Method::POST, "POST", Endpoint::RevokeTokens { key_name })
             }
             ["apps"] if sandbox == Sandbox::On => write(Method::POST, "POST", Endpoint::CreateApp),
             ["apps", id] if sandbox == Sandbox::On => {
