@@ -12,6 +12,7 @@ use crate::fold::Member;
 use crate::ids::Ids;
 use crate::load::{Stage, Waiting};
 use crate::log::Log;
+use crate::occupancy::{Counts, Occupancy};
 use crate::pending::Pending;
 use crate::presence::Presence;
 
@@ -33,6 +34,7 @@ pub struct Channel {
     /// Only counted: fan-out is the frontend's. Bounded by the frontends' limits on connections
     /// and on channels of a connection.
     pub(crate) attachments: BTreeSet<AttachmentId>,
+    counts: Counts,
     /// When the last of them went: within retention it may come back with its cursor.
     deserted_at: Option<Timestamp>,
     pub(crate) messages: Rate,
@@ -67,6 +69,7 @@ impl Channel {
             log: Log::new(series, &config.limits),
             presence: Presence::new(&config.limits),
             attachments: BTreeSet::new(),
+            counts: Counts::default(),
             deserted_at: None,
             messages: Rate::default(),
             bytes: Rate::default(),
@@ -81,10 +84,15 @@ impl Channel {
             Event::Tick => {}
             Event::Detach(attachment) => {
                 self.waiting.forget(attachment);
+                self.counts.remove(attachment);
                 if self.attachments.remove(&attachment) && self.attachments.is_empty() {
                     self.deserted_at = Some(now);
                 }
             }
+            Event::Occupy { attachment, share } if self.attachments.contains(&attachment) => {
+                self.counts.set(attachment, share);
+            }
+            Event::Occupy { .. } => {}
             Event::Loaded(result) => self.loaded(now, result, effects),
             Event::Stored { position, durable: true } => self.stored(now, position, effects),
             Event::Stored { position, durable: false } => self.store_failed(now, position, effects),
@@ -94,6 +102,8 @@ impl Channel {
             Event::Attach(attach) => self.attach(now, attach, effects),
             Event::Publish(publish) => self.publish(now, publish, effects),
         }
+        let members = self.presence.committed().present();
+        effects.extend(self.counts.tell(now, members).map(Effect::Occupancy));
     }
 
     fn expire(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
@@ -119,6 +129,7 @@ impl Channel {
             self.log.deadline(),
             self.ids.deadline(),
             self.presence.committed().deadline(),
+            self.counts.deadline(),
         ];
         deadlines.into_iter().flatten().min()
     }
@@ -153,6 +164,10 @@ impl Channel {
     /// The presence set, ordered by connection and client.
     pub fn members(&self) -> impl Iterator<Item = &Arc<Member>> {
         self.presence.committed().members()
+    }
+
+    pub fn occupancy(&self) -> Occupancy {
+        self.counts.occupancy(self.presence.committed().present())
     }
 
     pub fn metrics(&self) -> Metrics {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use types::{Body, ConnectionId, Cursor, CursorError, Entry, EntryId, ErrorInfo, Serial};
 
-use crate::Member;
+use crate::{Member, Occupancy};
 
 /// Names one attachment of one session, for as long as it lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -18,6 +18,11 @@ pub struct PublishToken(pub u64);
 pub enum Event {
     Attach(Attach),
     Detach(AttachmentId),
+    /// What an attachment counts for, until it counts otherwise or ends.
+    Occupy {
+        attachment: AttachmentId,
+        share: Occupancy,
+    },
     Publish(Publish),
     /// Answers [`Effect::Load`]. An error means that the store could not be read.
     Loaded(Result<Vec<Arc<Entry>>, ErrorInfo>),
@@ -72,6 +77,8 @@ pub enum Effect {
         token: PublishToken,
         result: Result<Accepted, ErrorInfo>,
     },
+    /// To those who want to know.
+    Occupancy(Occupancy),
     /// Make the entry durable, then say [`Event::Stored`].
     Store(Arc<Entry>),
     /// Read what the store holds of this channel's last id window

@@ -29,6 +29,7 @@ mod content;
 mod fold;
 mod ids;
 mod log;
+mod occupancy;
 mod pending;
 mod presence;
 
@@ -38,3 +39,4 @@ pub use event::{
     Accepted, Attach, Attached, AttachmentId, Effect, Event, Publish, PublishToken, Rewind,
 };
 pub use fold::Member;
+pub use occupancy::Occupancy;

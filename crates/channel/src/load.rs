@@ -138,6 +138,7 @@ fn memory(event: &Event) -> usize {
         Event::Publish(publish) => body_memory(&publish.body),
         Event::Attach(_)
         | Event::Detach(_)
+        | Event::Occupy { .. }
         | Event::Loaded(_)
         | Event::Stored { .. }
         | Event::Tick => 0,
@@ -152,6 +153,10 @@ fn refuse(event: Event, error: ErrorInfo, effects: &mut Vec<Effect>) {
         Event::Publish(publish) => {
             effects.push(Effect::Published { token: publish.token, result: Err(error) });
         }
-        Event::Detach(_) | Event::Loaded(_) | Event::Stored { .. } | Event::Tick => {}
+        Event::Detach(_)
+        | Event::Occupy { .. }
+        | Event::Loaded(_)
+        | Event::Stored { .. }
+        | Event::Tick => {}
     }
 }

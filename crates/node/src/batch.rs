@@ -7,9 +7,10 @@ use auth::Principal;
 use channel::Accepted;
 use protocol::{BatchPublish, BatchResult, BatchSuccess, Subject};
 use session::publish_result;
-use types::error::{self, ErrorInfo};
 use types::Timestamp;
+use types::error::{self, ErrorInfo};
 
+use crate::count::RequestKind;
 use crate::event::{Effect, PresenceQuery, RequestId, Response};
 use crate::node::{Node, Publisher};
 
@@ -81,6 +82,7 @@ impl Node {
                 }
             }
         }
+        self.count_request(now, &principal.app_id, RequestKind::Other, None);
         Ok(())
     }
 
@@ -121,12 +123,8 @@ impl Node {
         channels: Vec<String>,
     ) -> Result<Response, ErrorInfo> {
         check_channels(channels.len())?;
-        let everyone = PresenceQuery {
-            limit: usize::MAX,
-            client_id: None,
-            connection_id: None,
-            after: None,
-        };
+        let everyone =
+            PresenceQuery { limit: usize::MAX, client_id: None, connection_id: None, after: None };
         let results = channels.into_iter().map(|channel| {
             let page = self.presence(principal, &channel, &everyone);
             let outcome = page.map(|page| BatchSuccess::Presence(page.members));

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use auth::{Credentials, RevocationRequest, TokenDetails, TokenRequest};
 use bytes::Bytes;
+use channel::Occupancy;
 use protocol::{BatchPublish, BatchResult, Format, ProtocolMessage, PublishResult};
 use serde::Deserialize;
 use session::TransportId;
@@ -126,6 +127,10 @@ pub enum Operation {
         messages: Vec<Message>,
     },
     BatchPublish(BatchPublish),
+    ChannelDetails {
+        channel: String,
+    },
+    Channels(ChannelsQuery),
     History {
         channel: String,
         query: HistoryQuery,
@@ -148,8 +153,9 @@ pub enum Operation {
     },
     CreateApp(AppSpec),
     DeleteApp(AppId),
-    /// Statistics fixtures of test suites: checked, not kept.
-    PostStats,
+    Stats(stats::Query),
+    /// Statistics that test suites want to have been counted.
+    PostStats(Vec<stats::Fixture>),
 }
 
 #[derive(Clone, Debug)]
@@ -167,16 +173,48 @@ pub struct PresencePage {
     pub next: Option<String>,
 }
 
+#[derive(Clone, Debug)]
+pub struct ChannelsQuery {
+    pub limit: usize,
+    /// Only channels whose names begin with this.
+    pub prefix: String,
+    /// Continue behind the channel of this name.
+    pub after: Option<String>,
+}
+
+#[derive(Debug)]
+pub struct ChannelsPage {
+    pub channels: Vec<ChannelDetails>,
+    pub next: Option<String>,
+}
+
+#[derive(Debug)]
+pub struct ChannelDetails {
+    pub name: ChannelName,
+    pub is_active: bool,
+    pub occupancy: Occupancy,
+}
+
 #[derive(Debug)]
 pub enum Response {
     Error(ErrorInfo),
-    Published { channel: String, message_id: String, result: PublishResult },
+    Published {
+        channel: String,
+        message_id: String,
+        result: PublishResult,
+    },
     Batch(Vec<BatchResult>),
+    ChannelDetails(ChannelDetails),
+    Channels(ChannelsPage),
     /// One for each specification of a list of them.
     Batches(Vec<Vec<BatchResult>>),
     History(HistoryPage),
     Presence(PresencePage),
     Token(TokenDetails),
+    Stats {
+        app: AppId,
+        page: stats::Page,
+    },
     AppCreated(Arc<App>),
     Created,
     NoContent,

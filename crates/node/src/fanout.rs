@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use channel::AttachmentId;
+use channel::{AttachmentId, Occupancy};
 use protocol::Format;
 use session::{Subscription, TransportId};
 use types::{Body, Cursor, Entry, Rate, Timestamp};
@@ -48,6 +48,8 @@ pub(crate) enum Continuity {
 #[derive(Debug, Default)]
 pub(crate) struct Fanout {
     subscribers: BTreeMap<AttachmentId, (Subscriber, Continuity)>,
+    /// What those who want to know of the occupancy were last told.
+    told: BTreeMap<AttachmentId, Occupancy>,
 }
 
 /// One entry on its way to the attachments of a channel.
@@ -70,6 +72,7 @@ impl Fanout {
 
     /// Ends delivery; says whether the attachment is missing something.
     pub(crate) fn unsubscribe(&mut self, attachment: AttachmentId) -> Continuity {
+        self.told.remove(&attachment);
         self.subscribers.remove(&attachment).map(|(_, continuity)| continuity).unwrap_or_default()
     }
 
@@ -94,7 +97,27 @@ impl Fanout {
         self.subscribers.values().any(|(_, continuity)| *continuity == Continuity::Lost)
     }
 
-    /// Delivers the entry to every attachment that wants it. One whose connection would receive
+    /// Tells the occupancy to those who want to know it and of whom `whom` holds, by what they were
+    /// told last.
+    pub(crate) fn tell_occupancy(
+        &mut self,
+        now: Timestamp,
+        occupancy: &Occupancy,
+        whom: impl Fn(Option<&Occupancy>) -> bool,
+        effects: &mut Vec<Effect>,
+    ) {
+        for (id, (subscriber, _)) in &self.subscribers {
+            if !whom(self.told.get(id)) {
+                continue;
+            }
+            let Some(frame) = subscriber.subscription.occupancy(occupancy, now) else { continue };
+            let frame = protocol::encode(&frame, subscriber.format);
+            effects.push(Effect::Send { transport: subscriber.transport, frame });
+            self.told.insert(*id, *occupancy);
+        }
+    }
+
+    /// Delivers the entry to every attachment that wants it, and says to how many. One whose connection would receive
     /// more than its limit misses some; returned are those that begin to, or that go on again after
     /// it, because both times the client has to be told (80020). Neither time does it receive
     /// the entry: it must not hold a cursor beyond a loss that it has not been told of.
@@ -102,7 +125,7 @@ impl Fanout {
         &mut self,
         delivery: Delivery<'_>,
         effects: &mut Vec<Effect>,
-    ) -> Vec<(AttachmentId, Arc<str>)> {
+    ) -> (usize, Vec<(AttachmentId, Arc<str>)>) {
         let Delivery { now, limit, rates, entry, cursor } = delivery;
         let count = u32::try_from(entry.body.len()).unwrap_or(u32::MAX);
         let mut batches: Vec<Batch> = Vec::new();
@@ -134,10 +157,11 @@ impl Fanout {
                 None => batches.push(Batch::new(subscriber, entry, cursor)),
             }
         }
+        let copies = batches.iter().map(|batch| batch.transports.len()).sum();
         for Batch { frame, transports, .. } in batches {
             effects.push(Effect::Deliver { transports, frame });
         }
-        changed
+        (copies, changed)
     }
 }
 

@@ -22,6 +22,7 @@ mod apps;
 mod batch;
 mod config;
 mod connect;
+mod count;
 mod event;
 mod fanout;
 mod host;
@@ -29,12 +30,13 @@ mod node;
 mod rest;
 mod revoke;
 mod sandbox;
+mod status;
 mod timers;
 
 pub use config::{Config, PreviousIncarnation};
 pub use event::{
-    AppSpec, Caller, ChannelKey, Effect, Event, Operation, PresencePage, PresenceQuery, Request,
-    RequestId, Response,
+    AppSpec, Caller, ChannelDetails, ChannelKey, ChannelsPage, ChannelsQuery, Effect, Event,
+    Operation, PresencePage, PresenceQuery, Request, RequestId, Response,
 };
 pub use node::Node;
 pub use session::TransportId;

@@ -13,6 +13,7 @@ use types::{
 };
 
 use crate::apps::identify;
+use crate::count::RequestKind;
 use crate::event::{
     Caller, Effect, Operation, PresencePage, PresenceQuery, Request, RequestId, Response,
 };
@@ -23,13 +24,22 @@ const MESSAGE_ID_LENGTH: usize = 12;
 
 impl Node {
     pub(crate) fn handle_request(&mut self, now: Timestamp, id: RequestId, request: Request) {
-        match self.answer(now, id, request) {
-            Ok(None) => {}
-            Ok(Some(response)) => self.effects.push(Effect::Reply { request: id, response }),
-            Err(error) => {
-                self.effects.push(Effect::Reply { request: id, response: Response::Error(error) });
-            }
+        let answer = self.answer(now, id, request);
+        let asker = self.asker.take();
+        let response = match answer {
+            Ok(None) => return,
+            Ok(Some(response)) => response,
+            Err(error) => Response::Error(error),
+        };
+        if let Some((app, kind)) = asker {
+            let error = match &response {
+                Response::Error(error) => Some(error),
+                _ => None,
+            };
+            self.count_request(now, &app, kind, error);
+            self.count_response(now, &app, &response);
         }
+        self.effects.push(Effect::Reply { request: id, response });
     }
 
     /// The response, or none if it follows later.
@@ -55,9 +65,18 @@ impl Node {
                 let principal = self.authenticate_caller(now, &caller)?;
                 self.batch_presence(&principal, channels).map(Some)
             }
+            Operation::ChannelDetails { channel } => {
+                let principal = self.authenticate_caller(now, &caller)?;
+                let details = self.channel_details(&principal, &channel)?;
+                Ok(Some(Response::ChannelDetails(details)))
+            }
+            Operation::Channels(query) => {
+                let principal = self.authenticate_caller(now, &caller)?;
+                Ok(Some(Response::Channels(self.enumerate(&principal, &query)?)))
+            }
             Operation::History { channel, query, until } => {
                 let principal = self.authenticate_caller(now, &caller)?;
-                self.history(id, &principal, &channel, query, until.as_deref())
+                self.history(now, id, &principal, &channel, query, until.as_deref())
             }
             Operation::Presence { channel, query } => {
                 let principal = self.authenticate_caller(now, &caller)?;
@@ -76,9 +95,13 @@ impl Node {
                 let principal = self.authenticate_caller(now, &caller)?;
                 self.delete_app(now, &principal, &app).map(Some)
             }
-            Operation::PostStats => {
-                self.authenticate_caller(now, &caller)?;
-                Ok(Some(Response::Created))
+            Operation::Stats(query) => {
+                let principal = self.authenticate_caller(now, &caller)?;
+                self.stats(now, &principal, &query).map(Some)
+            }
+            Operation::PostStats(fixtures) => {
+                let principal = self.authenticate_caller(now, &caller)?;
+                self.post_stats(now, &principal, &fixtures).map(Some)
             }
         }
     }
@@ -100,6 +123,7 @@ impl Node {
             auth::Place::Rest,
             now,
         )?;
+        self.asker = Some((principal.app_id.clone(), RequestKind::Other));
         if let Some(app) = self.apps.get_mut(&principal.app_id) {
             app.admit_request(now)?;
         }
@@ -122,6 +146,7 @@ impl Node {
             .apps
             .get_mut(&AppId::new(app_id))
             .ok_or_else(|| error::NOT_FOUND.with("unknown app or key"))?;
+        self.asker = Some((state.app.id.clone(), RequestKind::Token));
         state.admit_token_request(now)?;
         if request.key_name != key_name {
             return Err(error::BAD_REQUEST.with("the key name of the path is not the request's"));
@@ -139,9 +164,13 @@ impl Node {
         channel: String,
         messages: Vec<Message>,
     ) -> Result<(), ErrorInfo> {
-        let (name, publish, message_id) =
-            self.check_publish(now, principal, &channel, messages)?;
-        let publisher = Publisher::Request { id, channel, message_id: message_id.to_string() };
+        let (name, publish, message_id) = self.check_publish(now, principal, &channel, messages)?;
+        let publisher = Publisher::Request {
+            id,
+            app: principal.app_id.clone(),
+            channel,
+            message_id: message_id.to_string(),
+        };
         self.publish_in(now, publisher, &principal.app_id.clone(), &name, publish);
         Ok(())
     }
@@ -203,6 +232,7 @@ impl Node {
 
     fn history(
         &mut self,
+        now: Timestamp,
         id: RequestId,
         principal: &Principal,
         channel: &str,
@@ -223,6 +253,7 @@ impl Node {
             .is_some_and(|rules| rules.persisted);
         if persisted {
             let app = app.clone();
+            self.count_request(now, &app, RequestKind::Other, None);
             self.effects.push(Effect::ReadHistory { request: id, app, name, query });
             return Ok(None);
         }
@@ -275,7 +306,7 @@ impl Node {
     }
 
     /// The channel, if `principal` may do one of `operations` there.
-    fn channel_for(
+    pub(crate) fn channel_for(
         &self,
         principal: &Principal,
         channel: &str,

@@ -3,8 +3,8 @@
 
 use auth::{KeyName, Method, Principal, Revocation, RevocationRequest, Target};
 use protocol::{BatchResult, BatchSuccess, Subject};
-use types::error::{self, ErrorInfo};
 use types::Timestamp;
+use types::error::{self, ErrorInfo};
 
 use crate::event::Response;
 use crate::node::{Node, SessionKey};

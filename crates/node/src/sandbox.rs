@@ -154,7 +154,7 @@ impl Node {
         let channels: Vec<_> =
             self.channels.iter().filter(|(_, slot)| slot.app == app).map(|(key, _)| *key).collect();
         for key in channels {
-            self.deactivate(key);
+            self.deactivate(now, key);
         }
         self.abandon_publishers(now);
         self.apps.remove(&app);
@@ -164,8 +164,8 @@ impl Node {
     fn abandon_publishers(&mut self, now: Timestamp) {
         let Self { publishers, channels, .. } = self;
         let abandoned: Vec<_> =
-            publishers.extract_if(.., |_, (host, _)| !channels.contains_key(host)).collect();
-        for (token, (_, publisher)) in abandoned {
+            publishers.extract_if(.., |_, (host, ..)| !channels.contains_key(host)).collect();
+        for (token, (_, publisher, _)) in abandoned {
             let error = error::NOT_FOUND.with("the app was deleted");
             self.published(now, publisher, token, Err(error));
         }

@@ -11,8 +11,8 @@ use serde::de::DeserializeOwned;
 use types::error::{INTERNAL, INVALID_BODY, PROTOCOL_ERROR};
 use types::{ErrorCode, ErrorInfo, Message, PresenceMessage};
 
-use crate::batch::{BatchBody, BatchPublish};
 use crate::Format;
+use crate::batch::{BatchBody, BatchPublish};
 use crate::frame::ProtocolMessage;
 use crate::json::{JsonReader, JsonWriter};
 use crate::msgpack::{MsgPackReader, MsgPackWriter};

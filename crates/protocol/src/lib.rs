@@ -32,8 +32,8 @@ mod write;
 
 pub use batch::{BatchBody, BatchPublish, BatchResult, BatchSpec, BatchSuccess, Subject};
 pub use codec::{
-    decode, decode_batch, decode_messages, decode_presence, decode_value, encode, encode_batch, encode_error, encode_messages,
-    encode_presence, encode_value,
+    decode, decode_batch, decode_messages, decode_presence, decode_value, encode, encode_batch,
+    encode_error, encode_messages, encode_presence, encode_value,
 };
 pub use format::Format;
 pub use frame::{Action, ConnectionDetails, ProtocolMessage, PublishResult, flags};

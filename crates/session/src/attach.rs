@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use auth::Operation;
 use channel::{Attach, Attached, AttachmentId, Member};
 use protocol::{Action, ProtocolMessage, flags};
 use types::error::{self, ErrorInfo};
@@ -13,7 +14,7 @@ use types::{ChannelName, ChannelRef, Cursor, Params};
 
 use crate::delivery::sync_frames;
 use crate::filter::Filter;
-use crate::options::{granted_modes, requested_modes, rewind, understood};
+use crate::options::{granted_modes, occupancy, requested_modes, rewind, understood};
 use crate::session::{Session, is_retryable};
 use crate::{Context, Echo, Effect, Subscription};
 
@@ -56,6 +57,12 @@ impl Attachment {
             requested: Arc::clone(requested),
             connection_id: session.id.clone(),
             modes: self.modes,
+            occupancy: occupancy(
+                &self.params,
+                &session.principal.capability,
+                &self.resource,
+                self.modes,
+            ),
             echo,
             filter: self.filter.clone(),
         }
@@ -154,7 +161,10 @@ impl Session {
         let resource: Arc<str> = channel.resource().into();
         let mut params = channel.params;
         params.extend(frame.params.clone());
-        let params = understood(params);
+        let mut params = understood(params);
+        if !self.principal.capability.permits(&resource, Operation::ChannelMetadata) {
+            params.remove("occupancy");
+        }
         let requested_modes = requested_modes(&params, frame.flags.unwrap_or_default());
         Ok(Attachment {
             id: ctx.attachment_id(),

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use channel::{AttachmentId, Member};
+use channel::{AttachmentId, Member, Occupancy};
 use protocol::{Action, ProtocolMessage, flags};
 use types::{
-    Body, ChannelName, ConnectionId, Cursor, Entry, Message, MessageAction, PresenceAction,
-    PresenceMessage,
+    Body, ChannelName, ConnectionId, Cursor, Data, Entry, Message, MessageAction, PresenceAction,
+    PresenceMessage, Timestamp,
 };
 
-use crate::Echo;
 use crate::filter::Filter;
+use crate::{Echo, OccupancyOf};
 
 /// Members in one SYNC frame.
 const SYNC_PAGE: usize = 100;
@@ -26,6 +26,7 @@ pub struct Subscription {
     /// Granted modes.
     pub modes: u32,
     pub echo: Echo,
+    pub occupancy: Option<OccupancyOf>,
     /// Only what it selects; a derived channel carries no presence.
     pub(crate) filter: Option<Filter>,
 }
@@ -51,6 +52,44 @@ impl Subscription {
 
     fn selects(&self, entry: &Entry, index: usize, message: &Message) -> bool {
         self.filter.as_ref().is_none_or(|filter| filter.selects(entry, index, message))
+    }
+
+    /// What the attachment counts for.
+    pub fn share(&self) -> Occupancy {
+        let counts = |mode: u32| u32::from(self.modes & mode != 0);
+        Occupancy {
+            connections: 1,
+            publishers: counts(flags::PUBLISH),
+            subscribers: counts(flags::SUBSCRIBE),
+            presence_connections: counts(flags::PRESENCE),
+            presence_members: 0,
+            presence_subscribers: counts(flags::PRESENCE_SUBSCRIBE),
+            object_publishers: counts(flags::OBJECT_PUBLISH),
+            object_subscribers: counts(flags::OBJECT_SUBSCRIBE),
+        }
+    }
+
+    /// The frame that says as much of `occupancy` as this attachment wants to know. It is no entry
+    /// and leaves the cursor as it is.
+    pub fn occupancy(&self, occupancy: &Occupancy, now: Timestamp) -> Option<ProtocolMessage> {
+        let wanted = self.occupancy?;
+        let metrics: serde_json::Map<String, serde_json::Value> = occupancy
+            .categories()
+            .into_iter()
+            .filter(|(name, _)| wanted.includes(name))
+            .map(|(name, count)| (name.to_owned(), count.into()))
+            .collect();
+        let mut frame = ProtocolMessage::new(Action::Message);
+        frame.channel = Some(Arc::clone(&self.requested));
+        frame.id = Some(format!("occupancy-{}-{}", self.attachment.0, now.0).into());
+        frame.timestamp = Some(now);
+        frame.messages = vec![Message {
+            name: Some("[meta]occupancy".into()),
+            data: Data::Text(serde_json::json!({ "metrics": metrics }).to_string().into()),
+            encoding: Some("json".into()),
+            ..Message::default()
+        }];
+        Some(frame)
     }
 
     /// The frame that delivers `entry` here, the same for every attachment that used the same name

@@ -36,6 +36,7 @@ mod timing;
 
 pub use delivery::Subscription;
 pub use effect::{Context, Effect, Identity, TransportId};
+pub use options::OccupancyOf;
 pub use params::{Echo, Heartbeats, Params, parse_version};
 pub use publish::{check_messages, publish_result};
 pub use session::{Connect, Session, is_retryable};

@@ -20,9 +20,10 @@ impl Session {
     pub fn next_deadline(&self, ctx: &Context<'_>) -> Option<Timestamp> {
         match self.dropped_at {
             None => {
-                let token = self.principal.ends_at().map(|end| {
-                    if self.reauth_requested { end } else { end.minus(REAUTH_MARGIN) }
-                });
+                let token = self
+                    .principal
+                    .ends_at()
+                    .map(|end| if self.reauth_requested { end } else { end.minus(REAUTH_MARGIN) });
                 [token, self.heartbeat_at, self.reattach_by].into_iter().flatten().min()
             }
             Some(dropped_at) if self.members.is_empty() => Some(dropped_at.plus(state_ttl(ctx))),

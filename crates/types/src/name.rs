@@ -39,6 +39,12 @@ impl ChannelName {
         if valid { Ok(Self(text.into())) } else { Err(invalid(text)) }
     }
 
+    /// Where the names that begin with `text` begin, in the order of names. A bound for ranges: it
+    /// need not be a valid name.
+    pub fn bound(text: &str) -> Self {
+        Self(text.into())
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -123,7 +129,19 @@ mod tests {
 
     #[test]
     fn names_that_the_protocol_refuses_are_refused_with_40010() {
-        for text in ["", ":hell", "::", "[x", "[meta]x", "a\nb", "[?rewind=1]", "[?rewind=1]:x", "[]x", "[filter=%]x", "[other?rewind=1]x"] {
+        for text in [
+            "",
+            ":hell",
+            "::",
+            "[x",
+            "[meta]x",
+            "a\nb",
+            "[?rewind=1]",
+            "[?rewind=1]:x",
+            "[]x",
+            "[filter=%]x",
+            "[other?rewind=1]x",
+        ] {
             assert_eq!(ChannelRef::parse(text).unwrap_err().code, 40010, "{text}");
         }
     }

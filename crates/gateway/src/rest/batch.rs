@@ -4,7 +4,10 @@
 use http::{Method, StatusCode};
 use node::Operation;
 use protocol::{BatchBody, BatchResult};
-use types::{ErrorInfo, error::{BATCH_FAILED, INVALID_PARAM}};
+use types::{
+    ErrorInfo,
+    error::{BATCH_FAILED, INVALID_PARAM},
+};
 
 use super::{
     answer::{self, Answer},

@@ -22,6 +22,8 @@ mod publish;
 
 mod batch;
 
+mod channels;
+
 mod history;
 
 mod presence;
@@ -29,6 +31,8 @@ mod presence;
 mod token;
 
 mod revoke;
+
+mod stats;
 
 mod sandbox;
 
@@ -119,6 +123,8 @@ async fn operation(
     match endpoint {
         Endpoint::Publish { channel } => publish::operation(channel, call, &body.await?),
         Endpoint::BatchPublish => batch::publish(call, &body.await?),
+        Endpoint::ChannelDetails { channel } => Ok(channels::details(channel)),
+        Endpoint::Channels => channels::list(call),
         Endpoint::History { channel } => history::operation(channel, Kind::Messages, call),
         Endpoint::Presence { channel } => presence::operation(channel, call),
         Endpoint::BatchPresence => batch::presence(call),
@@ -127,7 +133,8 @@ async fn operation(
         Endpoint::RevokeTokens { key_name } => revoke::operation(key_name, call, &body.await?),
         Endpoint::CreateApp => sandbox::create(call, &body.await?),
         Endpoint::DeleteApp { id } => Ok(Operation::DeleteApp(id.into())),
-        Endpoint::PostStats => sandbox::stats(call, &body.await?),
+        Endpoint::Stats => stats::operation(call),
+        Endpoint::PostStats => stats::fixtures(call, &body.await?),
     }
 }
 
@@ -139,8 +146,11 @@ fn render(server: &Server, call: &Call<'_>, response: Response) -> Result<Answer
         }
         Response::Batch(results) => Ok(batch::answer(&results, call)),
         Response::Batches(batches) => Ok(batch::answers(&batches, call)),
+        Response::ChannelDetails(details) => channels::details_answer(&details, call),
+        Response::Channels(page) => channels::list_answer(&page, call),
         Response::History(page) => Ok(history::answer(&page, call)),
         Response::Presence(page) => Ok(presence::answer(&page, call)),
+        Response::Stats { app, page } => stats::answer(&app, &page, call),
         Response::Token(details) => token::answer(&details, call),
         Response::AppCreated(app) => sandbox::answer(&app, call, server),
         Response::Created => sandbox::created(call),

@@ -27,6 +27,8 @@ pub(super) enum Local {
 pub(super) enum Endpoint<'a> {
     Publish { channel: &'a str },
     BatchPublish,
+    Channels,
+    ChannelDetails { channel: &'a str },
     History { channel: &'a str },
     Presence { channel: &'a str },
     BatchPresence,
@@ -35,6 +37,7 @@ pub(super) enum Endpoint<'a> {
     RevokeTokens { key_name: &'a str },
     CreateApp,
     DeleteApp { id: &'a str },
+    Stats,
     PostStats,
 }
 
@@ -66,6 +69,8 @@ impl<'a> Route<'a> {
             ["health", "live"] => local(Local::Live),
             ["health", "ready"] => local(Local::Ready),
             ["metrics"] => local(Local::Metrics),
+            ["channels"] => read(Endpoint::Channels),
+            ["channels", channel] => read(Endpoint::ChannelDetails { channel }),
             ["channels", channel, "messages"] if is_get => read(Endpoint::History { channel }),
             ["channels", channel, "messages"] => {
                 write(Method::POST, "GET, POST", Endpoint::Publish { channel })
@@ -87,7 +92,8 @@ impl<'a> Route<'a> {
             ["apps", id] if sandbox == Sandbox::On => {
                 write(Method::DELETE, "DELETE", Endpoint::DeleteApp { id })
             }
-            ["stats"] if sandbox == Sandbox::On => write(Method::POST, "POST", Endpoint::PostStats),
+            ["stats"] if is_get || sandbox == Sandbox::Off => read(Endpoint::Stats),
+            ["stats"] => write(Method::POST, "GET, POST", Endpoint::PostStats),
             _ => Err(NoRoute::NotFound),
         }
     }

@@ -540,8 +540,7 @@ async fn failures_in_a_batch_are_an_error_only_before_version_3() {
 
 #[tokio::test]
 async fn a_list_of_batches_is_answered_with_a_list() {
-    let (bench, _requests) =
-        Bench::answering(|_| Response::Batches(vec![batch(), batch()])).await;
+    let (bench, _requests) = Bench::answering(|_| Response::Batches(vec![batch(), batch()])).await;
     let body = br#"[{"channels":"a","messages":{"data":"x"}}]"#;
     let answer = bench.ask("POST /messages", &[AUTH, JSON], body).await;
     assert_eq!(answer.json().as_array().unwrap().len(), 2);
