@@ -7,7 +7,7 @@
 use auth::{Operation, Principal};
 use stats::{Class, Fixture, Query, Traffic};
 use types::error::{self, ErrorInfo};
-use types::{AppId, Body, Entry, Timestamp};
+use types::{AppId, Body, Entry, Message, PresenceMessage, Timestamp};
 
 use crate::event::Response;
 use crate::node::{Node, Publisher};
@@ -109,22 +109,18 @@ impl Node {
     pub(crate) fn count_response(&mut self, now: Timestamp, app: &AppId, response: &Response) {
         let Some(state) = self.apps.get_mut(app) else { return };
         let outbound = &mut state.stats.at(now).outbound.rest;
-        match response {
-            Response::History(page) => {
-                for (entry, index) in &page.items {
-                    let bytes = match &entry.body {
-                        Body::Messages(all) => all.get(*index).map(types::Message::size),
-                        Body::Presence(all) => all.get(*index).map(types::PresenceMessage::size),
-                    };
-                    let count = outbound.class(class_of(&entry.body));
-                    count.add(1, number(bytes.unwrap_or_default()));
-                }
+        if let Response::History(page) = response {
+            for (entry, index) in &page.items {
+                let bytes = match &entry.body {
+                    Body::Messages(all) => all.get(*index).map(Message::size),
+                    Body::Presence(all) => all.get(*index).map(PresenceMessage::size),
+                };
+                let count = outbound.class(class_of(&entry.body));
+                count.add(1, number(bytes.unwrap_or_default()));
             }
-            Response::Presence(page) => {
-                let bytes = page.members.iter().map(types::PresenceMessage::size).sum();
-                outbound.presence.add(number(page.members.len()), number(bytes));
-            }
-            _ => {}
+        } else if let Response::Presence(page) = response {
+            let bytes = page.members.iter().map(PresenceMessage::size).sum();
+            outbound.presence.add(number(page.members.len()), number(bytes));
         }
     }
 

@@ -33,6 +33,7 @@ mod sandbox;
 mod status;
 mod timers;
 
+pub use channel::Occupancy;
 pub use config::{Config, PreviousIncarnation};
 pub use event::{
     AppSpec, Caller, ChannelDetails, ChannelKey, ChannelsPage, ChannelsQuery, Effect, Event,

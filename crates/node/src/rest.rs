@@ -32,10 +32,7 @@ impl Node {
             Err(error) => Response::Error(error),
         };
         if let Some((app, kind)) = asker {
-            let error = match &response {
-                Response::Error(error) => Some(error),
-                _ => None,
-            };
+            let error = if let Response::Error(error) = &response { Some(error) } else { None };
             self.count_request(now, &app, kind, error);
             self.count_response(now, &app, &response);
         }

@@ -211,6 +211,7 @@ pub(crate) fn line(effect: &Effect) -> String {
             Err(error) => format!("{} refused {}", token.0, error.code),
         },
         Effect::Store(entry) => format!("store {} {}", entry.position, content(entry)),
+        Effect::Occupancy(occupancy) => format!("occupancy {occupancy:?}"),
         Effect::Load => "load".to_owned(),
     }
 }

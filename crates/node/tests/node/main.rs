@@ -2,14 +2,17 @@
 //! compared.
 
 mod attach;
+mod batch;
 mod connecting;
 mod leftovers;
 mod limits;
+mod occupancy;
 mod presence;
 mod publish;
 mod reauth;
 mod rest;
 mod resume;
+mod revocation;
 mod sandbox;
 mod show;
 mod shutdown;
