@@ -178,8 +178,13 @@ mod tests {
         }
     }
 
-    fn request(issued_before: Option<u64>, allow_reauth_margin: bool) -> RevocationRequest {
-        RevocationRequest { targets: vec!["x".into()], issued_before, allow_reauth_margin }
+    fn request(issued_before: Option<u64>) -> RevocationRequest {
+        let targets = vec!["x".into()];
+        RevocationRequest { targets, issued_before, allow_reauth_margin: false }
+    }
+
+    fn with_margin() -> RevocationRequest {
+        RevocationRequest { allow_reauth_margin: true, ..request(None) }
     }
 
     fn revoked(target: &str, revocation: Revocation) -> Revocations {
@@ -190,7 +195,7 @@ mod tests {
 
     #[test]
     fn a_token_is_revoked_by_its_client_its_revocation_key_and_its_resources() {
-        let terms = request(None, false).terms(NOW).unwrap();
+        let terms = request(None).terms(NOW).unwrap();
         let earlier = principal(Timestamp(NOW.0 - 1));
         for target in ["clientId:bob", "revocationKey:group", "channel:a:*"] {
             assert_eq!(revoked(target, terms).applies_at(&earlier), Some(NOW), "{target}");
@@ -205,8 +210,8 @@ mod tests {
 
     #[test]
     fn a_revocation_with_margin_does_not_delay_an_earlier_one_without() {
-        let at_once = request(None, false).terms(NOW).unwrap();
-        let later = request(None, true).terms(Timestamp(NOW.0 + 10)).unwrap();
+        let at_once = request(None).terms(NOW).unwrap();
+        let later = with_margin().terms(Timestamp(NOW.0 + 10)).unwrap();
         let mut revocations = revoked("clientId:bob", at_once);
         revocations.revoke(&"key".into(), Target::Client("bob".into()), later).unwrap();
         assert_eq!(revocations.applies_at(&principal(Timestamp(NOW.0 - 1))), Some(NOW));
@@ -217,12 +222,12 @@ mod tests {
     #[test]
     fn terms_out_of_range_are_refused() {
         let hour = 3_600_000;
-        assert_eq!(request(None, true).terms(NOW).unwrap().applies_at, SOON);
-        let earliest = request(Some(NOW.0 - hour), false).terms(NOW).unwrap();
+        assert_eq!(with_margin().terms(NOW).unwrap().applies_at, SOON);
+        let earliest = request(Some(NOW.0 - hour)).terms(NOW).unwrap();
         assert_eq!(earliest.issued_before, Timestamp(NOW.0 - hour));
-        assert_eq!(request(Some(NOW.0 - hour - 1), false).terms(NOW).unwrap_err().code, 40003);
-        assert_eq!(request(Some(NOW.0 + 5), false).terms(NOW).unwrap().issued_before, NOW);
-        let none = RevocationRequest { targets: Vec::new(), ..request(None, false) };
+        assert_eq!(request(Some(NOW.0 - hour - 1)).terms(NOW).unwrap_err().code, 40003);
+        assert_eq!(request(Some(NOW.0 + 5)).terms(NOW).unwrap().issued_before, NOW);
+        let none = RevocationRequest { targets: Vec::new(), ..request(None) };
         assert_eq!(none.terms(NOW).unwrap_err().code, 40001);
         for target in ["invalidType:abc", "clientId", "clientId:", ""] {
             assert_eq!(Target::parse(target).unwrap_err().code, 40000, "{target}");
@@ -231,7 +236,7 @@ mod tests {
 
     #[test]
     fn revocations_end_with_the_tokens_that_they_are_about() {
-        let mut revocations = revoked("clientId:bob", request(None, false).terms(NOW).unwrap());
+        let mut revocations = revoked("clientId:bob", request(None).terms(NOW).unwrap());
         revocations.expire(NOW.plus(Duration::from_mins(59)));
         assert!(!revocations.by_key.is_empty());
         revocations.expire(NOW.plus(MAX_REVOCABLE_TTL));
@@ -240,7 +245,7 @@ mod tests {
 
     #[test]
     fn revocations_beyond_the_bound_are_refused() {
-        let terms = request(None, false).terms(NOW).unwrap();
+        let terms = request(None).terms(NOW).unwrap();
         let mut revocations = Revocations::default();
         let mut revoke = |n: usize| {
             revocations.revoke(&"key".into(), Target::Client(n.to_string().as_str().into()), terms)

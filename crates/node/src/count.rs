@@ -68,20 +68,23 @@ impl Node {
         }
     }
 
-    /// An entry that was committed, and delivered to so many attachments.
+    /// An entry that was delivered to so many attachments.
     pub(crate) fn count_delivery(
         &mut self,
         now: Timestamp,
         app: &AppId,
         entry: &Entry,
         copies: usize,
-        persisted: bool,
     ) {
         let Some(state) = self.apps.get_mut(app) else { return };
-        let (totals, volume) = (state.stats.at(now), Volume::of(&entry.body));
-        volume.times(copies).add_to(&mut totals.outbound.realtime);
-        if persisted {
-            volume.add_to(&mut totals.persisted);
+        let outbound = &mut state.stats.at(now).outbound.realtime;
+        Volume::of(&entry.body).times(copies).add_to(outbound);
+    }
+
+    /// An entry that is in the store.
+    pub(crate) fn count_persisted(&mut self, now: Timestamp, app: &AppId, entry: &Entry) {
+        if let Some(state) = self.apps.get_mut(app) {
+            Volume::of(&entry.body).add_to(&mut state.stats.at(now).persisted);
         }
     }
 

@@ -153,7 +153,10 @@ impl Node {
         let delivery = Delivery { now, limit, rates: &mut self.outbound_rates, entry, cursor };
         let (copies, changed) = slot.fanout.deliver(delivery, &mut self.effects);
         let (app, persisted) = (slot.app.clone(), slot.persisted);
-        self.count_delivery(now, &app, entry, copies, persisted);
+        self.count_delivery(now, &app, entry, copies);
+        if persisted {
+            self.count_persisted(now, &app, entry);
+        }
         if !changed.is_empty() {
             self.timers.set(TimerKey::Losses(key.0), Some(now.plus(LOSS_CHECK)));
             self.tell_of_loss(now, key, &changed);

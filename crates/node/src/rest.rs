@@ -73,7 +73,12 @@ impl Node {
             }
             Operation::History { channel, query, until } => {
                 let principal = self.authenticate_caller(now, &caller)?;
-                self.history(now, id, &principal, &channel, query, until.as_deref())
+                let page = self.history(id, &principal, &channel, query, until.as_deref())?;
+                if page.is_none() {
+                    // The store answers, and the node does not learn what.
+                    self.count_request(now, &principal.app_id, RequestKind::Other, None);
+                }
+                Ok(page)
             }
             Operation::Presence { channel, query } => {
                 let principal = self.authenticate_caller(now, &caller)?;
@@ -229,7 +234,6 @@ impl Node {
 
     fn history(
         &mut self,
-        now: Timestamp,
         id: RequestId,
         principal: &Principal,
         channel: &str,
@@ -250,7 +254,6 @@ impl Node {
             .is_some_and(|rules| rules.persisted);
         if persisted {
             let app = app.clone();
-            self.count_request(now, &app, RequestKind::Other, None);
             self.effects.push(Effect::ReadHistory { request: id, app, name, query });
             return Ok(None);
         }

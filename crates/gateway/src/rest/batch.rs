@@ -35,29 +35,36 @@ pub(super) fn presence(call: &Call<'_>) -> Result<Operation, ErrorInfo> {
 }
 
 pub(super) fn answer(results: &[BatchResult], call: &Call<'_>) -> Answer {
-    let failed = results.iter().any(|result| result.outcome.is_err());
-    let summarised = has_summaries(call);
-    let body = if summarised { BatchBody::One(results) } else { BatchBody::Legacy(results) };
-    respond(body, failed && !summarised, call)
+    if has_summaries(call) {
+        succeeded(BatchBody::One(results), call)
+    } else {
+        legacy(results, call)
+    }
 }
 
 /// Before version 3 the results of all specifications are one list.
 pub(super) fn answers(batches: &[Vec<BatchResult>], call: &Call<'_>) -> Answer {
     if has_summaries(call) {
-        return respond(BatchBody::Many(batches), false, call);
+        succeeded(BatchBody::Many(batches), call)
+    } else {
+        legacy(&batches.concat(), call)
     }
-    answer(&batches.concat(), call)
 }
 
 fn has_summaries(call: &Call<'_>) -> bool {
     call.version() >= SUMMARIES_SINCE || call.param("newBatchResponse") == Some("true")
 }
 
-fn respond(body: BatchBody<'_>, failed: bool, call: &Call<'_>) -> Answer {
-    let body = protocol::encode_batch(&body, call.format);
-    if failed {
-        return answer::failed(StatusCode::BAD_REQUEST, &BATCH_FAILED.info(), body, call.format);
+fn legacy(results: &[BatchResult], call: &Call<'_>) -> Answer {
+    let body = BatchBody::Legacy(results);
+    if results.iter().all(|result| result.outcome.is_ok()) {
+        return succeeded(body, call);
     }
+    let body = protocol::encode_batch(&body, call.format);
+    answer::failed(StatusCode::BAD_REQUEST, &BATCH_FAILED.info(), body, call.format)
+}
+
+fn succeeded(body: BatchBody<'_>, call: &Call<'_>) -> Answer {
     let status = if call.head.method == Method::GET { StatusCode::OK } else { StatusCode::CREATED };
-    answer::formatted(status, body, call.format)
+    answer::formatted(status, protocol::encode_batch(&body, call.format), call.format)
 }

@@ -12,14 +12,17 @@ fn revocable() -> World {
     world_with(|setup| setup.app.keys[0].revocable_tokens = true)
 }
 
-fn revoke(target: &str, allow_reauth_margin: bool) -> Operation {
+fn at_once(target: &str) -> RevocationRequest {
     let targets = vec![target.into()];
-    let request = RevocationRequest { targets, issued_before: None, allow_reauth_margin };
+    RevocationRequest { targets, issued_before: None, allow_reauth_margin: false }
+}
+
+fn revoke(request: RevocationRequest) -> Operation {
     Operation::RevokeTokens { key_name: "app.all".into(), request }
 }
 
-fn revoked(world: &mut World, target: &str, allow_reauth_margin: bool) {
-    let response = world.request("all", revoke(target, allow_reauth_margin));
+fn revoked(world: &mut World, request: RevocationRequest) {
+    let response = world.request("all", revoke(request));
     let Response::Batch(results) = response else { panic!("{response:?}") };
     assert!(matches!(results[0].outcome, Ok(BatchSuccess::Revoked { .. })), "{results:?}");
 }
@@ -40,7 +43,7 @@ fn a_revoked_token_ends_its_connections_and_opens_no_other() {
     let (bob, eve) = (token(&mut world, "bob"), token(&mut world, "eve"));
     let query = |token: &str| format!("accessToken={token}");
     let (his, hers) = (world.connect(&query(&bob)), world.connect(&query(&eve)));
-    revoked(&mut world, "clientId:bob", false);
+    revoked(&mut world, at_once("clientId:bob"));
     assert_eq!(error_codes(&world.frames(his)), [(Action::Disconnected, Some(40141))]);
     assert!(world.closed(his) && !world.closed(hers));
     let again = world.open(&query(&bob));
@@ -60,7 +63,8 @@ fn with_a_margin_a_client_is_asked_for_another_token_first() {
         world.connect(&format!("accessToken={bob}")),
         world.connect(&format!("accessToken={bob}")),
     );
-    revoked(&mut world, "clientId:bob", true);
+    let request = at_once("clientId:bob");
+    revoked(&mut world, RevocationRequest { allow_reauth_margin: true, ..request });
     world.advance(0);
     assert_eq!(error_codes(&world.frames(kept)), [(Action::Auth, None)]);
     let newer = token(&mut world, "bob");
@@ -78,10 +82,10 @@ fn with_a_margin_a_client_is_asked_for_another_token_first() {
 #[test]
 fn only_the_key_of_revocable_tokens_revokes_them() {
     let mut plain = world();
-    assert_eq!(code(&plain.request("all", revoke("clientId:bob", false))), 40163);
+    assert_eq!(code(&plain.request("all", revoke(at_once("clientId:bob")))), 40163);
     let mut world = revocable();
-    assert_eq!(code(&world.request("news", revoke("clientId:bob", false))), 40133);
+    assert_eq!(code(&world.request("news", revoke(at_once("clientId:bob")))), 40133);
     let token = token(&mut world, "bob");
     let caller = Caller { credentials: Some(Credentials::Token(token)), client_id: None };
-    assert_eq!(code(&world.request_as(caller, revoke("clientId:bob", false))), 40162);
+    assert_eq!(code(&world.request_as(caller, revoke(at_once("clientId:bob")))), 40162);
 }
