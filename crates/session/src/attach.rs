@@ -9,9 +9,9 @@ use std::sync::Arc;
 use channel::{Attach, Attached, AttachmentId, Member};
 use protocol::{Action, ProtocolMessage, flags};
 use types::error::{self, ErrorInfo};
-use types::{ChannelName, ChannelRef, Cursor, Params};
+use types::{ChannelName, ChannelRef, Cursor, Params, Serial};
 
-use crate::delivery::sync_frames;
+use crate::delivery::{Appends, sync_frames};
 use crate::filter::Filter;
 use crate::options::{granted_modes, requested_modes, rewind, understood};
 use crate::session::{Session, is_retryable};
@@ -32,6 +32,8 @@ pub(crate) struct Attachment {
     /// The params that were understood; every ATTACHED repeats them (RTL4k1).
     params: Params,
     filter: Option<Filter>,
+    /// Where delivery started, once it has.
+    from: Option<Serial>,
     state: State,
 }
 
@@ -57,6 +59,11 @@ impl Attachment {
             connection_id: session.id.clone(),
             modes: self.modes,
             echo,
+            appends: match self.params.get("appendMode").map(String::as_str) {
+                Some("full") => Appends::Whole,
+                Some(_) | None => Appends::AsTheyAre,
+            },
+            from: self.from,
             filter: self.filter.clone(),
         }
     }
@@ -164,6 +171,7 @@ impl Session {
             requested_modes,
             params,
             filter,
+            from: None,
             state: State::Attaching,
         })
     }
@@ -176,6 +184,7 @@ impl Session {
         let requested = Arc::clone(requested);
         let resumed = attached.resumed || attachment.state == State::ChangingOptions;
         attachment.state = State::Attached;
+        attachment.from = Some(attached.from);
         let mut answer = attachment.frame(&requested, &attached.cursor, &attached.members);
         let Some(attachment) = self.attachments.get(&requested) else { return };
         let subscription = attachment.subscription(self, &requested);

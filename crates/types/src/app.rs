@@ -59,4 +59,13 @@ pub struct Namespace {
     /// Refuse clients without a clientId (40161).
     #[serde(alias = "identified")]
     pub authenticated: bool,
+    /// Let clients update, delete, append to and annotate messages. It implies `persisted`.
+    pub mutable_messages: bool,
+}
+
+impl Namespace {
+    /// Whether its channels are kept in the store.
+    pub fn persists(&self) -> bool {
+        self.persisted || self.mutable_messages
+    }
 }
