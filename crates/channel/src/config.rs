@@ -32,7 +32,7 @@ pub struct Limits {
     pub message_rate: u32,
     /// KiB per second (42914).
     pub kib_rate: u32,
-    /// Bytes of one message with everything that was appended to it (40009), and of a summary.
+    /// Bytes of one message with everything that was appended to it (40009).
     pub message_bytes: usize,
     /// Members of the presence set (91003).
     pub presence_members: usize,

@@ -45,11 +45,11 @@ impl MessageState {
         }
     }
 
-    /// The newest version in one piece, with the summary of its annotations in about
-    /// `summary_bytes`; none if the message is not known.
-    pub fn latest(&self, summary_bytes: usize) -> Option<Message> {
+    /// The newest version in one piece, with the summary of its annotations; none if the message is
+    /// not known.
+    pub fn latest(&self) -> Option<Message> {
         let whole = self.versions.whole()?;
-        Some(Message { summary: self.summaries.summary(summary_bytes), ..whole })
+        Some(Message { summary: self.summaries.summary(), ..whole })
     }
 
     /// What `client` contributed to the summary, unclipped; none if the message is not known.
@@ -189,6 +189,11 @@ impl crate::Channel {
         Some(with_message(entry, whole))
     }
 
+    /// The entry that published the message, if the log has it.
+    pub fn published(&self, key: ItemPosition) -> Option<Arc<Entry>> {
+        self.log.find(key.serial).filter(|entry| key.index < entry.body.len()).cloned()
+    }
+
     /// The serial of the newest version of the message that was delivered in one piece.
     pub fn newest_whole(&self, key: ItemPosition) -> Option<Serial> {
         self.messages.get(key)?.versions.base_serial()
@@ -199,14 +204,13 @@ impl crate::Channel {
         let Body::Annotations(annotations) = &entry.body else { return None };
         let state = self.messages.get(entry.body.target()?)?;
         let newest = state.versions.newest()?;
-        let max = self.config.limits.message_bytes;
         let summary = Message {
             name: newest.name.clone(),
             serial: newest.serial.clone(),
             timestamp: newest.timestamp,
             client_id: newest.client_id.clone(),
             action: MessageAction::Summary,
-            summary: Some(state.summaries.summary(max)?),
+            summary: Some(state.summaries.summary()?),
             ..Message::default()
         };
         let summarised =
@@ -222,7 +226,7 @@ impl crate::Channel {
         if self.messages.is_empty() || (0..messages.len()).all(|index| held(index).is_none()) {
             return Arc::clone(entry);
         }
-        let latest = |index| held(index)?.latest(self.config.limits.message_bytes);
+        let latest = |index| held(index)?.latest();
         let messages = messages.iter().enumerate();
         let body = messages.map(|(index, message)| latest(index).unwrap_or_else(|| message.clone()));
         Arc::new(Entry { body: Body::Messages(body.collect()), ..entry.as_ref().clone() })

@@ -10,8 +10,10 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 use types::{Annotation, AnnotationAction, Body, ClientId, Entry, Extras, Serial};
 
-/// Clients that each list of a summary names at most, tried in turn until the summary has room in
-/// a message.
+/// Bytes of a summary as JSON, about: it has room in a message of the smallest usual limit. Lists of
+/// clients are clipped to it.
+const MAX_SUMMARY: usize = 32 << 10;
+/// Clients that each list of a summary names at most, tried in turn until the summary fits.
 const CLIPPINGS: [usize; 4] = [1_000, 100, 10, 0];
 /// Bytes that one kept contribution takes, about: keys, tree nodes, the text of names.
 const CONTRIBUTION_BYTES: usize = 160;
@@ -109,8 +111,12 @@ impl Summaries {
         self.contributions * CONTRIBUTION_BYTES
     }
 
-    /// `annotations.summary`, clipped to about `max` bytes; none if there is nothing to say.
-    pub(crate) fn summary(&self, max: usize) -> Option<Extras> {
+    /// `annotations.summary`; none if there is nothing to say.
+    pub(crate) fn summary(&self) -> Option<Extras> {
+        self.clipped(MAX_SUMMARY)
+    }
+
+    fn clipped(&self, max: usize) -> Option<Extras> {
         let mut views = CLIPPINGS.into_iter().map(|most| self.view(View::Clipped(most)));
         let fits = |summary: &Map<String, Value>| {
             serde_json::to_vec(summary).is_ok_and(|json| json.len() <= max)
@@ -382,7 +388,7 @@ mod tests {
     fn summary(kind: &str, annotations: &[&str]) -> Value {
         let entries: Vec<Entry> =
             (1..).zip(annotations).map(|(ms, text)| entry(ms, kind, text)).collect();
-        let summary = fold(&entries).summary(usize::MAX).unwrap();
+        let summary = fold(&entries).summary().unwrap();
         summary.get(kind).cloned().unwrap()
     }
 
@@ -433,7 +439,7 @@ mod tests {
         let entries: Vec<Entry> =
             (0..150).map(|n| entry(n + 1, "m:flag.v1", &format!("client{n:03}"))).collect();
         let summaries = fold(&entries);
-        let clipped = summaries.summary(1_500).unwrap();
+        let clipped = summaries.clipped(1_500).unwrap();
         let flag = clipped.get("m:flag.v1").unwrap();
         assert_eq!(flag["total"], 150);
         assert_eq!(flag["clipped"], true);
@@ -445,7 +451,7 @@ mod tests {
 
     #[test]
     fn types_of_other_methods_have_no_summary() {
-        assert!(fold(&[entry(1, "com.example.comment", "a x")]).summary(usize::MAX).is_none());
+        assert!(fold(&[entry(1, "com.example.comment", "a x")]).summary().is_none());
         assert_eq!(Method::of("a:b:flag.v1"), Some(Method::Flag));
         assert_eq!(Method::of("flag.v1"), None);
     }
@@ -474,7 +480,7 @@ mod tests {
             })
         ) {
             let (one, other) = (fold(&straight), fold(&shuffled));
-            prop_assert_eq!(one.summary(usize::MAX), other.summary(usize::MAX));
+            prop_assert_eq!(one.summary(), other.summary());
         }
     }
 }

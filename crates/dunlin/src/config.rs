@@ -81,12 +81,18 @@ pub(crate) struct NamespaceConfig {
     persisted: bool,
     #[serde(default)]
     authenticated: bool,
+    #[serde(default)]
+    mutable_messages: bool,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        let persisted =
-            NamespaceConfig { id: "persisted".into(), persisted: true, authenticated: false };
+        let persisted = NamespaceConfig {
+            id: "persisted".into(),
+            persisted: true,
+            authenticated: false,
+            mutable_messages: false,
+        };
         Self {
             listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080)),
             data_dir: "dunlin-data".into(),
@@ -155,8 +161,8 @@ impl From<KeyConfig> for Key {
 
 impl From<NamespaceConfig> for Namespace {
     fn from(namespace: NamespaceConfig) -> Self {
-        let NamespaceConfig { id, persisted, authenticated } = namespace;
-        Self { id, persisted, authenticated }
+        let NamespaceConfig { id, persisted, authenticated, mutable_messages } = namespace;
+        Self { id, persisted, authenticated, mutable_messages }
     }
 }
 

@@ -23,7 +23,9 @@ mod config;
 mod connect;
 mod event;
 mod fanout;
+mod form;
 mod host;
+mod messages;
 mod node;
 mod rest;
 mod sandbox;
@@ -34,5 +36,6 @@ pub use event::{
     AppSpec, Caller, ChannelKey, Effect, Event, Operation, PresencePage, PresenceQuery, Request,
     RequestId, Response,
 };
+pub use messages::{Question, VersionsPage, VersionsQuery, What};
 pub use node::Node;
 pub use session::TransportId;

@@ -33,6 +33,7 @@ pub(crate) struct SessionSlot {
 pub(crate) enum Publisher {
     Session(SessionKey),
     Request { id: RequestId, channel: String, message_id: String },
+    Change(RequestId),
     Fixture(RequestId),
 }
 
@@ -126,6 +127,9 @@ impl Node {
             }
             Event::Loaded { channel, entries } => {
                 self.on_channel(now, channel, channel::Event::Loaded(entries));
+            }
+            Event::MessagesLoaded { channel, entries } => {
+                self.on_channel(now, channel, channel::Event::MessagesLoaded(entries));
             }
             Event::Shutdown => self.shut_down(now),
             Event::Tick => {}

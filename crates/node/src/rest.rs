@@ -6,7 +6,7 @@ use channel::{Publish, PublishToken};
 use session::check_messages;
 use types::error::{self, ErrorInfo};
 use types::{
-    AppId, Body, ChannelName, ChannelRef, ConnectionId, Cursor, EntryId, HistoryPage, HistoryQuery,
+    AppId, Body, ChannelName, ChannelRef, ConnectionId, Cursor, EntryId, HistoryPage, HistoryQuery, Kind,
     Message, PresenceAction, PresenceMessage, Timestamp, random_text,
 };
 
@@ -17,7 +17,7 @@ use crate::event::{
 use crate::node::{Node, Publisher};
 
 /// Random characters of the id that a publish without one receives.
-const MESSAGE_ID_LENGTH: usize = 12;
+pub(crate) const MESSAGE_ID_LENGTH: usize = 12;
 
 impl Node {
     pub(crate) fn handle_request(&mut self, now: Timestamp, id: RequestId, request: Request) {
@@ -47,6 +47,20 @@ impl Node {
             Operation::History { channel, query, until } => {
                 let principal = self.authenticate_caller(now, &caller)?;
                 self.history(id, &principal, &channel, query, until.as_deref())
+            }
+            Operation::Change { channel, serial, change } => {
+                let principal = self.authenticate_caller(now, &caller)?;
+                self.change(now, id, &principal, &channel, &serial, change)?;
+                Ok(None)
+            }
+            Operation::Annotate { channel, serial, annotations } => {
+                let principal = self.authenticate_caller(now, &caller)?;
+                self.annotate(now, id, &principal, channel, &serial, annotations)?;
+                Ok(None)
+            }
+            Operation::ReadMessage { channel, serial, what } => {
+                let principal = self.authenticate_caller(now, &caller)?;
+                self.read_message(id, &principal, &channel, &serial, what)
             }
             Operation::Presence { channel, query } => {
                 let principal = self.authenticate_caller(now, &caller)?;
@@ -138,6 +152,7 @@ impl Node {
             token: PublishToken(self.next()),
             id: EntryId::Named(base),
             connection_id: on_behalf.map(|(connection_id, _)| connection_id),
+            owner: None,
             body: Body::Messages(messages),
         };
         let publisher = Publisher::Request { id, channel, message_id };
@@ -181,19 +196,18 @@ impl Node {
         mut query: HistoryQuery,
         until: Option<&str>,
     ) -> Result<Option<Response>, ErrorInfo> {
-        let name = self.channel_for(principal, channel, &[Capability::History])?;
+        let operations: &[Capability] = match query.kind {
+            Kind::Annotations => &[Capability::History, Capability::AnnotationSubscribe],
+            Kind::Messages | Kind::Presence | Kind::Changes => &[Capability::History],
+        };
+        let name = self.channel_for(principal, channel, operations)?;
         if let Some(until) = until {
             let cursor = Cursor::decode(until, name.as_str())
                 .or(Err(error::INVALID_HISTORY_POSITION.info()))?;
             query.until = Some(cursor);
         }
         let app = &principal.app_id;
-        let persisted = self
-            .apps
-            .get(app)
-            .and_then(|state| state.app.namespace(&name))
-            .is_some_and(|rules| rules.persisted);
-        if persisted {
+        if self.persists(app, &name) {
             let app = app.clone();
             self.effects.push(Effect::ReadHistory { request: id, app, name, query });
             return Ok(None);
@@ -247,7 +261,7 @@ impl Node {
     }
 
     /// The channel, if `principal` may do one of `operations` there.
-    fn channel_for(
+    pub(crate) fn channel_for(
         &self,
         principal: &Principal,
         channel: &str,

@@ -22,6 +22,16 @@ mod publish;
 
 mod history;
 
+mod message;
+
+mod change;
+
+mod versions;
+
+mod annotations;
+
+mod client_summary;
+
 mod presence;
 
 mod token;
@@ -110,6 +120,21 @@ async fn operation(
     let body = call::read(body, server.max_body());
     match endpoint {
         Endpoint::Publish { channel } => publish::operation(channel, call, &body.await?),
+        Endpoint::Message { channel, serial } => Ok(message::operation(channel, serial)),
+        Endpoint::Change { channel, serial } => {
+            change::operation(channel, serial, call, &body.await?)
+        }
+        Endpoint::Delete { channel, serial } => {
+            change::delete(channel, serial, call, &body.await?)
+        }
+        Endpoint::Versions { channel, serial } => versions::operation(channel, serial, call),
+        Endpoint::Annotations { channel, serial } => annotations::list(channel, serial, call),
+        Endpoint::Annotate { channel, serial } => {
+            annotations::publish(channel, serial, call, &body.await?)
+        }
+        Endpoint::ClientSummary { channel, serial } => {
+            Ok(client_summary::operation(channel, serial, call))
+        }
         Endpoint::History { channel } => history::operation(channel, Kind::Messages, call),
         Endpoint::Presence { channel } => presence::operation(channel, call),
         Endpoint::PresenceHistory { channel } => history::operation(channel, Kind::Presence, call),
@@ -126,6 +151,10 @@ fn render(server: &Server, call: &Call<'_>, response: Response) -> Result<Answer
         Response::Published { channel, message_id, result } => {
             publish::answer(&channel, &message_id, &result, call)
         }
+        Response::Changed { version_serial } => change::answer(version_serial.as_deref(), call),
+        Response::Message(message) => Ok(message::answer(&message, call)),
+        Response::Versions(page) => Ok(versions::answer(&page, call)),
+        Response::Summary(summary) => client_summary::answer(&summary, call),
         Response::History(page) => Ok(history::answer(&page, call)),
         Response::Presence(page) => Ok(presence::answer(&page, call)),
         Response::Token(details) => token::answer(&details, call),
