@@ -4,10 +4,7 @@
 //! live delivery. Each replayed entry is labelled so that the label, when presented, replays
 //! exactly what follows.
 
-
-use types::{
-    Body, Cursor, CursorError, Entry, ErrorInfo, Kind, Timestamp, error,
-};
+use types::{Body, Cursor, CursorError, Entry, ErrorInfo, Kind, Timestamp, error};
 
 use crate::Channel;
 use crate::event::{Attach, Attached, Effect, Rewind};
@@ -33,10 +30,9 @@ impl Channel {
             }
         };
         let members = self.members().cloned().collect();
-        let from = replay.first().map_or_else(
-            || self.clock.clone().next(now, self.series),
-            |(entry, _)| entry.serial,
-        );
+        let from = replay
+            .first()
+            .map_or_else(|| self.clock.clone().next(now, self.series), |(entry, _)| entry.serial);
         effects.push(Effect::Attached(Attached {
             attachment,
             resumed,

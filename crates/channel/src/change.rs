@@ -1,7 +1,9 @@
 //! Changes and annotations of messages at append: what a client says of a message becomes its next
 //! version, judged by the message as it will be once everything pending is committed.
 
-use types::{Body, ClientId, Data, ErrorInfo, ItemPosition, Message, MessageAction, Timestamp, error};
+use types::{
+    Body, ClientId, Data, ErrorInfo, ItemPosition, Message, MessageAction, Timestamp, error,
+};
 
 use crate::Channel;
 use crate::messages::MessageState;
@@ -94,14 +96,12 @@ fn not_found() -> ErrorInfo {
 fn check_append(change: &Message, before: &Message) -> Result<(), ErrorInfo> {
     let same_type = match (&change.data, &before.data) {
         (Data::None, _) => return Err(error::INVALID_DATA.with("an append needs data")),
-        (_, Data::None)
-        | (Data::Text(_), Data::Text(_))
-        | (Data::Binary(_), Data::Binary(_)) => true,
+        (_, Data::None) | (Data::Text(_), Data::Text(_)) | (Data::Binary(_), Data::Binary(_)) => {
+            true
+        }
         (Data::Text(_), Data::Binary(_)) | (Data::Binary(_), Data::Text(_)) => false,
     };
-    let is_plain = |message: &Message| {
-        matches!(message.encoding.as_deref(), None | Some("utf-8"))
-    };
+    let is_plain = |message: &Message| matches!(message.encoding.as_deref(), None | Some("utf-8"));
     if same_type && is_plain(change) && is_plain(before) {
         Ok(())
     } else {

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use types::{
-    Body, ClientId, ConnectionId, Cursor, CursorError, Entry, EntryId, ErrorInfo, ItemPosition, Serial,
+    Body, ClientId, ConnectionId, Cursor, CursorError, Entry, EntryId, ErrorInfo, ItemPosition,
+    Serial,
 };
 
 use crate::Member;

@@ -228,7 +228,8 @@ impl crate::Channel {
         }
         let latest = |index| held(index)?.latest();
         let messages = messages.iter().enumerate();
-        let body = messages.map(|(index, message)| latest(index).unwrap_or_else(|| message.clone()));
+        let body =
+            messages.map(|(index, message)| latest(index).unwrap_or_else(|| message.clone()));
         Arc::new(Entry { body: Body::Messages(body.collect()), ..entry.as_ref().clone() })
     }
 

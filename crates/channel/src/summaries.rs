@@ -131,7 +131,8 @@ impl Summaries {
     }
 
     fn view(&self, view: View<'_>) -> Map<String, Value> {
-        let shown = |(kind, tally): (&Arc<str>, &Tally)| Some((kind.to_string(), tally.show(view)?));
+        let shown =
+            |(kind, tally): (&Arc<str>, &Tally)| Some((kind.to_string(), tally.show(view)?));
         self.types.iter().filter_map(shown).collect()
     }
 }
@@ -308,9 +309,8 @@ fn mark(clients: &mut Clients, client: &ClientId, at: At, action: AnnotationActi
 }
 
 fn present(clients: &Clients) -> Vec<&ClientId> {
-    let created = |(_, (_, action)): &(_, &(At, AnnotationAction))| {
-        *action == AnnotationAction::Create
-    };
+    let created =
+        |(_, (_, action)): &(_, &(At, AnnotationAction))| *action == AnnotationAction::Create;
     clients.iter().filter(created).map(|(client, _)| client).collect()
 }
 

@@ -75,6 +75,7 @@ struct KeyConfig {
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "a document of switches that operators set")]
 pub(crate) struct NamespaceConfig {
     id: Arc<str>,
     #[serde(default)]

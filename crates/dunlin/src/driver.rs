@@ -298,7 +298,7 @@ fn messages_in(event: &Event) -> u64 {
     let count = match event {
         Event::Frame { frame, .. } => {
             frame.messages.len() + frame.annotations.len() + frame.presence.len()
-        },
+        }
         Event::Request { request, .. } => match request.as_ref() {
             Request { operation: Operation::Publish { messages, .. }, .. } => messages.len(),
             Request { operation: Operation::Annotate { annotations, .. }, .. } => annotations.len(),

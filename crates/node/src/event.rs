@@ -10,7 +10,8 @@ use serde::Deserialize;
 use session::TransportId;
 use types::{
     Annotation, App, AppId, AppLimits, ChannelName, ClientId, ConnectionId, Entry, ErrorInfo,
-    Extras, HistoryPage, HistoryQuery, ItemPosition, Message, Namespace, PresenceMessage, Timestamp,
+    Extras, HistoryPage, HistoryQuery, ItemPosition, Message, Namespace, PresenceMessage,
+    Timestamp,
 };
 
 use crate::messages::{Question, VersionsPage, What};
@@ -201,9 +202,15 @@ pub struct PresencePage {
 #[derive(Debug)]
 pub enum Response {
     Error(ErrorInfo),
-    Published { channel: String, message_id: String, result: PublishResult },
+    Published {
+        channel: String,
+        message_id: String,
+        result: PublishResult,
+    },
     /// None if something newer came before it was published.
-    Changed { version_serial: Option<Arc<str>> },
+    Changed {
+        version_serial: Option<Arc<str>>,
+    },
     Message(Box<Message>),
     Versions(VersionsPage),
     Summary(Extras),

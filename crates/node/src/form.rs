@@ -51,8 +51,8 @@ impl Completed {
         if subscription.appends == Appends::Whole {
             return Form::Whole;
         }
-        let received = !self.lost
-            && subscription.from.is_some_and(|from| appended.newest_whole >= Some(from));
+        let received =
+            !self.lost && subscription.from.is_some_and(|from| appended.newest_whole >= Some(from));
         if received || self.given.contains(&appended.key) {
             return Form::AsItIs;
         }

@@ -100,14 +100,20 @@ fn parse_serial(serial: &str) -> Result<ItemPosition, ErrorInfo> {
     serial.parse().map_err(|_not_a_serial| not_found())
 }
 
+/// A message as a path names it.
+#[derive(Clone, Copy)]
+pub(crate) struct At<'a> {
+    pub(crate) channel: &'a str,
+    pub(crate) serial: &'a str,
+}
+
 impl Node {
     pub(crate) fn change(
         &mut self,
         now: Timestamp,
         id: RequestId,
         principal: &Principal,
-        channel: &str,
-        serial: &str,
+        at: At<'_>,
         mut change: Message,
     ) -> Result<(), ErrorInfo> {
         let operations = [
@@ -116,8 +122,8 @@ impl Node {
             Capability::MessageDeleteAny,
             Capability::MessageDeleteOwn,
         ];
-        let name = self.channel_for(principal, channel, &operations)?;
-        change.serial = Some(parse_serial(serial)?.to_string().into());
+        let name = self.channel_for(principal, at.channel, &operations)?;
+        change.serial = Some(parse_serial(at.serial)?.to_string().into());
         let state = self.apps.get(&principal.app_id).ok_or_else(not_found)?;
         check_mutable(&state.app, &name)?;
         let named = check_change(principal, &state.app.limits, &mut change)?;
@@ -133,12 +139,11 @@ impl Node {
         now: Timestamp,
         id: RequestId,
         principal: &Principal,
-        channel: String,
-        serial: &str,
+        at: At<'_>,
         mut annotations: Vec<Annotation>,
     ) -> Result<(), ErrorInfo> {
-        let name = self.channel_for(principal, &channel, &[Capability::AnnotationPublish])?;
-        let serial: Arc<str> = parse_serial(serial)?.to_string().into();
+        let name = self.channel_for(principal, at.channel, &[Capability::AnnotationPublish])?;
+        let serial: Arc<str> = parse_serial(at.serial)?.to_string().into();
         for annotation in &mut annotations {
             annotation.message_serial = Some(Arc::clone(&serial));
         }
@@ -147,6 +152,7 @@ impl Node {
         let named = check_annotations(principal, &state.app.limits, &mut annotations)?;
         let body = Body::Annotations(annotations);
         let (message_id, publish) = self.publish_of(now, principal, named, None, body)?;
+        let channel = at.channel.to_owned();
         let publisher = Publisher::Request { id, channel, message_id };
         self.publish_in(now, publisher, &principal.app_id.clone(), &name, publish);
         Ok(())

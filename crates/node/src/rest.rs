@@ -6,14 +6,15 @@ use channel::{Publish, PublishToken};
 use session::check_messages;
 use types::error::{self, ErrorInfo};
 use types::{
-    AppId, Body, ChannelName, ChannelRef, ConnectionId, Cursor, EntryId, HistoryPage, HistoryQuery, Kind,
-    Message, PresenceAction, PresenceMessage, Timestamp, random_text,
+    AppId, Body, ChannelName, ChannelRef, ConnectionId, Cursor, EntryId, HistoryPage, HistoryQuery,
+    Kind, Message, PresenceAction, PresenceMessage, Timestamp, random_text,
 };
 
 use crate::apps::lookup;
 use crate::event::{
     Caller, Effect, Operation, PresencePage, PresenceQuery, Request, RequestId, Response,
 };
+use crate::messages::At;
 use crate::node::{Node, Publisher};
 
 /// Random characters of the id that a publish without one receives.
@@ -50,12 +51,14 @@ impl Node {
             }
             Operation::Change { channel, serial, change } => {
                 let principal = self.authenticate_caller(now, &caller)?;
-                self.change(now, id, &principal, &channel, &serial, change)?;
+                let at = At { channel: &channel, serial: &serial };
+                self.change(now, id, &principal, at, change)?;
                 Ok(None)
             }
             Operation::Annotate { channel, serial, annotations } => {
                 let principal = self.authenticate_caller(now, &caller)?;
-                self.annotate(now, id, &principal, channel, &serial, annotations)?;
+                let at = At { channel: &channel, serial: &serial };
+                self.annotate(now, id, &principal, at, annotations)?;
                 Ok(None)
             }
             Operation::ReadMessage { channel, serial, what } => {

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use types::{
-    ClientId, ConnectionId, ErrorInfo, Extras, Message, MessageAction, PresenceAction, PresenceMessage,
-    Timestamp, Version,
+    ClientId, ConnectionId, ErrorInfo, Extras, Message, MessageAction, PresenceAction,
+    PresenceMessage, Timestamp, Version,
 };
 
 use crate::payload::{self, Payload, read_extras};

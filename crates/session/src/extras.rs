@@ -33,14 +33,12 @@ pub(crate) fn checked(mut extras: Extras) -> Result<Extras, ErrorInfo> {
         let shown: String = field.chars().take(64).collect();
         return Err(error::INVALID_EXTRAS.with(format!("extras have no field '{shown}'")));
     }
-    match extras.get("headers") {
-        None => {}
-        Some(Value::Object(headers)) => {
-            if headers.values().any(|value| value.is_object() || value.is_array()) {
-                return Err(invalid("headers hold texts, numbers, booleans and null"));
-            }
+    let is_nested = |value: &Value| value.is_object() || value.is_array();
+    if let Some(headers) = extras.get("headers") {
+        let headers = headers.as_object().ok_or_else(|| invalid("headers must be an object"))?;
+        if headers.values().any(is_nested) {
+            return Err(invalid("headers hold texts, numbers, booleans and null"));
         }
-        Some(_) => return Err(invalid("headers must be an object")),
     }
     if extras.get("ephemeral").is_some_and(|value| !value.is_boolean()) {
         return Err(invalid("ephemeral is true or false"));
@@ -58,7 +56,7 @@ mod tests {
 
     use super::*;
 
-    fn extras(value: Value) -> Extras {
+    fn extras(value: &Value) -> Extras {
         Arc::new(value.as_object().unwrap().clone())
     }
 
@@ -66,7 +64,7 @@ mod tests {
     fn known_fields_pass_and_what_servers_say_is_dropped() {
         let said = json!({"headers": {"a": 1, "b": null}, "ref": {"type": "x"}, "delta": {}});
         let kept = json!({"headers": {"a": 1, "b": null}, "ref": {"type": "x"}});
-        assert_eq!(checked(extras(said)).unwrap(), extras(kept));
+        assert_eq!(checked(extras(&said)).unwrap(), extras(&kept));
     }
 
     #[test]
@@ -77,16 +75,14 @@ mod tests {
             json!({"headers": {"a": {}}}),
             json!({"ephemeral": "yes"}),
         ] {
-            assert_eq!(checked(extras(refused.clone())).unwrap_err().code, 40032, "{refused}");
+            assert_eq!(checked(extras(&refused)).unwrap_err().code, 40032, "{refused}");
         }
     }
 
     #[test]
     fn ephemeral_and_kept_messages_do_not_mix() {
-        let ephemeral = Message {
-            extras: Some(extras(json!({"ephemeral": true}))),
-            ..Message::default()
-        };
+        let ephemeral =
+            Message { extras: Some(extras(&json!({"ephemeral": true}))), ..Message::default() };
         assert!(check(&mut [ephemeral.clone(), ephemeral.clone()]).is_ok());
         assert_eq!(check(&mut [ephemeral, Message::default()]).unwrap_err().code, 40032);
     }

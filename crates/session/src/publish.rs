@@ -35,7 +35,9 @@ pub fn check_messages(
     check_size(size, limits)?;
     for message in messages.iter_mut() {
         if message.action != MessageAction::Create {
-            return Err(error::INVALID_PUBLISH.with("a change of a message is a publish of its own"));
+            return Err(
+                error::INVALID_PUBLISH.with("a change of a message is a publish of its own")
+            );
         }
         message.client_id = principal.check_client_id(message.client_id.as_ref())?;
         check_labels(message.id.as_deref(), message.encoding.as_deref())?;

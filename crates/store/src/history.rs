@@ -62,8 +62,8 @@ impl Store {
     ) -> Result<Vec<Arc<Entry>>, StoreError> {
         let channel = key::channel(app, channel);
         let kinds = [Kind::Messages, Kind::Presence, Kind::Changes, Kind::Annotations];
-        let mut rows = kinds
-            .map(|kind| self.rows(&channel, &HistoryQuery::new(kind, usize::MAX)).peekable());
+        let mut rows =
+            kinds.map(|kind| self.rows(&channel, &HistoryQuery::new(kind, usize::MAX)).peekable());
         let mut entries = Vec::new();
         let mut bytes = 0;
         while let Some(row) = take_newest(&mut rows) {
@@ -107,12 +107,7 @@ impl Store {
     }
 
     /// The entries of the query's kind about one message, in its direction, from its start.
-    fn rows_about(
-        &self,
-        channel: &[u8],
-        query: &HistoryQuery,
-        message: ItemPosition,
-    ) -> Vec<Row> {
+    fn rows_about(&self, channel: &[u8], query: &HistoryQuery, message: ItemPosition) -> Vec<Row> {
         let mut serials: Vec<_> = self.said(channel, query.kind, message).collect();
         if query.direction == Direction::Backwards {
             serials.reverse();

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use types::{
-    Annotation, AnnotationAction, Body, ClientId, ConnectionId, Data, Entry, EntryId, Extras, Message, MessageAction,
-    PresenceAction, PresenceMessage, Serial, Timestamp, Version,
+    Annotation, AnnotationAction, Body, ClientId, ConnectionId, Data, Entry, EntryId, Extras,
+    Message, MessageAction, PresenceAction, PresenceMessage, Serial, Timestamp, Version,
 };
 
 use crate::StoreError;

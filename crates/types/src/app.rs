@@ -52,6 +52,7 @@ impl fmt::Debug for Key {
 /// Rules for the channels named `id` or `id:…`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
+#[expect(clippy::struct_excessive_bools, reason = "a document of switches that operators set")]
 pub struct Namespace {
     pub id: Arc<str>,
     /// Keep messages and presence events in the store; acknowledge only what is durable.

@@ -57,7 +57,16 @@ impl HistoryQuery {
     /// Everything of one kind, newest first.
     pub fn new(kind: Kind, limit: usize) -> Self {
         let direction = Direction::Backwards;
-        Self { kind, about: None, direction, start: None, end: None, limit, until: None, after: None }
+        Self {
+            kind,
+            about: None,
+            direction,
+            start: None,
+            end: None,
+            limit,
+            until: None,
+            after: None,
+        }
     }
 
     /// Whether the item at `position` lies behind the page before.

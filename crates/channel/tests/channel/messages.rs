@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use channel::{Config, Event};
-use types::{
-    Annotation, AnnotationAction, Body, Entry, Message, MessageAction, error,
-};
+use types::{Annotation, AnnotationAction, Body, Entry, Message, MessageAction, error};
 
 use crate::host::{Host, RETENTION_MS, config, entries, messages, named, persisted, text, told};
 

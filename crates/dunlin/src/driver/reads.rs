@@ -47,10 +47,7 @@ pub(super) fn history(
         Kind::Messages => in_place(store, app, name, page),
         Kind::Presence | Kind::Changes | Kind::Annotations => Ok(page),
     });
-    page.map_or_else(
-        |error| Response::Error(unreadable(&error, app, name)),
-        Response::History,
-    )
+    page.map_or_else(|error| Response::Error(unreadable(&error, app, name)), Response::History)
 }
 
 /// The page with every message as it is now.

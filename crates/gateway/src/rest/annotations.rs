@@ -18,7 +18,8 @@ pub(super) fn publish(
 }
 
 pub(super) fn list(channel: &str, serial: &str, call: &Call<'_>) -> Result<Operation, ErrorInfo> {
-    let about = serial.parse().map_err(|_| NOT_FOUND.with("no message with this serial"))?;
+    let not_found = |_not_a_serial| NOT_FOUND.with("no message with this serial");
+    let about = serial.parse().map_err(not_found)?;
     let query = HistoryQuery {
         about: Some(about),
         direction: page::direction(call, Direction::Forwards)?,

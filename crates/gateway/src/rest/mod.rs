@@ -124,9 +124,7 @@ async fn operation(
         Endpoint::Change { channel, serial } => {
             change::operation(channel, serial, call, &body.await?)
         }
-        Endpoint::Delete { channel, serial } => {
-            change::delete(channel, serial, call, &body.await?)
-        }
+        Endpoint::Delete { channel, serial } => change::delete(channel, serial, call, &body.await?),
         Endpoint::Versions { channel, serial } => versions::operation(channel, serial, call),
         Endpoint::Annotations { channel, serial } => annotations::list(channel, serial, call),
         Endpoint::Annotate { channel, serial } => {

@@ -177,7 +177,9 @@ async fn what_is_known_of_one_message_is_asked_for_below_it() {
     let Ok(Operation::ReadMessage { what: What::Versions(query), .. }) = versions else { panic!() };
     assert_eq!((query.limit, query.direction), (3, Direction::Forwards));
     let summary = asked_at("/client-summary?forClientId=bob").await;
-    let Ok(Operation::ReadMessage { what: What::SummaryOf(client), .. }) = summary else { panic!() };
+    let Ok(Operation::ReadMessage { what: What::SummaryOf(client), .. }) = summary else {
+        panic!()
+    };
     assert_eq!(client, Some("bob".into()));
 }
 

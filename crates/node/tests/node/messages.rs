@@ -6,9 +6,7 @@ use std::time::Duration;
 use auth::{Credentials, TokenDetails};
 use node::{Caller, Operation, Response, VersionsQuery, What};
 use protocol::{Action, ProtocolMessage, flags};
-use types::{
-    Annotation, AnnotationAction, Direction, Extras, Message, MessageAction, Version,
-};
+use types::{Annotation, AnnotationAction, Direction, Extras, Message, MessageAction, Version};
 
 use crate::show::{data, show};
 use crate::world::{
@@ -18,7 +16,12 @@ use crate::world::{
 const CHANNEL: &str = "mutable:x";
 
 /// Publishes and returns the serial of the message.
-fn posted(world: &mut World, client: node::TransportId, msg_serial: i64, what: Message) -> Arc<str> {
+fn posted(
+    world: &mut World,
+    client: node::TransportId,
+    msg_serial: i64,
+    what: Message,
+) -> Arc<str> {
     world.send(client, &publish_all(CHANNEL, msg_serial, vec![what]));
     let ack = world.frames(client).into_iter().find(|frame| frame.action == Action::Ack);
     ack.unwrap().res[0].serials[0].clone().unwrap()
@@ -110,14 +113,8 @@ fn an_append_adds_for_those_who_have_the_message_and_is_whole_for_others_once() 
     let seen = world.seen(first);
     assert_eq!(seen[0], "message mutable:x append:b");
     assert_eq!(seen[2], "message mutable:x append:c");
-    assert_eq!(
-        world.seen(late),
-        ["message mutable:x update:ab", "message mutable:x append:c"]
-    );
-    assert_eq!(
-        world.seen(whole),
-        ["message mutable:x update:ab", "message mutable:x update:abc"]
-    );
+    assert_eq!(world.seen(late), ["message mutable:x update:ab", "message mutable:x append:c"]);
+    assert_eq!(world.seen(whole), ["message mutable:x update:ab", "message mutable:x update:abc"]);
 }
 
 #[test]
@@ -163,10 +160,8 @@ fn changes_that_make_no_sense_are_refused() {
     let client = world.connect(ALL);
     let serial = posted(&mut world, client, 0, text("x"));
     let unknown = serial.replace(":000", ":001");
-    let json = Message {
-        encoding: Some("json".into()),
-        ..change(MessageAction::Append, &serial, "{}")
-    };
+    let json =
+        Message { encoding: Some("json".into()), ..change(MessageAction::Append, &serial, "{}") };
     let cases = [
         (changed(1, MessageAction::Update, "nonsense", "y"), 40003),
         (changed(2, MessageAction::Update, &unknown, "y"), 40400),
@@ -174,7 +169,10 @@ fn changes_that_make_no_sense_are_refused() {
         (publish_all(CHANNEL, 4, vec![json]), 40013),
         (changed(5, MessageAction::Append, &serial, &"x".repeat(65_536)), 40009),
         (publish_all("news", 6, vec![change(MessageAction::Update, &serial, "y")]), 93002),
-        (publish_all(CHANNEL, 7, vec![text("a"), change(MessageAction::Update, &serial, "y")]), 40030),
+        (
+            publish_all(CHANNEL, 7, vec![text("a"), change(MessageAction::Update, &serial, "y")]),
+            40030,
+        ),
     ];
     for (n, (frame, code)) in (1..).zip(cases) {
         assert_eq!(world.ask(client, &frame), [format!("nack {n}+1 {code}")]);
@@ -211,7 +209,8 @@ fn annotations_go_to_those_who_asked_for_them_and_summaries_to_everybody() {
     world.attach(ann, CHANNEL);
     let serial = posted(&mut world, ann, 0, text("x"));
     let frame = annotated(1, annotation(&serial, "r:distinct.v1", "yes"));
-    let summary = r#"summary:{"r:distinct.v1":{"yes":{"clientids":["ann"],"clipped":false,"total":1}}}"#;
+    let summary =
+        r#"summary:{"r:distinct.v1":{"yes":{"clientids":["ann"],"clipped":false,"total":1}}}"#;
     assert_eq!(world.ask(ann, &frame), [format!("message mutable:x {summary}"), "ack 1+1".into()]);
     let [delivered] = world.frames(reader).try_into().unwrap();
     assert_eq!(show(&delivered), "annotation mutable:x create:ann:yes");
@@ -324,10 +323,8 @@ fn rest_changes_annotates_and_reads_single_messages() {
             other => panic!("{other:?}"),
         }
     }
-    let annotations = vec![Annotation {
-        client_id: Some("ann".into()),
-        ..annotation("", "r:flag.v1", "")
-    }];
+    let annotations =
+        vec![Annotation { client_id: Some("ann".into()), ..annotation("", "r:flag.v1", "") }];
     let annotate = Operation::Annotate { channel: channel(), serial: at(), annotations };
     assert!(matches!(ask(&mut world, annotate), Response::Published { .. }));
 
@@ -338,9 +335,7 @@ fn rest_changes_annotates_and_reads_single_messages() {
     assert_eq!(latest.version.as_ref().unwrap().serial.as_ref(), versions.last());
     assert_eq!(latest.summary.as_ref().unwrap()["r:flag.v1"]["total"], 1);
 
-    let query = |direction, after| {
-        What::Versions(VersionsQuery { direction, limit: 1, after })
-    };
+    let query = |direction, after| What::Versions(VersionsQuery { direction, limit: 1, after });
     let first = ask(&mut world, read(query(Direction::Forwards, None)));
     let Response::Versions(first) = first else { panic!() };
     assert_eq!(data(&first.versions[0].data), "v1");
@@ -365,15 +360,12 @@ fn rest_may_change_what_the_capability_says() {
     let mut world = world();
     let client = world.connect(&format!("{ALL}&clientId=ann"));
     let serial = posted(&mut world, client, 0, text("x"));
-    for (capability, client_id, refused) in [
-        (r#"{"*":["message-update-own"]}"#, "bob", 40160),
-        (r#"{"*":["publish"]}"#, "ann", 40160),
-    ] {
+    for (capability, client_id, refused) in
+        [(r#"{"*":["message-update-own"]}"#, "bob", 40160), (r#"{"*":["publish"]}"#, "ann", 40160)]
+    {
         let token = world.token(capability, Some(client_id), Duration::from_secs(3_600));
-        let caller = Caller {
-            credentials: Some(Credentials::Token(token.token.to_string())),
-            client_id: None,
-        };
+        let caller =
+            Caller { credentials: Some(Credentials::Token(token.token.clone())), client_id: None };
         let operation = Operation::Change {
             channel: CHANNEL.into(),
             serial: serial.to_string(),

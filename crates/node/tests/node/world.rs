@@ -17,8 +17,7 @@ use rand_chacha::rand_core::SeedableRng;
 use session::Identity;
 use types::{
     App, AppId, AppLimits, ChannelName, Data, Entry, HistoryPage, ItemPosition, Key, Message,
-    Namespace,
-    NodeLimits, PresenceAction, PresenceMessage, Timestamp,
+    Namespace, NodeLimits, PresenceAction, PresenceMessage, Timestamp,
 };
 
 use crate::show::show;
@@ -152,9 +151,8 @@ impl World {
                 return Some(Event::Loaded { channel, entries: Ok(entries) });
             }
             Effect::LoadMessages { channel, app, name, messages } => {
-                let is_about = |entry: &&Arc<Entry>| {
-                    messages.iter().any(|key| is_about(entry, *key))
-                };
+                let is_about =
+                    |entry: &&Arc<Entry>| messages.iter().any(|key| is_about(entry, *key));
                 let stored = self.store.entries.get(&(app, name));
                 let entries = stored.into_iter().flatten().filter(is_about).cloned().collect();
                 return Some(Event::MessagesLoaded { channel, entries: Ok(entries) });

@@ -49,12 +49,8 @@ fn what_is_said_of_a_message_is_found_and_nothing_else() {
     let store = dir.open();
     let two = entry(Kind::Messages, 1, 1, 10, 2);
     let (first, second) = (key(&two, 0), key(&two, 1));
-    let entries = [
-        Arc::clone(&two),
-        change(2, 11, first),
-        annotation(3, 12, second),
-        change(4, 13, first),
-    ];
+    let entries =
+        [Arc::clone(&two), change(2, 11, first), annotation(3, 12, second), change(4, 13, first)];
     append(&store, &channel("a"), &entries);
     assert_eq!(about(&store, &[first]), [1, 2, 4]);
     assert_eq!(about(&store, &[second]), [1, 3]);
@@ -110,7 +106,7 @@ fn what_is_said_expires_with_its_own_time() {
     let dir = Dir::new();
     let store = Store::open(dir.path(), Duration::from_millis(100)).unwrap();
     // In the future, where the writer's own expiry finds nothing to do.
-    let at = |ms| (1 << 50) + ms;
+    let at = |ms: u64| (1 << 50) + ms;
     let one = message(1, 1, at(10));
     let of_one = key(&one, 0);
     let entries = [one, change(2, at(50), of_one), change(3, at(90), of_one)];
