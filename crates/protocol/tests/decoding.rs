@@ -186,7 +186,7 @@ fn absent_null_and_unknown_fields_are_the_same() {
         "inventions": [{"a": 1}], "state": [[{}]], "future": {"deep": [1, "x", null, 1.5, true]},
         "messages": [{
             "id": null, "data": null, "encoding": null, "extras": null, "version": "old",
-            "inventions": {"summary": {}}, "operation": {}, "createdAt": 1
+            "annotations": {}, "operation": null, "createdAt": 1
         }],
     }));
     assert_eq!(bare, full);
