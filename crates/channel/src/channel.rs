@@ -12,6 +12,7 @@ use crate::fold::Member;
 use crate::ids::Ids;
 use crate::load::{Stage, Waiting};
 use crate::log::Log;
+use crate::messages::Messages;
 use crate::occupancy::{Counts, Occupancy};
 use crate::pending::Pending;
 use crate::presence::Presence;
@@ -31,14 +32,15 @@ pub struct Channel {
     pub(crate) ids: Ids,
     pub(crate) log: Log,
     pub(crate) presence: Presence,
+    pub(crate) messages: Messages,
     /// Only counted: fan-out is the frontend's. Bounded by the frontends' limits on connections
     /// and on channels of a connection.
     pub(crate) attachments: BTreeSet<AttachmentId>,
     counts: Counts,
     /// When the last of them went: within retention it may come back with its cursor.
     deserted_at: Option<Timestamp>,
-    pub(crate) messages: Rate,
-    pub(crate) bytes: Rate,
+    pub(crate) message_rate: Rate,
+    pub(crate) byte_rate: Rate,
 }
 
 /// Sizes of a channel, as they are now.
@@ -68,11 +70,12 @@ impl Channel {
             ids: Ids::new(config.limits.id_window()),
             log: Log::new(series, &config.limits),
             presence: Presence::new(&config.limits),
+            messages: Messages::new(config.limits.retention),
             attachments: BTreeSet::new(),
             counts: Counts::default(),
             deserted_at: None,
-            messages: Rate::default(),
-            bytes: Rate::default(),
+            message_rate: Rate::default(),
+            byte_rate: Rate::default(),
             config,
         }
     }
@@ -94,13 +97,17 @@ impl Channel {
             }
             Event::Occupy { .. } => {}
             Event::Loaded(result) => self.loaded(now, result, effects),
+            Event::MessagesLoaded(result) => self.messages_loaded(now, result, effects),
             Event::Stored { position, durable: true } => self.stored(now, position, effects),
             Event::Stored { position, durable: false } => self.store_failed(now, position, effects),
             Event::Attach(_) | Event::Publish(_) if self.stage != Stage::Loaded => {
                 self.wait(now, event, effects);
             }
             Event::Attach(attach) => self.attach(now, attach, effects),
-            Event::Publish(publish) => self.publish(now, publish, effects),
+            Event::Publish(publish) => match self.unheld(now, publish.body.target()) {
+                Some(key) => self.fetch(now, key, Event::Publish(publish), effects),
+                None => self.publish(now, publish, effects),
+            },
         }
         let members = self.presence.committed().present();
         effects.extend(self.counts.tell(now, members).map(Effect::Occupancy));
@@ -118,6 +125,7 @@ impl Channel {
         self.log.trim(now);
         self.ids.expire(now);
         self.presence.expire(now);
+        self.messages.expire(now);
     }
 
     /// When the channel next needs [`Event::Tick`].
@@ -130,6 +138,7 @@ impl Channel {
             self.ids.deadline(),
             self.presence.committed().deadline(),
             self.counts.deadline(),
+            self.messages.deadline(),
         ];
         deadlines.into_iter().flatten().min()
     }
@@ -138,7 +147,7 @@ impl Channel {
     pub fn is_idle(&self, now: Timestamp) -> bool {
         self.attachments.is_empty()
             && self.waiting.is_empty()
-            && self.stage != Stage::Loading
+            && matches!(self.stage, Stage::Unloaded | Stage::Loaded)
             && self.pending.len() == 0
             && self.presence.committed().present() == 0
             && self.log.is_over(now)

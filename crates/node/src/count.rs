@@ -7,7 +7,7 @@
 use auth::{Operation, Principal};
 use stats::{Class, Fixture, Query, Traffic};
 use types::error::{self, ErrorInfo};
-use types::{AppId, Body, Entry, Message, PresenceMessage, Timestamp};
+use types::{Annotation, AppId, Body, Entry, Message, PresenceMessage, Timestamp};
 
 use crate::event::Response;
 use crate::node::{Node, Publisher};
@@ -56,7 +56,9 @@ impl Node {
         let inbound = &mut state.stats.at(now).inbound;
         let traffic = match publisher {
             Publisher::Session(_) => &mut inbound.realtime,
-            Publisher::Request { .. } | Publisher::Batch { .. } => &mut inbound.rest,
+            Publisher::Request { .. } | Publisher::Batch { .. } | Publisher::Change { .. } => {
+                &mut inbound.rest
+            }
             Publisher::Fixture(_) => return,
         };
         match error {
@@ -117,6 +119,7 @@ impl Node {
                 let bytes = match &entry.body {
                     Body::Messages(all) => all.get(*index).map(Message::size),
                     Body::Presence(all) => all.get(*index).map(PresenceMessage::size),
+                    Body::Annotations(all) => all.get(*index).map(Annotation::size),
                 };
                 let count = outbound.class(class_of(&entry.body));
                 count.add(1, number(bytes.unwrap_or_default()));
@@ -158,6 +161,7 @@ fn class_of(body: &Body) -> Class {
     match body {
         Body::Messages(_) => Class::Messages,
         Body::Presence(_) => Class::Presence,
+        Body::Annotations(_) => Class::Annotations,
     }
 }
 

@@ -1,5 +1,6 @@
 //! What goes into a node and what comes out of it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use auth::{Credentials, RevocationRequest, TokenDetails, TokenRequest};
@@ -9,9 +10,12 @@ use protocol::{BatchPublish, BatchResult, Format, ProtocolMessage, PublishResult
 use serde::Deserialize;
 use session::TransportId;
 use types::{
-    App, AppId, AppLimits, ChannelName, ClientId, ConnectionId, Entry, ErrorInfo, HistoryPage,
-    HistoryQuery, Message, Namespace, PresenceMessage, Timestamp,
+    Annotation, App, AppId, AppLimits, ChannelName, ClientId, ConnectionId, Entry, ErrorInfo,
+    Extras, HistoryPage, HistoryQuery, ItemPosition, Message, Namespace, PresenceMessage,
+    Timestamp,
 };
+
+use crate::messages::{Question, VersionsPage, What};
 
 /// Names one activation of a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -57,6 +61,11 @@ pub enum Event {
         channel: ChannelKey,
         entries: Result<Vec<Arc<Entry>>, ErrorInfo>,
     },
+    /// Answers [`Effect::LoadMessages`].
+    MessagesLoaded {
+        channel: ChannelKey,
+        entries: Result<Vec<Arc<Entry>>, ErrorInfo>,
+    },
     /// The node is about to stop: clients are told to reconnect, nobody new is served.
     Shutdown,
     /// Time passed.
@@ -96,7 +105,22 @@ pub enum Effect {
         name: ChannelName,
         since: Timestamp,
     },
-    /// Answer the request from the store, with [`Response::History`].
+    /// Read the stored entries that published, changed and annotated these messages.
+    LoadMessages {
+        channel: ChannelKey,
+        app: AppId,
+        name: ChannelName,
+        messages: BTreeSet<ItemPosition>,
+    },
+    /// Read the stored entries that published, changed and annotated one message, and answer the
+    /// request with [`Question::answer`].
+    ReadMessage {
+        request: RequestId,
+        app: AppId,
+        name: ChannelName,
+        question: Question,
+    },
+    /// Answer the request from the store, with [`Response::History`]: messages as they are now.
     ReadHistory {
         request: RequestId,
         app: AppId,
@@ -131,6 +155,22 @@ pub enum Operation {
         channel: String,
     },
     Channels(ChannelsQuery),
+    /// A change of the message with this serial.
+    Change {
+        channel: String,
+        serial: String,
+        change: Message,
+    },
+    Annotate {
+        channel: String,
+        serial: String,
+        annotations: Vec<Annotation>,
+    },
+    ReadMessage {
+        channel: String,
+        serial: String,
+        what: What,
+    },
     History {
         channel: String,
         query: HistoryQuery,
@@ -208,6 +248,13 @@ pub enum Response {
     Channels(ChannelsPage),
     /// One for each specification of a list of them.
     Batches(Vec<Vec<BatchResult>>),
+    /// None if something newer came before it was published.
+    Changed {
+        version_serial: Option<Arc<str>>,
+    },
+    Message(Box<Message>),
+    Versions(VersionsPage),
+    Summary(Extras),
     History(HistoryPage),
     Presence(PresencePage),
     Token(TokenDetails),

@@ -1,22 +1,24 @@
 //! The last hop: from one committed entry to the frames of every attachment. A frame is encoded
-//! once for each format (and channel name as clients wrote it) and shared.
+//! once for each format (and channel name as clients wrote it, and form) and shared.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use channel::{AttachmentId, Occupancy};
+use channel::{AttachmentId, Channel, Occupancy};
 use protocol::Format;
 use session::{Subscription, TransportId};
 use types::{Body, Cursor, Entry, Rate, Timestamp};
 
 use crate::event::Effect;
+use crate::form::{Appended, Completed, Form};
 
 #[derive(Debug)]
 pub(crate) struct Subscriber {
     pub(crate) subscription: Subscription,
     pub(crate) transport: TransportId,
     pub(crate) format: Format,
+    pub(crate) completed: Completed,
 }
 
 /// The rates at which connections receive, all their channels together.
@@ -60,14 +62,18 @@ pub(crate) struct Delivery<'a> {
     pub(crate) rates: &'a mut OutboundRates,
     pub(crate) entry: &'a Entry,
     pub(crate) cursor: &'a Cursor,
+    pub(crate) host: &'a Channel,
 }
 
 impl Fanout {
     /// Starts delivery, or goes on with it under other options.
-    pub(crate) fn subscribe(&mut self, subscriber: Subscriber) {
+    pub(crate) fn subscribe(&mut self, mut subscriber: Subscriber) {
         let id = subscriber.subscription.attachment;
-        let continuity = self.subscribers.get(&id).map(|(_, continuity)| *continuity);
-        self.subscribers.insert(id, (subscriber, continuity.unwrap_or_default()));
+        let mut continuity = Continuity::Kept;
+        if let Some((before, known)) = self.subscribers.remove(&id) {
+            (subscriber.completed, continuity) = (before.completed, known);
+        }
+        self.subscribers.insert(id, (subscriber, continuity));
     }
 
     /// Ends delivery; says whether the attachment is missing something.
@@ -126,7 +132,9 @@ impl Fanout {
         delivery: Delivery<'_>,
         effects: &mut Vec<Effect>,
     ) -> (usize, Vec<(AttachmentId, Arc<str>)>) {
-        let Delivery { now, limit, rates, entry, cursor } = delivery;
+        let Delivery { now, limit, rates, entry, cursor, host } = delivery;
+        let appended = Appended::of(entry, host);
+        let mut whole = None;
         let count = u32::try_from(entry.body.len()).unwrap_or(u32::MAX);
         let mut batches: Vec<Batch> = Vec::new();
         let mut changed = Vec::new();
@@ -141,6 +149,9 @@ impl Fanout {
             let within = subscriber.is_own_presence(entry)
                 || rates.take(now, subscriber.transport, limit, count);
             let this = if within { Continuity::Kept } else { Continuity::Lost };
+            if this == Continuity::Lost || *continuity == Continuity::Lost {
+                subscriber.completed.lose();
+            }
             if this != std::mem::replace(continuity, this) {
                 changed.push((*id, Arc::clone(&subscriber.subscription.requested)));
                 continue;
@@ -148,14 +159,21 @@ impl Fanout {
             if this == Continuity::Lost {
                 continue;
             }
+            let form = appended.map_or(Form::AsItIs, |appended| subscriber.form(appended));
             let batch = batches.iter_mut().find(|batch| {
-                batch.format == subscriber.format
+                batch.form == form
+                    && batch.format == subscriber.format
                     && batch.requested == subscriber.subscription.requested
             });
-            match batch {
-                Some(batch) => batch.transports.push(subscriber.transport),
-                None => batches.push(Batch::new(subscriber, entry, cursor)),
+            if let Some(batch) = batch {
+                batch.transports.push(subscriber.transport);
+                continue;
             }
+            if form == Form::Whole && whole.is_none() {
+                whole = host.whole(entry);
+            }
+            let shown = whole.as_ref().filter(|_| form == Form::Whole).unwrap_or(entry);
+            batches.push(Batch::new(subscriber, form, shown, cursor));
         }
         let copies = batches.iter().map(|batch| batch.transports.len()).sum();
         for Batch { frame, transports, .. } in batches {
@@ -166,6 +184,10 @@ impl Fanout {
 }
 
 impl Subscriber {
+    fn form(&mut self, appended: Appended) -> Form {
+        self.completed.form(&self.subscription, appended)
+    }
+
     /// A client must see what became of its own members (RTP17a), whatever its rate.
     fn is_own_presence(&self, entry: &Entry) -> bool {
         matches!(entry.body, Body::Presence(_))
@@ -182,6 +204,7 @@ impl Subscriber {
 
 /// The attachments that share one encoded frame.
 struct Batch {
+    form: Form,
     format: Format,
     requested: Arc<str>,
     frame: Bytes,
@@ -189,9 +212,10 @@ struct Batch {
 }
 
 impl Batch {
-    fn new(subscriber: &Subscriber, entry: &Entry, cursor: &Cursor) -> Self {
+    fn new(subscriber: &Subscriber, form: Form, entry: &Entry, cursor: &Cursor) -> Self {
         let frame = subscriber.subscription.delivery(entry, cursor);
         Self {
+            form,
             format: subscriber.format,
             requested: Arc::clone(&subscriber.subscription.requested),
             frame: protocol::encode(&frame, subscriber.format),

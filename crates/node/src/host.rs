@@ -7,11 +7,12 @@ use std::time::Duration;
 use channel::{Attach, AttachmentId, Channel, Occupancy, Publish};
 use session::{Subscription, publish_result};
 use types::error::ErrorInfo;
-use types::{AppId, ChannelName, Cursor, Entry, Timestamp};
+use types::{AppId, ChannelName, Cursor, Entry, Namespace, Timestamp};
 
 use crate::count::{RequestKind, Volume};
 use crate::event::{ChannelKey, Effect, Response};
 use crate::fanout::{Continuity, Delivery, Fanout, Subscriber};
+use crate::form::Completed;
 use crate::node::{Node, Publisher, SessionKey, Work};
 use crate::timers::TimerKey;
 
@@ -42,7 +43,7 @@ impl Node {
         let key = ChannelKey(self.next());
         let state = self.apps.get_mut(app).ok_or_else(|| types::error::NOT_FOUND.info())?;
         state.admit_channel(now)?;
-        let persisted = state.app.namespace(name).is_some_and(|rules| rules.persisted);
+        let persisted = state.app.namespace(name).is_some_and(Namespace::persists);
         let config = channel::Config {
             name: name.clone(),
             site: self.config.identity.site,
@@ -134,6 +135,15 @@ impl Node {
                     entry,
                 });
             }
+            channel::Effect::LoadMessages(messages) => {
+                let Some(slot) = self.channels.get(&key) else { return };
+                self.effects.push(Effect::LoadMessages {
+                    channel: key,
+                    app: slot.app.clone(),
+                    name: slot.name.clone(),
+                    messages,
+                });
+            }
             channel::Effect::Load => {
                 let Some(slot) = self.channels.get(&key) else { return };
                 self.effects.push(Effect::Load {
@@ -150,7 +160,8 @@ impl Node {
         let Some(slot) = self.channels.get_mut(&key) else { return };
         let Some(state) = self.apps.get(&slot.app) else { return };
         let limit = state.app.limits.connection_outbound_rate;
-        let delivery = Delivery { now, limit, rates: &mut self.outbound_rates, entry, cursor };
+        let rates = &mut self.outbound_rates;
+        let delivery = Delivery { now, limit, rates, entry, cursor, host: &slot.host };
         let (copies, changed) = slot.fanout.deliver(delivery, &mut self.effects);
         let (app, persisted) = (slot.app.clone(), slot.persisted);
         self.count_delivery(now, &app, entry, copies);
@@ -218,6 +229,16 @@ impl Node {
             Publisher::Batch { part, message_id } => {
                 self.batch_published(part, message_id, result);
             }
+            Publisher::Change { id, app } => {
+                self.count_request(now, &app, RequestKind::Other, result.as_ref().err());
+                let response = match result {
+                    Ok(accepted) => Response::Changed {
+                        version_serial: accepted.serial.map(|serial| serial.item(0).into()),
+                    },
+                    Err(error) => Response::Error(error),
+                };
+                self.effects.push(Effect::Reply { request: id, response });
+            }
             Publisher::Fixture(id) => self.fixture_published(id, result),
         }
     }
@@ -270,7 +291,12 @@ impl Node {
         let Subscription { attachment, occupancy, .. } = subscription;
         let share = subscription.share();
         if let Some(slot) = self.channels.get_mut(&host) {
-            slot.fanout.subscribe(Subscriber { subscription, transport, format });
+            slot.fanout.subscribe(Subscriber {
+                subscription,
+                transport,
+                format,
+                completed: Completed::default(),
+            });
         }
         self.on_channel(now, host, channel::Event::Occupy { attachment, share });
         // Whoever wants to know the occupancy learns what it is now.

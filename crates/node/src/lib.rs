@@ -25,7 +25,9 @@ mod connect;
 mod count;
 mod event;
 mod fanout;
+mod form;
 mod host;
+mod messages;
 mod node;
 mod rest;
 mod revoke;
@@ -39,5 +41,6 @@ pub use event::{
     AppSpec, Caller, ChannelDetails, ChannelKey, ChannelsPage, ChannelsQuery, Effect, Event,
     Operation, PresencePage, PresenceQuery, Request, RequestId, Response,
 };
+pub use messages::{Question, VersionsPage, VersionsQuery, What};
 pub use node::Node;
 pub use session::TransportId;

@@ -36,6 +36,7 @@ pub(crate) enum Publisher {
     Session(SessionKey),
     Request { id: RequestId, app: AppId, channel: String, message_id: String },
     Batch { part: Part, message_id: Arc<str> },
+    Change { id: RequestId, app: AppId },
     Fixture(RequestId),
 }
 
@@ -134,6 +135,9 @@ impl Node {
             }
             Event::Loaded { channel, entries } => {
                 self.on_channel(now, channel, channel::Event::Loaded(entries));
+            }
+            Event::MessagesLoaded { channel, entries } => {
+                self.on_channel(now, channel, channel::Event::MessagesLoaded(entries));
             }
             Event::Shutdown => self.shut_down(now),
             Event::Tick => {}

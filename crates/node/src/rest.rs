@@ -9,7 +9,7 @@ use session::check_messages;
 use types::error::{self, ErrorInfo};
 use types::{
     AppId, Body, ChannelName, ChannelRef, ConnectionId, Cursor, EntryId, HistoryPage, HistoryQuery,
-    Message, PresenceAction, PresenceMessage, Timestamp, random_text,
+    Kind, Message, PresenceAction, PresenceMessage, Timestamp, random_text,
 };
 
 use crate::apps::identify;
@@ -17,10 +17,11 @@ use crate::count::RequestKind;
 use crate::event::{
     Caller, Effect, Operation, PresencePage, PresenceQuery, Request, RequestId, Response,
 };
+use crate::messages::At;
 use crate::node::{Node, Publisher};
 
 /// Random characters of the id that a publish without one receives.
-const MESSAGE_ID_LENGTH: usize = 12;
+pub(crate) const MESSAGE_ID_LENGTH: usize = 12;
 
 impl Node {
     pub(crate) fn handle_request(&mut self, now: Timestamp, id: RequestId, request: Request) {
@@ -79,6 +80,22 @@ impl Node {
                     self.count_request(now, &principal.app_id, RequestKind::Other, None);
                 }
                 Ok(page)
+            }
+            Operation::Change { channel, serial, change } => {
+                let principal = self.authenticate_caller(now, &caller)?;
+                let at = At { channel: &channel, serial: &serial };
+                self.change(now, id, &principal, at, change)?;
+                Ok(None)
+            }
+            Operation::Annotate { channel, serial, annotations } => {
+                let principal = self.authenticate_caller(now, &caller)?;
+                let at = At { channel: &channel, serial: &serial };
+                self.annotate(now, id, &principal, at, annotations)?;
+                Ok(None)
+            }
+            Operation::ReadMessage { channel, serial, what } => {
+                let principal = self.authenticate_caller(now, &caller)?;
+                self.read_message(id, &principal, &channel, &serial, what)
             }
             Operation::Presence { channel, query } => {
                 let principal = self.authenticate_caller(now, &caller)?;
@@ -199,6 +216,7 @@ impl Node {
             token: PublishToken(self.next()),
             id: EntryId::Named(Arc::clone(&base)),
             connection_id: on_behalf.map(|(connection_id, _)| connection_id),
+            owner: None,
             body: Body::Messages(messages),
         };
         Ok((name, publish, base))
@@ -240,19 +258,18 @@ impl Node {
         mut query: HistoryQuery,
         until: Option<&str>,
     ) -> Result<Option<Response>, ErrorInfo> {
-        let name = self.channel_for(principal, channel, &[Capability::History])?;
+        let operations: &[Capability] = match query.kind {
+            Kind::Annotations => &[Capability::History, Capability::AnnotationSubscribe],
+            Kind::Messages | Kind::Presence | Kind::Changes => &[Capability::History],
+        };
+        let name = self.channel_for(principal, channel, operations)?;
         if let Some(until) = until {
             let cursor = Cursor::decode(until, name.as_str())
                 .or(Err(error::INVALID_HISTORY_POSITION.info()))?;
             query.until = Some(cursor);
         }
         let app = &principal.app_id;
-        let persisted = self
-            .apps
-            .get(app)
-            .and_then(|state| state.app.namespace(&name))
-            .is_some_and(|rules| rules.persisted);
-        if persisted {
+        if self.persists(app, &name) {
             let app = app.clone();
             self.effects.push(Effect::ReadHistory { request: id, app, name, query });
             return Ok(None);

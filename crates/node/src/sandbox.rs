@@ -100,6 +100,7 @@ impl Node {
                 token: PublishToken(self.next()),
                 id: EntryId::Connection { connection_id: connection_id.clone(), msg_serial },
                 connection_id: Some(connection_id.clone()),
+                owner: None,
                 body: Body::Presence(members.collect()),
             };
             self.publish_in(now, Publisher::Fixture(id), &app.id, &name, publish);

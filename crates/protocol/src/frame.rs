@@ -5,7 +5,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use types::{ClientId, ConnectionId, ErrorInfo, Message, PresenceMessage, SiteCode, Timestamp};
+use types::{
+    Annotation, ClientId, ConnectionId, ErrorInfo, Message, PresenceMessage, SiteCode, Timestamp,
+};
 
 /// `action` (TR2). Numbers that no client sends to a server, or that this version does not know,
 /// decode as `Other`.
@@ -142,6 +144,7 @@ pub struct ProtocolMessage {
     pub msg_serial: Option<i64>,
     pub messages: Vec<Message>,
     pub presence: Vec<PresenceMessage>,
+    pub annotations: Vec<Annotation>,
     pub res: Vec<PublishResult>,
     pub timestamp: Option<Timestamp>,
     pub params: BTreeMap<String, String>,
@@ -164,6 +167,7 @@ impl ProtocolMessage {
             msg_serial: None,
             messages: Vec::new(),
             presence: Vec::new(),
+            annotations: Vec::new(),
             res: Vec::new(),
             timestamp: None,
             params: BTreeMap::new(),

@@ -2,7 +2,7 @@
 //! shapes of REST bodies. Pure: bytes in, values out, and back. Knows nothing of connections.
 //!
 //! `read` and `write` say what a format must offer, `json` and `msgpack` offer it, and `message`,
-//! `payload` and `frame_fields` describe the fields once for both.
+//! `annotation`, `payload` and `frame_fields` describe the fields once for both.
 #![cfg_attr(
     not(test),
     deny(
@@ -17,6 +17,7 @@
     )
 )]
 
+mod annotation;
 mod batch;
 mod codec;
 mod format;
@@ -32,8 +33,9 @@ mod write;
 
 pub use batch::{BatchBody, BatchPublish, BatchResult, BatchSpec, BatchSuccess, Subject};
 pub use codec::{
-    decode, decode_batch, decode_messages, decode_presence, decode_value, encode, encode_batch,
-    encode_error, encode_messages, encode_presence, encode_value,
+    decode, decode_annotations, decode_batch, decode_messages, decode_presence, decode_value,
+    encode, encode_annotations, encode_batch, encode_error, encode_message, encode_messages,
+    encode_presence, encode_value,
 };
 pub use format::Format;
 pub use frame::{Action, ConnectionDetails, ProtocolMessage, PublishResult, flags};

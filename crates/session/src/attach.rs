@@ -10,9 +10,9 @@ use auth::Operation;
 use channel::{Attach, Attached, AttachmentId, Member};
 use protocol::{Action, ProtocolMessage, flags};
 use types::error::{self, ErrorInfo};
-use types::{ChannelName, ChannelRef, Cursor, Params};
+use types::{ChannelName, ChannelRef, Cursor, Params, Serial};
 
-use crate::delivery::sync_frames;
+use crate::delivery::{Appends, sync_frames};
 use crate::filter::Filter;
 use crate::options::{granted_modes, occupancy, requested_modes, rewind, understood};
 use crate::session::{Session, is_retryable};
@@ -33,6 +33,8 @@ pub(crate) struct Attachment {
     /// The params that were understood; every ATTACHED repeats them (RTL4k1).
     params: Params,
     filter: Option<Filter>,
+    /// Where delivery started, once it has.
+    from: Option<Serial>,
     state: State,
 }
 
@@ -64,6 +66,11 @@ impl Attachment {
                 self.modes,
             ),
             echo,
+            appends: match self.params.get("appendMode").map(String::as_str) {
+                Some("full") => Appends::Whole,
+                Some(_) | None => Appends::AsTheyAre,
+            },
+            from: self.from,
             filter: self.filter.clone(),
         }
     }
@@ -174,6 +181,7 @@ impl Session {
             requested_modes,
             params,
             filter,
+            from: None,
             state: State::Attaching,
         })
     }
@@ -186,6 +194,7 @@ impl Session {
         let requested = Arc::clone(requested);
         let resumed = attached.resumed || attachment.state == State::ChangingOptions;
         attachment.state = State::Attached;
+        attachment.from = Some(attached.from);
         let mut answer = attachment.frame(&requested, &attached.cursor, &attached.members);
         let Some(attachment) = self.attachments.get(&requested) else { return };
         let subscription = attachment.subscription(self, &requested);

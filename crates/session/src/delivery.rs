@@ -6,7 +6,7 @@ use channel::{AttachmentId, Member, Occupancy};
 use protocol::{Action, ProtocolMessage, flags};
 use types::{
     Body, ChannelName, ConnectionId, Cursor, Data, Entry, Message, MessageAction, PresenceAction,
-    PresenceMessage, Timestamp,
+    PresenceMessage, Serial, Timestamp,
 };
 
 use crate::filter::Filter;
@@ -14,6 +14,14 @@ use crate::{Echo, OccupancyOf};
 
 /// Members in one SYNC frame.
 const SYNC_PAGE: usize = 100;
+
+/// As what an attachment receives appends (`appendMode`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Appends {
+    AsTheyAre,
+    /// As updates with the whole message.
+    Whole,
+}
 
 /// What one attachment wants to receive.
 #[derive(Clone, Debug)]
@@ -27,6 +35,9 @@ pub struct Subscription {
     pub modes: u32,
     pub echo: Echo,
     pub occupancy: Option<OccupancyOf>,
+    pub appends: Appends,
+    /// The first serial that was delivered, or could have been.
+    pub from: Option<Serial>,
     /// Only what it selects; a derived channel carries no presence.
     pub(crate) filter: Option<Filter>,
 }
@@ -38,11 +49,14 @@ impl Subscription {
         match &entry.body {
             Body::Messages(messages) => {
                 self.modes & flags::SUBSCRIBE != 0
-                    && !(own && self.echo == Echo::Off)
+                    && !(own && self.echo == Echo::Off && !is_summary(messages))
                     && messages
                         .iter()
                         .enumerate()
                         .any(|(n, message)| self.selects(entry, n, message))
+            }
+            Body::Annotations(_) => {
+                self.filter.is_none() && self.modes & flags::ANNOTATION_SUBSCRIBE != 0
             }
             Body::Presence(_) => {
                 self.filter.is_none() && (own || self.modes & flags::PRESENCE_SUBSCRIBE != 0)
@@ -109,6 +123,11 @@ impl Subscription {
     }
 }
 
+/// A summary is the server's, whoever brought it about.
+fn is_summary(messages: &[Message]) -> bool {
+    messages.iter().any(|message| message.action == MessageAction::Summary)
+}
+
 fn delivery(
     entry: &Entry,
     cursor: &Cursor,
@@ -123,11 +142,13 @@ fn delivery(
     frame.timestamp = Some(entry.timestamp);
     match &entry.body {
         Body::Messages(messages) => {
-            frame.messages = messages.clone();
-            for (index, message) in frame.messages.iter_mut().enumerate() {
-                message.serial = Some(entry.serial.item(index).into());
-                message.action = MessageAction::Create;
-            }
+            let messages = messages.iter().enumerate();
+            frame.messages = messages.map(|(index, m)| entry.stamped(index, m)).collect();
+        }
+        Body::Annotations(annotations) => {
+            frame.action = Action::Annotation;
+            let indices = 0..annotations.len();
+            frame.annotations = indices.filter_map(|index| entry.annotation(index)).collect();
         }
         Body::Presence(presence) => {
             frame.action = Action::Presence;

@@ -22,9 +22,12 @@
 )]
 
 mod ack;
+mod annotation;
 mod attach;
+mod change;
 mod delivery;
 mod effect;
+mod extras;
 mod filter;
 mod members;
 mod options;
@@ -34,7 +37,9 @@ mod publish;
 mod session;
 mod timing;
 
-pub use delivery::Subscription;
+pub use annotation::{check_annotations, check_mutable};
+pub use change::{change_owner, check_change};
+pub use delivery::{Appends, Subscription};
 pub use effect::{Context, Effect, Identity, TransportId};
 pub use options::OccupancyOf;
 pub use params::{Echo, Heartbeats, Params, parse_version};

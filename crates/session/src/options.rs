@@ -81,6 +81,7 @@ pub(crate) fn understood(params: Params) -> Params {
                     && value.split(',').any(|mode| mode_bit(mode).is_some())
             }
             "echo" => matches!(value.as_str(), "true" | "false"),
+            "appendMode" => value == "full",
             "rewind" => parse_rewind(value, MAX_REWIND).is_some(),
             "occupancy" => OccupancyOf::parse(value).is_some(),
             "rewindLimit" => value.parse::<u32>().is_ok(),

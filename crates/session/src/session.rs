@@ -159,7 +159,8 @@ impl Session {
             Action::Presence => self.handle_presence(ctx, frame),
             Action::Sync => self.handle_sync(ctx, frame.channel.unwrap_or_default()),
             Action::Auth => self.handle_auth(ctx, frame),
-            Action::Object | Action::Annotation => {
+            Action::Annotation => self.handle_annotation(ctx, frame),
+            Action::Object => {
                 self.handle_publish(
                     ctx,
                     frame,

@@ -29,7 +29,9 @@ impl Store {
         let channel = key::channel(app, channel);
         let until = query.until.as_ref().map(|cursor| self.until(&channel, cursor)).transpose()?;
         let mut items = Vec::new();
-        for row in self.rows(&channel, query) {
+        let about = query.about.map(|message| self.rows_about(&channel, query, message));
+        let all = query.about.is_none().then(|| self.rows(&channel, query));
+        for row in all.into_iter().flatten().chain(about.into_iter().flatten()) {
             let (serial, value) = row?;
             if let Some(until) = &until
                 && !until.covers(serial, stored::position(&value)?)
@@ -50,7 +52,7 @@ impl Store {
         Ok(HistoryPage { items, next: None })
     }
 
-    /// The newest entries of both kinds, oldest first: those since `since`, and the newest before
+    /// The newest entries of all kinds, oldest first: those since `since`, and the newest before
     /// it, so that the host knows where they begin.
     pub fn load_recent(
         &self,
@@ -59,12 +61,12 @@ impl Store {
         since: Timestamp,
     ) -> Result<Vec<Arc<Entry>>, StoreError> {
         let channel = key::channel(app, channel);
-        let [messages, presence] = [Kind::Messages, Kind::Presence]
-            .map(|kind| self.rows(&channel, &HistoryQuery::new(kind, usize::MAX)));
-        let (mut messages, mut presence) = (messages.peekable(), presence.peekable());
+        let kinds = [Kind::Messages, Kind::Presence, Kind::Changes, Kind::Annotations];
+        let mut rows =
+            kinds.map(|kind| self.rows(&channel, &HistoryQuery::new(kind, usize::MAX)).peekable());
         let mut entries = Vec::new();
         let mut bytes = 0;
-        while let Some(row) = take_newer(&mut messages, &mut presence) {
+        while let Some(row) = take_newest(&mut rows) {
             let (serial, value) = row?;
             bytes += value.len();
             if !entries.is_empty() && bytes > MAX_RECENT_BYTES {
@@ -102,6 +104,28 @@ impl Store {
             let (key, value) = guard.into_inner()?;
             Ok((key::serial_of(&key)?, value))
         })
+    }
+
+    /// The entries of the query's kind about one message, in its direction, from its start.
+    fn rows_about(&self, channel: &[u8], query: &HistoryQuery, message: ItemPosition) -> Vec<Row> {
+        let mut serials: Vec<_> = self.said(channel, query.kind, message).collect();
+        if query.direction == Direction::Backwards {
+            serials.reverse();
+        }
+        let after = query.after.map(|after| after.serial);
+        let behind = |serial: Serial| match query.direction {
+            Direction::Forwards => after.is_none_or(|after| serial >= after),
+            Direction::Backwards => after.is_none_or(|after| serial <= after),
+        };
+        serials.retain(|serial| serial.as_ref().map_or(true, |serial| behind(*serial)));
+        // One more than a page, so that it is known whether there is a next one.
+        serials.truncate(query.limit.saturating_add(2));
+        let read = |serial: Result<Serial, StoreError>| {
+            let serial = serial?;
+            let value = self.history.get(key::at(channel, query.kind, &key::serial(&serial)))?;
+            Ok(value.map(|value| (serial, value)))
+        };
+        serials.into_iter().filter_map(|serial| read(serial).transpose()).collect()
     }
 
     fn until<'a>(&self, channel: &[u8], cursor: &'a Cursor) -> Result<Until<'a>, StoreError> {
@@ -154,14 +178,15 @@ fn end_of(items: &[(Arc<Entry>, usize)]) -> Option<ItemPosition> {
     items.last().map(|(entry, index)| ItemPosition { serial: entry.serial, index: *index })
 }
 
-/// The next row of two that go backwards, errors first.
-fn take_newer(
-    one: &mut Peekable<impl Iterator<Item = Row>>,
-    other: &mut Peekable<impl Iterator<Item = Row>>,
-) -> Option<Row> {
-    match (one.peek(), other.peek()) {
-        (Some(Ok((serial, _))), Some(Ok((rival, _)))) if serial < rival => other.next(),
-        (Some(Ok(_)), Some(Err(_))) | (None, Some(_)) => other.next(),
-        (Some(_), _) | (None, None) => one.next(),
+/// The next row of several that go backwards, errors first.
+fn take_newest(rows: &mut [Peekable<impl Iterator<Item = Row>>]) -> Option<Row> {
+    let mut newest: Option<(Serial, usize)> = None;
+    for (at, rows) in rows.iter_mut().enumerate() {
+        match rows.peek() {
+            None => {}
+            Some(Err(_)) => return rows.next(),
+            Some(Ok((serial, _))) => newest = newest.max(Some((*serial, at))),
+        }
     }
+    rows.get_mut(newest?.1)?.next()
 }

@@ -99,6 +99,7 @@ errors! {
     BASIC_AUTH_REQUIRED = 40162, 401, "operation needs a key", "use Basic authentication";
     REVOCATION_DISABLED = 40163, 401, "the tokens of this key cannot be revoked", "allow revocable tokens for the key";
     MODE_MISSING = 40165, 401, "channel mode not requested", "attach with the mode";
+    OWN_NEEDS_IDENTITY = 40166, 401, "only own messages may be changed, and anonymous clients have none", "connect with a clientId";
     CHANNEL_LIMIT = 40114, 403, "channel limit exceeded", "use fewer channels, or raise the limit";
     FORBIDDEN = 40300, 403, "forbidden", "use other credentials";
     NOT_FOUND = 40400, 404, "not found", "correct the path or id";
@@ -136,6 +137,7 @@ errors! {
     PRESENCE_NOT_ATTACHED = 91001, 400, "presence needs an attached channel", "attach first";
     PRESENCE_MEMBER_LIMIT = 91003, 400, "too many presence members", "raise the limit";
     PRESENCE_DATA_LIMIT = 91006, 400, "presence data too large", "use less data per member";
+    MUTABLE_MESSAGES_OFF = 93002, 400, "updates, deletes, appends and annotations are not enabled for this channel", "set mutableMessages for the namespace";
     CONNECTION_LEFT = 91100, 400, "connection of the member was lost", "none";
 }
 

@@ -26,6 +26,16 @@ mod channels;
 
 mod history;
 
+mod message;
+
+mod change;
+
+mod versions;
+
+mod annotations;
+
+mod client_summary;
+
 mod presence;
 
 mod token;
@@ -125,6 +135,19 @@ async fn operation(
         Endpoint::BatchPublish => batch::publish(call, &body.await?),
         Endpoint::ChannelDetails { channel } => Ok(channels::details(channel)),
         Endpoint::Channels => channels::list(call),
+        Endpoint::Message { channel, serial } => Ok(message::operation(channel, serial)),
+        Endpoint::Change { channel, serial } => {
+            change::operation(channel, serial, call, &body.await?)
+        }
+        Endpoint::Delete { channel, serial } => change::delete(channel, serial, call, &body.await?),
+        Endpoint::Versions { channel, serial } => versions::operation(channel, serial, call),
+        Endpoint::Annotations { channel, serial } => annotations::list(channel, serial, call),
+        Endpoint::Annotate { channel, serial } => {
+            annotations::publish(channel, serial, call, &body.await?)
+        }
+        Endpoint::ClientSummary { channel, serial } => {
+            Ok(client_summary::operation(channel, serial, call))
+        }
         Endpoint::History { channel } => history::operation(channel, Kind::Messages, call),
         Endpoint::Presence { channel } => presence::operation(channel, call),
         Endpoint::BatchPresence => batch::presence(call),
@@ -148,6 +171,10 @@ fn render(server: &Server, call: &Call<'_>, response: Response) -> Result<Answer
         Response::Batches(batches) => Ok(batch::answers(&batches, call)),
         Response::ChannelDetails(details) => channels::details_answer(&details, call),
         Response::Channels(page) => channels::list_answer(&page, call),
+        Response::Changed { version_serial } => change::answer(version_serial.as_deref(), call),
+        Response::Message(message) => Ok(message::answer(&message, call)),
+        Response::Versions(page) => Ok(versions::answer(&page, call)),
+        Response::Summary(summary) => client_summary::answer(&summary, call),
         Response::History(page) => Ok(history::answer(&page, call)),
         Response::Presence(page) => Ok(presence::answer(&page, call)),
         Response::Stats { app, page } => stats::answer(&app, &page, call),

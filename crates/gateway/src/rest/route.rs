@@ -30,6 +30,13 @@ pub(super) enum Endpoint<'a> {
     Channels,
     ChannelDetails { channel: &'a str },
     History { channel: &'a str },
+    Message { channel: &'a str, serial: &'a str },
+    Change { channel: &'a str, serial: &'a str },
+    Delete { channel: &'a str, serial: &'a str },
+    Versions { channel: &'a str, serial: &'a str },
+    Annotations { channel: &'a str, serial: &'a str },
+    Annotate { channel: &'a str, serial: &'a str },
+    ClientSummary { channel: &'a str, serial: &'a str },
     Presence { channel: &'a str },
     BatchPresence,
     PresenceHistory { channel: &'a str },
@@ -74,6 +81,27 @@ impl<'a> Route<'a> {
             ["channels", channel, "messages"] if is_get => read(Endpoint::History { channel }),
             ["channels", channel, "messages"] => {
                 write(Method::POST, "GET, POST", Endpoint::Publish { channel })
+            }
+            ["channels", channel, "messages", serial] if is_get => {
+                read(Endpoint::Message { channel, serial })
+            }
+            ["channels", channel, "messages", serial] => {
+                write(Method::PATCH, "GET, PATCH", Endpoint::Change { channel, serial })
+            }
+            ["channels", channel, "messages", serial, "delete"] => {
+                write(Method::POST, "POST", Endpoint::Delete { channel, serial })
+            }
+            ["channels", channel, "messages", serial, "versions"] => {
+                read(Endpoint::Versions { channel, serial })
+            }
+            ["channels", channel, "messages", serial, "annotations"] if is_get => {
+                read(Endpoint::Annotations { channel, serial })
+            }
+            ["channels", channel, "messages", serial, "annotations"] => {
+                write(Method::POST, "GET, POST", Endpoint::Annotate { channel, serial })
+            }
+            ["channels", channel, "messages", serial, "client-summary"] => {
+                read(Endpoint::ClientSummary { channel, serial })
             }
             ["channels", channel, "presence"] => read(Endpoint::Presence { channel }),
             ["channels", channel, "presence", "history"] => {

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use ::stats::{Interval, Page, Period, Totals, Unit};
 use auth::Credentials;
-use node::{ChannelDetails, ChannelsPage, Event, Occupancy, PresencePage, Request};
+use node::{ChannelDetails, ChannelsPage, Event, Occupancy, PresencePage, Request, What};
 use protocol::{BatchResult, Format, PublishResult, Subject};
 use serde_json::{Value, json};
 use types::{
     App, AppLimits, Body, ChannelName, Data, Direction, Entry, EntryId, HistoryPage, ItemPosition,
-    Key, Message, PresenceAction, PresenceMessage, Serial, SeriesId, Timestamp,
+    Key, Message, MessageAction, PresenceAction, PresenceMessage, Serial, SeriesId, Timestamp,
     error::{CAPABILITY_MISSING, INVALID_CHANNEL_NAME},
 };
 
@@ -120,6 +120,68 @@ async fn history_has_each_item_with_what_its_entry_knows() {
             "serial": "00000000001000-002@dunAAAAAAAAA:000", "action": 0,
         }])
     );
+}
+
+#[tokio::test]
+async fn one_message_is_named_by_its_serial_and_changed_by_patch() {
+    let changed = |_: &Request| Response::Changed { version_serial: Some("v1".into()) };
+    let (bench, mut requests) = Bench::answering(changed).await;
+    let path = "/channels/a/messages/01-002%40dunAAAAAAAAA%3A000";
+    let append = br#"{"data":"x","action":5,"version":{"description":"d"}}"#;
+    let old = br#"{"data":"x","operation":{"description":"d"}}"#;
+    for (call, body, action) in [
+        (format!("PATCH {path}"), &append[..], MessageAction::Append),
+        (format!("PATCH {path}"), &old[..], MessageAction::Update),
+        (format!("POST {path}/delete"), &old[..], MessageAction::Delete),
+    ] {
+        let answer = bench.ask(&call, &[JSON], body).await;
+        assert_eq!((answer.status, answer.json()), (200, json!({"versionSerial": "v1"})));
+        let Operation::Change { serial, change, .. } = requests.recv().await.unwrap().operation
+        else {
+            panic!()
+        };
+        assert_eq!((serial.as_str(), change.action), ("01-002@dunAAAAAAAAA:000", action));
+        assert_eq!(change.version.unwrap().description.as_deref(), Some("d"));
+    }
+    let answer = bench.ask(&format!("POST {path}/delete"), &[], b"").await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(bench.ask(&format!("PUT {path}"), &[], b"").await.error(), (405, 40500));
+}
+
+#[tokio::test]
+async fn annotations_are_a_list_and_say_their_action() {
+    let (bench, mut requests) = Bench::answering(|_| published()).await;
+    let path = "POST /channels/a/messages/s/annotations";
+    let answer = bench.ask(path, &[JSON], br#"[{"action":0,"type":"r:flag.v1"}]"#).await;
+    assert_eq!(answer.status, 201);
+    let Operation::Annotate { annotations, .. } = requests.recv().await.unwrap().operation else {
+        panic!()
+    };
+    assert_eq!(annotations[0].kind.as_ref(), "r:flag.v1");
+    for body in [&br#"{"action":0,"type":"r:flag.v1"}"#[..], br#"[{"type":"r:flag.v1"}]"#] {
+        assert_eq!(bench.ask(path, &[JSON], body).await.error(), (400, 40001));
+    }
+}
+
+#[tokio::test]
+async fn what_is_known_of_one_message_is_asked_for_below_it() {
+    let path = |what: &str| format!("/channels/a/messages/{}{what}", serial().item(0));
+    let asked_at = async |what: &str| asked(&path(what)).await;
+    let Ok(Operation::History { query, .. }) = asked_at("/annotations?limit=2").await else {
+        panic!()
+    };
+    assert_eq!((query.kind, query.limit), (Kind::Annotations, 2));
+    assert_eq!(query.about.unwrap().to_string(), serial().item(0));
+    let latest = asked_at("").await;
+    assert!(matches!(latest, Ok(Operation::ReadMessage { what: What::Latest, .. })));
+    let versions = asked_at("/versions?limit=3").await;
+    let Ok(Operation::ReadMessage { what: What::Versions(query), .. }) = versions else { panic!() };
+    assert_eq!((query.limit, query.direction), (3, Direction::Forwards));
+    let summary = asked_at("/client-summary?forClientId=bob").await;
+    let Ok(Operation::ReadMessage { what: What::SummaryOf(client), .. }) = summary else {
+        panic!()
+    };
+    assert_eq!(client, Some("bob".into()));
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ mod batch;
 mod connecting;
 mod leftovers;
 mod limits;
+mod messages;
 mod occupancy;
 mod presence;
 mod publish;
