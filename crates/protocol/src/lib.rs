@@ -30,8 +30,8 @@ mod read;
 mod write;
 
 pub use codec::{
-    decode, decode_messages, decode_presence, decode_value, encode, encode_error, encode_messages,
-    encode_presence, encode_value,
+    decode, decode_all, decode_messages, decode_presence, decode_value, encode, encode_error,
+    encode_messages, encode_presence, encode_value, join,
 };
 pub use format::Format;
 pub use frame::{Action, ConnectionDetails, ProtocolMessage, PublishResult, flags};

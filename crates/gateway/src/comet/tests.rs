@@ -1,0 +1,1 @@
+//! Comet over real HTTP against a scripted driver.

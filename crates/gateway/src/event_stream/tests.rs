@@ -1,0 +1,1 @@
+//! Event streams over real HTTP against a scripted driver.
