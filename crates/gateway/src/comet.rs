@@ -177,8 +177,10 @@ impl Comet {
 
     /// The client has asked for the end of the connection.
     pub(crate) fn closing(&self) {
-        // Whatever was known before it is the reason.
-        self.over.set(error::CONNECTION_CLOSED).ok();
+        if !self.receivers.is_closed() {
+            // Whatever was known before it is the reason.
+            self.over.set(error::CONNECTION_CLOSED).ok();
+        }
     }
 
     fn check(&self) -> Result<(), ErrorInfo> {
