@@ -197,8 +197,7 @@ fn frames_joined_in_one_body_are_read_back_in_order() {
                     frame
                 })
                 .collect();
-            let encoded: Vec<_> =
-                frames.iter().map(|frame| protocol::encode(frame, format)).collect();
+            let encoded: Vec<_> = frames.iter().map(|frame| encode(frame, format)).collect();
             let body = protocol::join(&encoded, format);
             assert_eq!(protocol::decode_all(format, &body).unwrap(), frames);
         }

@@ -29,9 +29,9 @@ fn poll(server: &Server, key: &str, action: u64) -> Vec<Value> {
     all
 }
 
-fn code(answer: (u16, String)) -> (u16, u64) {
-    let body: Value = serde_json::from_str(&answer.1).unwrap();
-    (answer.0, body["error"]["code"].as_u64().unwrap())
+fn code((status, body): &(u16, String)) -> (u16, u64) {
+    let body: Value = serde_json::from_str(body).unwrap();
+    (*status, body["error"]["code"].as_u64().unwrap())
 }
 
 #[test]
@@ -60,12 +60,12 @@ fn a_connection_that_goes_on_elsewhere_is_not_there_any_more() {
     let second = connect(&server, &format!("resume={first}"));
     assert_ne!(first, second);
     assert_eq!(server.get(&format!("/comet/{first}/recv")), (200, "[]\n".into()));
-    assert_eq!(code(server.get(&format!("/comet/{first}/recv"))), (410, 80016));
+    assert_eq!(code(&server.get(&format!("/comet/{first}/recv"))), (410, 80016));
     // The connection itself is alive where it is now.
     let _websocket = server.websocket_with(&format!("&resume={second}"));
     assert_eq!(server.get(&format!("/comet/{second}/recv")), (200, "[]\n".into()));
-    assert_eq!(code(server.get(&format!("/comet/{second}/recv"))), (410, 80016));
-    assert_eq!(code(server.get("/comet/nonsense/recv")), (410, 80022));
+    assert_eq!(code(&server.get(&format!("/comet/{second}/recv"))), (410, 80016));
+    assert_eq!(code(&server.get("/comet/nonsense/recv")), (410, 80022));
 }
 
 #[test]
