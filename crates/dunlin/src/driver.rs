@@ -248,6 +248,9 @@ impl Turns {
         let hub = &self.driver.hub;
         match effect {
             Effect::Send { transport, frame } => hub.send(transport, &frame),
+            Effect::Connected { transport, connection_key, supersedes } => {
+                hub.connected(transport, connection_key, supersedes);
+            }
             Effect::Deliver { transports, frame } => {
                 let count = u64::try_from(transports.len()).unwrap_or(u64::MAX);
                 self.driver.metrics.deliveries.inc_by(count);

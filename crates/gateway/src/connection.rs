@@ -39,14 +39,13 @@ pub(crate) async fn run(
     max_message: usize,
 ) {
     let format = format_of(&query);
-    let transport = hub.register(format);
+    let (transport, outbox) = hub.open_socket(format);
     let id = transport.id;
     if hub.events().send(Event::Connect { transport: id, format, query }).await.is_err() {
         return;
     }
     let limits = ws::Limits { max_message, write_stall: WRITE_STALL, linger: LINGER };
     let mut inbound = Inbound { hub: Arc::clone(&hub), transport: id, format, waiting: None };
-    let outbox = Arc::clone(&transport.outbox);
     let ended = ws::run(stream, leftover, outbox, limits, &mut inbound).await;
     drop(transport);
     log(id, &ended);

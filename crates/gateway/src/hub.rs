@@ -23,7 +23,11 @@ use tokio::{
 };
 use types::{ErrorInfo, NodeLimits, error};
 
-use crate::ws::{CloseCode, Frame, Outbox, Pushed};
+use crate::{
+    comet::Comets,
+    mailbox::Mailbox,
+    ws::{CloseCode, Frame, Outbox, Pushed},
+};
 
 /// Events that wait for the node. When they are this many, connections read no further and
 /// requests wait, within their deadline.
@@ -41,6 +45,7 @@ pub struct Hub {
     events: mpsc::Sender<Event>,
     transports: [Mutex<HashMap<TransportId, Peer>>; SHARDS],
     requests: Mutex<HashMap<RequestId, oneshot::Sender<Response>>>,
+    comets: Comets,
     last_id: AtomicU64,
     counters: Counters,
     send_queue_bytes: usize,
@@ -63,15 +68,22 @@ pub struct Counters {
 
 #[derive(Debug)]
 struct Peer {
-    outbox: Arc<Outbox>,
+    sink: Sink,
     format: Format,
+}
+
+/// Where the frames of a transport go.
+#[derive(Debug)]
+enum Sink {
+    Socket(Arc<Outbox>),
+    /// To whatever request the client has open.
+    Mailbox(Arc<Mailbox>),
 }
 
 /// A transport that the node can send to, for as long as this lives.
 #[derive(Debug)]
 pub(crate) struct Transport {
     pub(crate) id: TransportId,
-    pub(crate) outbox: Arc<Outbox>,
     hub: Arc<Hub>,
 }
 
@@ -89,6 +101,7 @@ impl Hub {
             events,
             transports: Default::default(),
             requests: Mutex::default(),
+            comets: Comets::default(),
             last_id: AtomicU64::new(0),
             counters: Counters::default(),
             send_queue_bytes: usize::try_from(limits.send_queue_bytes).unwrap_or(usize::MAX),
@@ -121,11 +134,7 @@ impl Hub {
         let mut queued = 0;
         for transport in transports {
             self.with_peer(*transport, |peer| {
-                let frame = match peer.format {
-                    Format::Json => Frame::text(frame.clone()),
-                    Format::MessagePack => Frame::binary(frame.clone()),
-                };
-                queued += u64::from(self.push(peer, frame) == Pushed::Queued);
+                queued += u64::from(self.push(peer, frame.clone()) == Pushed::Queued);
             });
         }
         let len = u64::try_from(frame.len()).unwrap_or(u64::MAX);
@@ -133,17 +142,35 @@ impl Hub {
         self.counters.bytes_out.fetch_add(queued.saturating_mul(len), Relaxed);
     }
 
-    /// Carries out [`node::Effect::Ping`].
+    /// Carries out [`node::Effect::Connected`].
+    pub fn connected(
+        &self,
+        transport: TransportId,
+        connection_key: Arc<str>,
+        supersedes: Option<TransportId>,
+    ) {
+        self.comets.name(transport, connection_key);
+        if let Some(superseded) = supersedes {
+            self.comets.supersede(superseded);
+        }
+    }
+
+    /// Carries out [`node::Effect::Ping`]. What has no socket has no pings.
     pub fn ping(&self, transport: TransportId) {
         self.with_peer(transport, |peer| {
-            self.push(peer, Frame::ping(Bytes::new()));
+            if let Sink::Socket(outbox) = &peer.sink {
+                self.settle(peer, outbox.push(Frame::ping(Bytes::new())));
+            }
         });
     }
 
     /// Carries out [`node::Effect::Close`].
     pub fn close(&self, transport: TransportId) {
-        self.with_peer(transport, |peer| {
-            peer.outbox.close_after_flush(None, Frame::close(CloseCode::NORMAL, ""));
+        self.with_peer(transport, |peer| match &peer.sink {
+            Sink::Socket(outbox) => {
+                outbox.close_after_flush(None, Frame::close(CloseCode::NORMAL, ""));
+            }
+            Sink::Mailbox(mailbox) => mailbox.close(None),
         });
     }
 
@@ -174,37 +201,64 @@ impl Hub {
         }
     }
 
-    /// A new transport for a connection that speaks `format`.
-    pub(crate) fn register(self: &Arc<Self>, format: Format) -> Transport {
-        let id = TransportId(self.next_id());
+    /// A new transport on a socket of its own, and what is to be written there.
+    pub(crate) fn open_socket(self: &Arc<Self>, format: Format) -> (Transport, Arc<Outbox>) {
         let outbox = Arc::new(Outbox::new(self.send_queue_bytes));
-        let peer = Peer { outbox: Arc::clone(&outbox), format };
+        (self.register(format, Sink::Socket(Arc::clone(&outbox))), outbox)
+    }
+
+    /// A new transport without a socket.
+    pub(crate) fn open_mailbox(self: &Arc<Self>, format: Format) -> (Transport, Arc<Mailbox>) {
+        let mailbox = Arc::new(Mailbox::new(self.send_queue_bytes));
+        (self.register(format, Sink::Mailbox(Arc::clone(&mailbox))), mailbox)
+    }
+
+    pub(crate) fn comets(&self) -> &Comets {
+        &self.comets
+    }
+
+    /// What a request may take, from its arrival to the node's answer.
+    pub(crate) fn reply_deadline(&self) -> Duration {
+        self.reply_deadline
+    }
+
+    fn register(self: &Arc<Self>, format: Format, sink: Sink) -> Transport {
+        let id = TransportId(self.next_id());
         if let Some(shard) = self.shard(id) {
-            lock(shard).insert(id, peer);
+            lock(shard).insert(id, Peer { sink, format });
         }
         self.counters.connections.fetch_add(1, Relaxed);
         self.counters.connections_opened.fetch_add(1, Relaxed);
-        Transport { id, outbox, hub: Arc::clone(self) }
+        Transport { id, hub: Arc::clone(self) }
     }
 
-    /// Queues a frame. When there is no room, the peer is to reconnect and resume: the session and
+    fn push(&self, peer: &Peer, frame: Bytes) -> Pushed {
+        let pushed = match &peer.sink {
+            Sink::Socket(outbox) => outbox.push(websocket_frame(frame, peer.format)),
+            Sink::Mailbox(mailbox) => mailbox.push(frame),
+        };
+        self.settle(peer, pushed);
+        pushed
+    }
+
+    /// When there was no room for a frame, the peer is to reconnect and resume: the session and
     /// what it has missed outlive the transport, so this is DISCONNECTED with a status that makes
     /// clients retry, and not ERROR, which would fail the connection for good.
-    fn push(&self, peer: &Peer, frame: Frame) -> Pushed {
-        let pushed = peer.outbox.push(frame);
-        if pushed == Pushed::Overflowed {
-            let mut last = ProtocolMessage::new(Action::Disconnected);
-            last.error = Some(error::SERVER_LEAVING.with("messages were not read fast enough"));
-            let last = protocol::encode(&last, peer.format);
-            let last = match peer.format {
-                Format::Json => Frame::text(last),
-                Format::MessagePack => Frame::binary(last),
-            };
-            let close = Frame::close(CloseCode::POLICY, "messages were not read fast enough");
-            peer.outbox.close_after_flush(Some(last), close);
-            self.counters.overflowed.fetch_add(1, Relaxed);
+    fn settle(&self, peer: &Peer, pushed: Pushed) {
+        if pushed != Pushed::Overflowed {
+            return;
         }
-        pushed
+        let mut last = ProtocolMessage::new(Action::Disconnected);
+        last.error = Some(error::SERVER_LEAVING.with("messages were not read fast enough"));
+        let last = protocol::encode(&last, peer.format);
+        match &peer.sink {
+            Sink::Socket(outbox) => {
+                let close = Frame::close(CloseCode::POLICY, "messages were not read fast enough");
+                outbox.close_after_flush(Some(websocket_frame(last, peer.format)), close);
+            }
+            Sink::Mailbox(mailbox) => mailbox.close(Some(last)),
+        }
+        self.counters.overflowed.fetch_add(1, Relaxed);
     }
 
     fn with_peer(&self, transport: TransportId, act: impl FnOnce(&Peer)) {
@@ -239,6 +293,13 @@ impl Drop for Pending<'_> {
     }
 }
 
+fn websocket_frame(frame: Bytes, format: Format) -> Frame {
+    match format {
+        Format::Json => Frame::text(frame),
+        Format::MessagePack => Frame::binary(frame),
+    }
+}
+
 /// The tables are whole between any two statements, so a poisoned lock is as good as another.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -254,8 +315,8 @@ mod tests {
     fn a_transport_is_known_for_as_long_as_it_lives() {
         let (hub, _events) = Hub::new(&NodeLimits::default());
         let known = || hub.transports.iter().map(|shard| lock(shard).len()).sum::<usize>();
-        let transports = [hub.register(Format::Json), hub.register(Format::MessagePack)];
-        assert_ne!(transports[0].id, transports[1].id);
+        let transports = (hub.open_socket(Format::Json), hub.open_mailbox(Format::Json));
+        assert_ne!(transports.0.0.id, transports.1.0.id);
         assert_eq!((known(), hub.counters.connections.load(Relaxed)), (2, 2));
         drop(transports);
         assert_eq!((known(), hub.counters.connections.load(Relaxed)), (0, 0));

@@ -13,7 +13,15 @@ mod rest;
 
 mod connection;
 
+mod comet;
+
+mod event_stream;
+
 mod hub;
+
+mod mailbox;
+
+mod body;
 
 pub mod ws;
 

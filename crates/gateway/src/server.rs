@@ -9,8 +9,7 @@
 use std::{convert::Infallible, fmt, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, header};
-use http_body_util::Full;
+use http::{HeaderValue, Request, header};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn, upgrade::Upgraded};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{SockRef, TcpKeepalive};
@@ -21,7 +20,13 @@ use tokio::{
 };
 use types::{NodeLimits, Timestamp};
 
-use crate::{connection, hub::Hub, rest, ws};
+use crate::{
+    body::Body,
+    connection,
+    hub::Hub,
+    rest::{self, Answer},
+    ws,
+};
 
 /// Longest request line and headers; a longer head is answered with 431. Tokens travel in it.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
@@ -215,7 +220,7 @@ fn notice_lost_peers(stream: &TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-async fn answer(connection: &Arc<Connection>, request: Request<Incoming>) -> Response<Full<Bytes>> {
+async fn answer(connection: &Arc<Connection>, request: Request<Incoming>) -> Answer {
     if request.uri().path() == "/" && request.headers().contains_key(header::UPGRADE) {
         upgrade(connection, request)
     } else {
@@ -225,11 +230,13 @@ async fn answer(connection: &Arc<Connection>, request: Request<Incoming>) -> Res
 
 /// The answer to a request to become a WebSocket, and the task that serves it afterwards. Only
 /// what HTTP itself forbids is refused here; all else is said in the client protocol.
-fn upgrade(connection: &Arc<Connection>, request: Request<Incoming>) -> Response<Full<Bytes>> {
+fn upgrade(connection: &Arc<Connection>, request: Request<Incoming>) -> Answer {
     let (parts, body) = request.into_parts();
     let head = match ws::accept(&parts) {
         Ok(head) => head,
-        Err(refusal) => return refusal.response().map(|()| refusal.to_string().into()),
+        Err(refusal) => {
+            return refusal.response().map(|()| Bytes::from(refusal.to_string()).into());
+        }
     };
     let query = match protocol::parse_query(parts.uri.query().unwrap_or_default()) {
         Ok(query) => query,
@@ -243,7 +250,7 @@ fn upgrade(connection: &Arc<Connection>, request: Request<Incoming>) -> Response
             Err(error) => tracing::debug!(%error, "no WebSocket after the handshake"),
         }
     });
-    head.map(|()| Full::default())
+    head.map(|()| Body::default())
 }
 
 async fn serve_websocket(

@@ -78,14 +78,7 @@ impl Bench {
 
     /// One request on a connection of its own, and its answer.
     pub(crate) async fn ask(&self, call: &str, headers: &[&str], body: &[u8]) -> Answered {
-        let mut stream = self.connect().await;
-        let mut head = format!("{call} HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n");
-        for header in headers {
-            head += &format!("{header}\r\n");
-        }
-        head += &format!("Content-Length: {}\r\n\r\n", body.len());
-        stream.write_all(&[head.as_bytes(), body].concat()).await.unwrap();
-        Answered::read(stream).await
+        ask_at(self.address, call, headers, body).await
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answered {
@@ -95,6 +88,23 @@ impl Bench {
     pub(crate) async fn next_event(&mut self) -> Event {
         self.events.as_mut().unwrap().recv().await.unwrap()
     }
+}
+
+/// As [`Bench::ask`], for tests that script the node meanwhile.
+pub(crate) async fn ask_at(
+    address: SocketAddr,
+    call: &str,
+    headers: &[&str],
+    body: &[u8],
+) -> Answered {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let mut head = format!("{call} HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n");
+    for header in headers {
+        head += &format!("{header}\r\n");
+    }
+    head += &format!("Content-Length: {}\r\n\r\n", body.len());
+    stream.write_all(&[head.as_bytes(), body].concat()).await.unwrap();
+    Answered::read(stream).await
 }
 
 #[derive(Debug)]
@@ -155,5 +165,50 @@ impl Answered {
         assert!(self.header("x-ably-errormessage").is_some());
         assert_eq!(error["statusCode"], self.status);
         (self.status, code)
+    }
+}
+
+/// An answer that goes on: its head, and then part by part.
+#[derive(Debug)]
+pub(crate) struct Live {
+    pub(crate) head: Answered,
+    stream: TcpStream,
+}
+
+impl Live {
+    pub(crate) async fn open(bench: &Bench, call: &str, headers: &[&str]) -> Self {
+        Self::open_at(bench.address, call, headers).await
+    }
+
+    pub(crate) async fn open_at(address: SocketAddr, call: &str, headers: &[&str]) -> Self {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let mut head = format!("{call} HTTP/1.1\r\nHost: {HOST}\r\n");
+        for header in headers {
+            head += &format!("{header}\r\n");
+        }
+        stream.write_all(format!("{head}\r\n").as_bytes()).await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await.unwrap());
+        }
+        let head = Answered::parse(&head);
+        assert_eq!(head.header("transfer-encoding"), Some("chunked"), "{head:?}");
+        Self { head, stream }
+    }
+
+    /// The next part as text; empty at the end.
+    pub(crate) async fn part(&mut self) -> String {
+        String::from_utf8(self.bytes().await).unwrap()
+    }
+
+    pub(crate) async fn bytes(&mut self) -> Vec<u8> {
+        let mut length = String::new();
+        while !length.ends_with("\r\n") {
+            length.push(char::from(self.stream.read_u8().await.unwrap()));
+        }
+        let mut part = vec![0; usize::from_str_radix(length.trim_end(), 16).unwrap() + 2];
+        self.stream.read_exact(&mut part).await.unwrap();
+        part.truncate(part.len() - 2);
+        part
     }
 }

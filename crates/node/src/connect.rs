@@ -140,10 +140,12 @@ impl Node {
         let key = SessionKey(self.next());
         let Arrival { transport, format, .. } = arrival;
         let connect = self.accept(now, &id, arrival, epoch);
+        let connection_key = Arc::clone(&connect.connection_key);
         let Some(state) = self.apps.get_mut(&connect.principal.app_id) else {
             return Err(error::NOT_FOUND.info());
         };
         state.admit_connection(now)?;
+        self.effects.push(Effect::Connected { transport, connection_key, supersedes: None });
         let mut effects = Vec::new();
         let mut ctx = Context {
             now,
@@ -168,8 +170,14 @@ impl Node {
         let Some(slot) = self.sessions.get_mut(&key) else { return };
         slot.format = arrival.format;
         let (id, epoch) = (slot.session.id().clone(), slot.session.epoch() + 1);
+        let supersedes = slot.session.transport();
         self.by_transport.insert(arrival.transport, key);
         let connect = self.accept(now, &id, arrival, epoch);
+        self.effects.push(Effect::Connected {
+            transport: connect.transport,
+            connection_key: Arc::clone(&connect.connection_key),
+            supersedes,
+        });
         self.on_session(now, key, |session, ctx| session.resume(ctx, connect));
     }
 
@@ -208,6 +216,7 @@ impl Node {
         let Some(slot) = self.sessions.get(&key) else { return };
         let (id, epoch) = (slot.session.id().clone(), slot.session.epoch());
         let requested = slot.session.requested_client_id().map(str::to_owned);
+        let transport = slot.session.transport();
         let result = identify(
             &self.apps,
             &self.config.sealing_key,
@@ -218,6 +227,14 @@ impl Node {
         );
         let result = result.map(|principal| {
             let key = self.seal_key(now, id, &principal, epoch);
+            if let Some(transport) = transport {
+                let connection_key = Arc::clone(&key);
+                self.effects.push(Effect::Connected {
+                    transport,
+                    connection_key,
+                    supersedes: None,
+                });
+            }
             (principal, key)
         });
         self.on_session(now, key, |session, ctx| session.authenticated(ctx, result));

@@ -78,6 +78,14 @@ pub enum Effect {
         transport: TransportId,
         frame: Bytes,
     },
+    /// The transport carries a connection that its client names by this key from now on. Comes
+    /// before the CONNECTED that tells the client.
+    Connected {
+        transport: TransportId,
+        connection_key: Arc<str>,
+        /// The transport that carried the connection until now.
+        supersedes: Option<TransportId>,
+    },
     /// One frame to many transports.
     Deliver {
         transports: Vec<TransportId>,

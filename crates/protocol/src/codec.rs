@@ -22,6 +22,9 @@ use crate::write::{Encode, Writer};
 /// Room for the fields of a frame, and for those of a message besides its data.
 const FIELDS_CAPACITY: usize = 256;
 
+/// Room for what a list adds to its items.
+const LIST_CAPACITY: usize = 8;
+
 /// Reads one frame. Unknown fields and actions are tolerated, absent and null are the same, and
 /// integers may travel as floats.
 pub fn decode(format: Format, bytes: &[u8]) -> Result<ProtocolMessage, ErrorInfo> {
@@ -34,6 +37,20 @@ pub fn encode(frame: &ProtocolMessage, format: Format) -> Bytes {
     let presence: usize = frame.presence.iter().map(|event| capacity(event.data.len())).sum();
     let annotations: usize = frame.annotations.iter().map(|a| capacity(a.data.len())).sum();
     write(frame, format, FIELDS_CAPACITY + messages + presence + annotations)
+}
+
+/// Reads several frames in one body: a list of them, or just one.
+pub fn decode_all(format: Format, body: &[u8]) -> Result<Vec<ProtocolMessage>, ErrorInfo> {
+    read(format, body, PROTOCOL_ERROR).map(|OneOrMany(frames)| frames)
+}
+
+/// One body of several encoded frames: a list of them.
+pub fn join(frames: &[Bytes], format: Format) -> Vec<u8> {
+    let capacity = frames.iter().map(|frame| frame.len() + 1).sum::<usize>() + LIST_CAPACITY;
+    match format {
+        Format::Json => write_to::<JsonWriter, _>(&Joined(frames), capacity),
+        Format::MessagePack => write_to::<MsgPackWriter, _>(&Joined(frames), capacity),
+    }
 }
 
 /// Reads the body of a publish: one message, or a list of them.
@@ -146,15 +163,15 @@ fn explain(problem: Problem, position: usize, malformed: ErrorCode) -> ErrorInfo
 
 fn write<T: Encode + ?Sized>(value: &T, format: Format, capacity: usize) -> Bytes {
     match format {
-        Format::Json => write_with::<JsonWriter, T>(value, capacity),
-        Format::MessagePack => write_with::<MsgPackWriter, T>(value, capacity),
+        Format::Json => write_to::<JsonWriter, T>(value, capacity).into(),
+        Format::MessagePack => write_to::<MsgPackWriter, T>(value, capacity).into(),
     }
 }
 
-fn write_with<W: Writer, T: Encode + ?Sized>(value: &T, capacity: usize) -> Bytes {
+fn write_to<W: Writer, T: Encode + ?Sized>(value: &T, capacity: usize) -> Vec<u8> {
     let mut writer = W::with_capacity(capacity);
     value.write(&mut writer);
-    writer.finish().into()
+    writer.finish()
 }
 
 /// Bounds nesting and refuses trailing bytes, which `rmp_serde` does not.
@@ -185,6 +202,14 @@ impl<T: Decode> Decode for Many<T> {
 impl<T: Encode> Encode for [T] {
     fn write<W: Writer>(&self, w: &mut W) {
         w.items(self);
+    }
+}
+
+struct Joined<'b>(&'b [Bytes]);
+
+impl Encode for Joined<'_> {
+    fn write<W: Writer>(&self, w: &mut W) {
+        w.list(self.0, |w, frame| w.encoded(frame));
     }
 }
 

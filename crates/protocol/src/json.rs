@@ -364,6 +364,10 @@ impl Writer for JsonWriter {
         self.push("]");
     }
 
+    fn encoded(&mut self, value: &[u8]) {
+        self.out.extend_from_slice(value);
+    }
+
     fn null(&mut self) {
         self.push("null");
     }

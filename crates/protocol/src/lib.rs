@@ -33,9 +33,9 @@ mod write;
 
 pub use batch::{BatchBody, BatchPublish, BatchResult, BatchSpec, BatchSuccess, Subject};
 pub use codec::{
-    decode, decode_annotations, decode_batch, decode_messages, decode_presence, decode_value,
-    encode, encode_annotations, encode_batch, encode_error, encode_message, encode_messages,
-    encode_presence, encode_value,
+    decode, decode_all, decode_annotations, decode_batch, decode_messages, decode_presence,
+    decode_value, encode, encode_annotations, encode_batch, encode_error, encode_message,
+    encode_messages, encode_presence, encode_value, join,
 };
 pub use format::Format;
 pub use frame::{Action, ConnectionDetails, ProtocolMessage, PublishResult, flags};

@@ -293,6 +293,10 @@ impl Writer for MsgPackWriter {
 
     fn end_list(&mut self) {}
 
+    fn encoded(&mut self, value: &[u8]) {
+        self.out.extend_from_slice(value);
+    }
+
     fn null(&mut self) {
         self.push(Marker::Null, &[]);
     }

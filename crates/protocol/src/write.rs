@@ -35,6 +35,8 @@ pub(crate) trait Writer: Sized {
     fn number(&mut self, value: &Number);
     fn text(&mut self, value: &str);
     fn binary(&mut self, value: &[u8]);
+    /// A value that is in this format already.
+    fn encoded(&mut self, value: &[u8]);
 
     fn map(&mut self, fields: impl FnOnce(&mut Fields<'_, Self>)) {
         let start = self.begin_map();

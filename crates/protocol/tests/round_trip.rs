@@ -215,3 +215,21 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn frames_joined_in_one_body_are_read_back_in_order() {
+    for format in Format::ALL {
+        for count in [0, 1, 15, 16, 300] {
+            let frames: Vec<_> = (0..count)
+                .map(|serial| {
+                    let mut frame = ProtocolMessage::new(Action::Heartbeat);
+                    frame.msg_serial = Some(serial);
+                    frame
+                })
+                .collect();
+            let encoded: Vec<_> = frames.iter().map(|frame| encode(frame, format)).collect();
+            let body = protocol::join(&encoded, format);
+            assert_eq!(protocol::decode_all(format, &body).unwrap(), frames);
+        }
+    }
+}

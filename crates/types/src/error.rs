@@ -122,6 +122,7 @@ errors! {
     PROTOCOL_ERROR = 80013, 400, "protocol error", "use a current client library";
     INVALID_RESUME_KEY = 80018, 400, "invalid connection key", "continue with the new connection id";
     CONTINUITY_LOST = 80020, 400, "continuity lost: messages could not be delivered in time", "read history";
+    CONNECTION_NOT_FOUND = 80022, 410, "connection not found here", "reconnect";
     CONNECTION_CREATION_RATE = 80021, 429, "connection rate limit exceeded", "retry later, with jitter";
     SERVER_LEAVING = 80003, 503, "server is going away", "reconnect";
     VERSION_RETIRED = 80024, 400, "protocol version retired", "use a current client library";

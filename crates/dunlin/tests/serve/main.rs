@@ -1,6 +1,8 @@
 //! The real binary as a process: starts, requests, ends.
 
+mod comet;
 mod command_line;
 mod ends;
+mod event_streams;
 mod process;
 mod starts;

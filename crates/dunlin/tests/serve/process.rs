@@ -60,13 +60,25 @@ impl Server {
         self.wait()
     }
 
-    /// Status and body.
+    /// Status and body; to HTTP/1.0 also one of unknown length comes as it is.
     pub(crate) fn get(&self, path: &str) -> (u16, String) {
-        self.request(&format!("GET {path} HTTP/1.1"), "")
+        self.request(&format!("GET {path} HTTP/1.0"), "")
     }
 
     pub(crate) fn publish(&self, channel: &str, body: &str) -> u16 {
         self.request(&format!("POST /channels/{channel}/messages HTTP/1.1"), body).0
+    }
+
+    /// Status and body.
+    pub(crate) fn post(&self, path: &str, body: &str) -> (u16, String) {
+        self.request(&format!("POST {path} HTTP/1.1"), body)
+    }
+
+    /// Asks without credentials, for an answer that goes on. To HTTP/1.0 it comes as it is.
+    pub(crate) fn open(&self, path: &str, headers: &str) -> TcpStream {
+        let mut stream = self.connect();
+        write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n{headers}\r\n").unwrap();
+        stream
     }
 
     pub(crate) fn history(&self, channel: &str) -> String {
@@ -100,10 +112,14 @@ impl Server {
 
     /// A client that has been told CONNECTED.
     pub(crate) fn websocket(&self) -> TcpStream {
+        self.websocket_with("")
+    }
+
+    pub(crate) fn websocket_with(&self, query: &str) -> TcpStream {
         let mut stream = self.connect();
         write!(
             stream,
-            "GET /?key={}&v=3&format=json HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
+            "GET /?key={}&v=3&format=json{query} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
              Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
              Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
             self.key
@@ -114,11 +130,13 @@ impl Server {
     }
 }
 
-pub(crate) fn read_until(stream: &mut TcpStream, text: &str) {
+/// Reads until `text` has come; all that has.
+pub(crate) fn read_until(stream: &mut TcpStream, text: &str) -> String {
     let (mut seen, mut buffer) = (Vec::new(), [0; 4096]);
     while !String::from_utf8_lossy(&seen).contains(text) {
         let count = stream.read(&mut buffer).unwrap();
         assert!(count > 0, "{text} is not in {}", String::from_utf8_lossy(&seen));
         seen.extend_from_slice(&buffer[..count]);
     }
+    String::from_utf8_lossy(&seen).into_owned()
 }

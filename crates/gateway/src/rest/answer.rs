@@ -2,9 +2,10 @@
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
-use http_body_util::Full;
 use protocol::Format;
 use types::{ErrorInfo, error::METHOD_NOT_ALLOWED};
+
+use crate::body::Body;
 
 pub(super) const SERVER_ID: HeaderName = HeaderName::from_static("x-ably-serverid");
 const ERROR_CODE: HeaderName = HeaderName::from_static("x-ably-errorcode");
@@ -13,14 +14,21 @@ const ERROR_MESSAGE: HeaderName = HeaderName::from_static("x-ably-errormessage")
 /// Characters of an error message that its header carries; the body has all of it.
 const MAX_HEADER_MESSAGE: usize = 256;
 
-pub(crate) type Answer = Response<Full<Bytes>>;
+pub(crate) type Answer = Response<Body>;
 
 pub(super) fn formatted(status: StatusCode, body: Bytes, format: Format) -> Answer {
-    with_type(status, HeaderValue::from_static(format.content_type()), body)
+    with_type(status, HeaderValue::from_static(format.content_type()), body.into())
+}
+
+/// An answer that goes on for as long as there is something to say; no cache may keep it.
+pub(super) fn live(content_type: &'static str, body: Body) -> Answer {
+    let mut answer = with_type(StatusCode::OK, HeaderValue::from_static(content_type), body);
+    answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
 }
 
 pub(super) fn text(content_type: &'static str, body: impl Into<Bytes>) -> Answer {
-    with_type(StatusCode::OK, HeaderValue::from_static(content_type), body.into())
+    with_type(StatusCode::OK, HeaderValue::from_static(content_type), body.into().into())
 }
 
 pub(super) fn empty(status: StatusCode) -> Answer {
@@ -49,8 +57,8 @@ pub(super) fn method_not_allowed(allow: &'static str, format: Format) -> Answer 
     answer
 }
 
-fn with_type(status: StatusCode, content_type: HeaderValue, body: Bytes) -> Answer {
-    let mut answer = Response::new(Full::new(body));
+fn with_type(status: StatusCode, content_type: HeaderValue, body: Body) -> Answer {
+    let mut answer = Response::new(body);
     *answer.status_mut() = status;
     answer.headers_mut().insert(header::CONTENT_TYPE, content_type);
     answer

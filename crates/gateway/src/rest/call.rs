@@ -83,6 +83,24 @@ impl Call<'_> {
         Ok(Request { caller, operation })
     }
 
+    /// The query of a transport that cannot be pinged, for the node: credentials come from the
+    /// header if they are there.
+    pub(super) fn connect_query(&self) -> Result<Vec<(String, String)>, ErrorInfo> {
+        let mut query = self.query.clone();
+        query.retain(|(name, _)| name != "heartbeats");
+        query.push(("heartbeats".into(), "true".into()));
+        if self.head.headers.contains_key(header::AUTHORIZATION) {
+            query.retain(|(name, _)| {
+                !matches!(name.as_str(), "key" | "accessToken" | "access_token")
+            });
+            query.extend(self.credentials()?.map(|credentials| match credentials {
+                Credentials::Key(text) => ("key".into(), text),
+                Credentials::Token(text) => ("accessToken".into(), text),
+            }));
+        }
+        Ok(query)
+    }
+
     fn credentials(&self) -> Result<Option<Credentials>, ErrorInfo> {
         match self.head.headers.get(header::AUTHORIZATION) {
             Some(value) => {
@@ -166,7 +184,7 @@ async fn collect(mut body: Incoming, max: usize) -> hyper::Result<Vec<u8>> {
     Ok(collected)
 }
 
-fn header(head: &Parts, name: HeaderName) -> Option<&str> {
+pub(super) fn header(head: &Parts, name: HeaderName) -> Option<&str> {
     head.headers.get(name).and_then(|value| value.to_str().ok())
 }
 

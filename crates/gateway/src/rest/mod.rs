@@ -50,6 +50,10 @@ mod time;
 
 mod health;
 
+mod comet;
+
+mod event_stream;
+
 use http::{Method, Request, StatusCode, request::Parts};
 use hyper::body::Incoming;
 use node::{Operation, Response};
@@ -57,8 +61,8 @@ use types::{ErrorInfo, Kind, error::NOT_FOUND};
 
 use crate::server::Server;
 
+pub(crate) use self::answer::Answer;
 use self::{
-    answer::Answer,
     call::Call,
     route::{Endpoint, Local, NoRoute, Route},
 };
@@ -103,6 +107,10 @@ async fn respond(server: &Server, call: &Call<'_>, body: Incoming) -> Result<Ans
             let operation = operation(server, call, endpoint, body).await?;
             render(server, call, server.hub.request(call.request(operation)?).await?)
         }
+        Ok(Route::Comet(request)) => {
+            comet::answer(server, call, request, call::read(body, server.max_body())).await
+        }
+        Ok(Route::EventStream(framing)) => event_stream::answer(server, call, framing).await,
         Err(NoRoute::NotFound) => Err(NOT_FOUND.with("no such path")),
         Err(NoRoute::Method(allow)) => Ok(answer::method_not_allowed(allow, call.format)),
     }

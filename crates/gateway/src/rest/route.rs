@@ -2,13 +2,16 @@
 
 use http::Method;
 
-use crate::server::Sandbox;
+use super::comet;
+use crate::{event_stream::Framing, server::Sandbox};
 
 /// What a path names. Names from the path are decoded, and not judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Route<'a> {
     Local(Local),
     Node(Endpoint<'a>),
+    Comet(comet::Request<'a>),
+    EventStream(Framing),
 }
 
 /// What is answered without the node.
@@ -69,6 +72,7 @@ impl<'a> Route<'a> {
         let write = |on: Method, allow, endpoint| {
             if *method == on { Ok(Self::Node(endpoint)) } else { Err(NoRoute::Method(allow)) }
         };
+        let comet = |request| get(Self::Comet(request));
         match *segments {
             [""] => local(Local::About),
             ["time"] => local(Local::Time),
@@ -78,6 +82,16 @@ impl<'a> Route<'a> {
             ["metrics"] => local(Local::Metrics),
             ["channels"] => read(Endpoint::Channels),
             ["channels", channel] => read(Endpoint::ChannelDetails { channel }),
+            ["sse"] => get(Self::EventStream(Framing::ServerSentEvents)),
+            ["event-stream"] => get(Self::EventStream(Framing::Lines)),
+            ["comet", "connect"] => comet(comet::Request::Connect),
+            ["comet", key, "recv"] => comet(comet::Request::Receive { key }),
+            ["comet", key, "close"] => comet(comet::Request::Close { key }),
+            ["comet", key, "disconnect"] => comet(comet::Request::Disconnect { key }),
+            ["comet", key, "send"] if *method == Method::POST => {
+                Ok(Self::Comet(comet::Request::Send { key }))
+            }
+            ["comet", _, "send"] => Err(NoRoute::Method("POST")),
             ["channels", channel, "messages"] if is_get => read(Endpoint::History { channel }),
             ["channels", channel, "messages"] => {
                 write(Method::POST, "GET, POST", Endpoint::Publish { channel })

@@ -18,6 +18,7 @@ fn a_resumed_connection_keeps_its_id_and_gets_a_new_key() {
     assert_eq!(second.connection_id, first.connection_id);
     assert_ne!(second.connection_key, first.connection_key);
     assert_eq!(second.error, None);
+    assert!(!world.transports[&client].superseded);
 }
 
 #[test]
@@ -76,7 +77,7 @@ fn a_superseded_transport_is_closed_and_what_it_says_is_void() {
     world.send(old, &enter("news", 0, "x"));
     world.seen(old);
     let new = world.connect(&resuming(&first));
-    assert!(world.closed(old));
+    assert!(world.closed(old) && world.transports[&old].superseded);
     world.send(old, &ProtocolMessage::new(Action::Close));
     world.drop_transport(old);
     world.attach(new, "news");

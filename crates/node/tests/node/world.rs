@@ -41,6 +41,9 @@ pub(crate) struct World {
 pub(crate) struct Peer {
     format: Format,
     frames: Vec<ProtocolMessage>,
+    /// What the connection is named by, as the driver knows it.
+    key: Option<Arc<str>>,
+    pub(crate) superseded: bool,
     pub(crate) pings: usize,
     pub(crate) closed: bool,
 }
@@ -136,6 +139,12 @@ impl World {
             Effect::Deliver { transports, frame } => {
                 transports.into_iter().for_each(|transport| self.receive(transport, &frame));
             }
+            Effect::Connected { transport, connection_key, supersedes } => {
+                self.transports.get_mut(&transport).unwrap().key = Some(connection_key);
+                if let Some(superseded) = supersedes {
+                    self.transports.get_mut(&superseded).unwrap().superseded = true;
+                }
+            }
             Effect::Ping(transport) => self.transports.get_mut(&transport).unwrap().pings += 1,
             Effect::Close(transport) => self.transports.get_mut(&transport).unwrap().closed = true,
             Effect::Reply { request, response } => {
@@ -177,7 +186,11 @@ impl World {
     fn receive(&mut self, transport: TransportId, frame: &Bytes) {
         let peer = self.transports.get_mut(&transport).unwrap();
         assert!(!peer.closed, "nothing is sent on a closed transport");
-        peer.frames.push(protocol::decode(peer.format, frame).unwrap());
+        let frame = protocol::decode(peer.format, frame).unwrap();
+        if frame.action == Action::Connected {
+            assert_eq!(frame.connection_key, peer.key, "the driver knows a key before its client");
+        }
+        peer.frames.push(frame);
     }
 
     /// The store answers what it held back.

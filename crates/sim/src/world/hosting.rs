@@ -171,6 +171,8 @@ impl World {
                         self.send_down(&sent)?;
                     }
                 }
+                // Transports are found by their ids here, never by a connection's key.
+                Effect::Connected { .. } => {}
                 Effect::Ping(transport) => self.downlink(transport, Downlink::Ping),
                 Effect::Close(transport) => self.close_down(transport),
                 Effect::Reply { request, response } => self.reply(request, response),
