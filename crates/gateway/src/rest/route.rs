@@ -60,6 +60,7 @@ pub(super) enum NoRoute {
 }
 
 impl<'a> Route<'a> {
+    #[expect(clippy::too_many_lines, reason = "one arm for each path")]
     pub(super) fn parse(
         method: &Method,
         segments: &[&'a str],
