@@ -40,6 +40,7 @@ impl Channel {
             cursor,
             replay,
             members,
+            objects: self.objects(),
         }));
     }
 

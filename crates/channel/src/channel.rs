@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use rand::Rng;
-use types::{ChannelName, Clock, Cursor, Rate, SeriesId, Timestamp, error};
+use types::{
+    ChannelName, Clock, Cursor, Entry, ObjectId, ObjectState, Rate, Serial, SeriesId, Timestamp, error,
+};
 
 use crate::config::Config;
 use crate::event::{AttachmentId, Effect, Event};
@@ -12,6 +14,7 @@ use crate::fold::Member;
 use crate::ids::Ids;
 use crate::load::{Stage, Waiting};
 use crate::log::Log;
+use crate::objects::{ObjectView, Objects};
 use crate::pending::Pending;
 use crate::presence::Presence;
 
@@ -30,6 +33,7 @@ pub struct Channel {
     pub(crate) ids: Ids,
     pub(crate) log: Log,
     pub(crate) presence: Presence,
+    pub(crate) objects: Objects,
     /// Only counted: fan-out is the frontend's. Bounded by the frontends' limits on connections
     /// and on channels of a connection.
     pub(crate) attachments: BTreeSet<AttachmentId>,
@@ -66,6 +70,7 @@ impl Channel {
             ids: Ids::new(config.limits.id_window()),
             log: Log::new(series, &config.limits),
             presence: Presence::new(&config.limits),
+            objects: Objects::new(&config.limits),
             attachments: BTreeSet::new(),
             deserted_at: None,
             messages: Rate::default(),
@@ -108,6 +113,7 @@ impl Channel {
         self.log.trim(now);
         self.ids.expire(now);
         self.presence.expire(now);
+        self.collect_objects(now, effects);
     }
 
     /// When the channel next needs [`Event::Tick`].
@@ -119,6 +125,7 @@ impl Channel {
             self.log.deadline(),
             self.ids.deadline(),
             self.presence.committed().deadline(),
+            self.objects.deadline(),
         ];
         deadlines.into_iter().flatten().min()
     }
@@ -130,6 +137,7 @@ impl Channel {
             && self.stage != Stage::Loading
             && self.pending.len() == 0
             && self.presence.committed().present() == 0
+            && self.objects.is_idle()
             && self.log.is_over(now)
             && self.ids.is_over(now)
             && self.resumable_until().is_none_or(|until| now >= until)
@@ -153,6 +161,22 @@ impl Channel {
     /// The presence set, ordered by connection and client.
     pub fn members(&self) -> impl Iterator<Item = &Arc<Member>> {
         self.presence.committed().members()
+    }
+
+    /// None if there is no object with that id; the root is there from the first operation on.
+    pub fn object(&self, id: &ObjectId) -> Option<ObjectView<'_>> {
+        self.objects.view(id)
+    }
+
+    /// The entry with this serial, if it is still in the log.
+    pub fn entry(&self, serial: Serial) -> Option<&Entry> {
+        let mut newest_first = self.log.entries().rev();
+        newest_first.find(|entry| entry.serial == serial).map(Arc::as_ref)
+    }
+
+    /// All objects; none if there never were any.
+    pub fn objects(&self) -> Vec<ObjectState> {
+        self.objects.states()
     }
 
     pub fn metrics(&self) -> Metrics {

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use types::{Body, ConnectionId, Cursor, CursorError, Entry, EntryId, ErrorInfo, Serial};
+use types::{
+    Body, ConnectionId, Cursor, CursorError, Entry, EntryId, ErrorInfo, ObjectState, Serial,
+};
 
 use crate::Member;
 
@@ -94,6 +96,8 @@ pub struct Attached {
     pub replay: Vec<(Arc<Entry>, Cursor)>,
     /// The presence set at this point.
     pub members: Vec<Arc<Member>>,
+    /// The objects at this point; none if there never were any.
+    pub objects: Vec<ObjectState>,
 }
 
 /// An accepted publish: its first acceptance, also when it is repeated.

@@ -1,4 +1,5 @@
-//! One channel at its host: its series, its log, the ids it has accepted, and its presence set.
+//! One channel at its host: its series, its log, the ids it has accepted, its presence set and its
+//! objects.
 //!
 //! Deterministic and without IO: [`Channel::handle`] takes the time and an event and appends
 //! effects. An entry enters the log when it is committed; a pending one exists only for its ids.
@@ -29,6 +30,7 @@ mod content;
 mod fold;
 mod ids;
 mod log;
+mod objects;
 mod pending;
 mod presence;
 
@@ -38,3 +40,4 @@ pub use event::{
     Accepted, Attach, Attached, AttachmentId, Effect, Event, Publish, PublishToken, Rewind,
 };
 pub use fold::Member;
+pub use objects::ObjectView;

@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use types::{Body, Cursor, Entry, Message, PresenceMessage, SeriesId, Timestamp};
+use types::{Body, Cursor, Entry, Message, ObjectMessage, PresenceMessage, SeriesId, Timestamp};
 
 use crate::config::Limits;
 
@@ -191,6 +191,7 @@ pub(crate) fn body_memory(body: &Body) -> usize {
     let items = match body {
         Body::Messages(messages) => size_of::<Message>() * messages.len(),
         Body::Presence(items) => size_of::<PresenceMessage>() * items.len(),
+        Body::Objects(items) => size_of::<ObjectMessage>() * items.len(),
     };
     items + body.size()
 }

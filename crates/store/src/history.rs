@@ -50,7 +50,7 @@ impl Store {
         Ok(HistoryPage { items, next: None })
     }
 
-    /// The newest entries of both kinds, oldest first: those since `since`, and the newest before
+    /// The newest entries of all kinds, oldest first: those since `since`, and the newest before
     /// it, so that the host knows where they begin.
     pub fn load_recent(
         &self,
@@ -59,12 +59,11 @@ impl Store {
         since: Timestamp,
     ) -> Result<Vec<Arc<Entry>>, StoreError> {
         let channel = key::channel(app, channel);
-        let [messages, presence] = [Kind::Messages, Kind::Presence]
-            .map(|kind| self.rows(&channel, &HistoryQuery::new(kind, usize::MAX)));
-        let (mut messages, mut presence) = (messages.peekable(), presence.peekable());
+        let mut kinds = [Kind::Messages, Kind::Presence, Kind::Objects]
+            .map(|kind| self.rows(&channel, &HistoryQuery::new(kind, usize::MAX)).peekable());
         let mut entries = Vec::new();
         let mut bytes = 0;
-        while let Some(row) = take_newer(&mut messages, &mut presence) {
+        while let Some(row) = take_newest(&mut kinds) {
             let (serial, value) = row?;
             bytes += value.len();
             if !entries.is_empty() && bytes > MAX_RECENT_BYTES {
@@ -154,14 +153,18 @@ fn end_of(items: &[(Arc<Entry>, usize)]) -> Option<ItemPosition> {
     items.last().map(|(entry, index)| ItemPosition { serial: entry.serial, index: *index })
 }
 
-/// The next row of two that go backwards, errors first.
-fn take_newer(
-    one: &mut Peekable<impl Iterator<Item = Row>>,
-    other: &mut Peekable<impl Iterator<Item = Row>>,
-) -> Option<Row> {
-    match (one.peek(), other.peek()) {
-        (Some(Ok((serial, _))), Some(Ok((rival, _)))) if serial < rival => other.next(),
-        (Some(Ok(_)), Some(Err(_))) | (None, Some(_)) => other.next(),
-        (Some(_), _) | (None, None) => one.next(),
+/// The next row of several that go backwards, errors first.
+fn take_newest(kinds: &mut [Peekable<impl Iterator<Item = Row>>]) -> Option<Row> {
+    let mut newest: Option<(usize, Serial)> = None;
+    for (index, rows) in kinds.iter_mut().enumerate() {
+        match rows.peek() {
+            None => {}
+            Some(Err(_)) => return rows.next(),
+            Some(Ok((serial, _))) if newest.is_none_or(|(_, known)| known < *serial) => {
+                newest = Some((index, *serial));
+            }
+            Some(Ok(_)) => {}
+        }
     }
+    kinds.get_mut(newest?.0)?.next()
 }

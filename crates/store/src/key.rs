@@ -24,6 +24,7 @@ fn code(kind: Kind) -> u8 {
     match kind {
         Kind::Messages => 0,
         Kind::Presence => 1,
+        Kind::Objects => 2,
     }
 }
 

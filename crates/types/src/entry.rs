@@ -1,10 +1,10 @@
 //! An entry: one thing that happened on a channel. It is one atomic publish: one or more messages,
-//! or presence events, that were accepted, stored and are delivered together.
+//! presence events, or operations on objects, that were accepted, stored and are delivered together.
 
 use std::fmt;
 use std::sync::Arc;
 
-use crate::{ConnectionId, Message, PresenceMessage, Serial, Timestamp};
+use crate::{ConnectionId, Message, ObjectMessage, PresenceMessage, Serial, Timestamp};
 
 /// The id under which a publish is accepted once (`connectionId:msgSerial`, or the client's own).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,6 +28,7 @@ impl fmt::Display for EntryId {
 pub enum Body {
     Messages(Vec<Message>),
     Presence(Vec<PresenceMessage>),
+    Objects(Vec<ObjectMessage>),
 }
 
 impl Body {
@@ -35,6 +36,7 @@ impl Body {
         match self {
             Self::Messages(messages) => messages.len(),
             Self::Presence(presence) => presence.len(),
+            Self::Objects(objects) => objects.len(),
         }
     }
 
@@ -47,6 +49,7 @@ impl Body {
         match self {
             Self::Messages(messages) => messages.iter().map(Message::size).sum(),
             Self::Presence(presence) => presence.iter().map(PresenceMessage::size).sum(),
+            Self::Objects(objects) => objects.iter().map(ObjectMessage::size).sum(),
         }
     }
 }
@@ -69,6 +72,7 @@ impl Entry {
         let own = match &self.body {
             Body::Messages(messages) => messages.get(index).and_then(|m| m.id.as_deref()),
             Body::Presence(presence) => presence.get(index).and_then(|p| p.id.as_deref()),
+            Body::Objects(objects) => objects.get(index).and_then(|o| o.id.as_deref()),
         };
         own.map_or_else(|| format!("{}:{index}", self.id), str::to_owned)
     }

@@ -11,6 +11,8 @@ use crate::{Body, Cursor, Entry, Serial, Timestamp};
 pub enum Kind {
     Messages,
     Presence,
+    /// Kept for the ids only: operations on objects have no history.
+    Objects,
 }
 
 impl Kind {
@@ -18,6 +20,7 @@ impl Kind {
         match body {
             Body::Messages(_) => Self::Messages,
             Body::Presence(_) => Self::Presence,
+            Body::Objects(_) => Self::Objects,
         }
     }
 }

@@ -167,10 +167,10 @@ impl PresenceMessage {
     }
 }
 
-fn text_len(text: Option<&str>) -> usize {
+pub(crate) fn text_len(text: Option<&str>) -> usize {
     text.map_or(0, str::len)
 }
 
-fn extras_len(extras: Option<&Extras>) -> usize {
+pub(crate) fn extras_len(extras: Option<&Extras>) -> usize {
     extras.map_or(0, |extras| serde_json::to_vec(extras.as_ref()).map_or(0, |json| json.len()))
 }

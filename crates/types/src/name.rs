@@ -123,7 +123,19 @@ mod tests {
 
     #[test]
     fn names_that_the_protocol_refuses_are_refused_with_40010() {
-        for text in ["", ":hell", "::", "[x", "[meta]x", "a\nb", "[?rewind=1]", "[?rewind=1]:x", "[]x", "[filter=%]x", "[other?rewind=1]x"] {
+        for text in [
+            "",
+            ":hell",
+            "::",
+            "[x",
+            "[meta]x",
+            "a\nb",
+            "[?rewind=1]",
+            "[?rewind=1]:x",
+            "[]x",
+            "[filter=%]x",
+            "[other?rewind=1]x",
+        ] {
             assert_eq!(ChannelRef::parse(text).unwrap_err().code, 40010, "{text}");
         }
     }

@@ -185,6 +185,7 @@ pub(crate) fn text(data: &Data) -> &str {
 pub(crate) fn content(entry: &Entry) -> String {
     let items: Vec<String> = match &entry.body {
         Body::Messages(messages) => messages.iter().map(|m| text(&m.data).to_owned()).collect(),
+        Body::Objects(items) => items.iter().map(|o| o.operation.object_id.to_string()).collect(),
         Body::Presence(items) => items
             .iter()
             .map(|item| {
