@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use types::{ClientId, ConnectionId, ErrorInfo, Message, PresenceMessage, SiteCode, Timestamp};
 
+use crate::object::ObjectItem;
+
 /// `action` (TR2). Numbers that no client sends to a server, or that this version does not know,
 /// decode as `Other`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +96,7 @@ pub mod flags {
     pub const HAS_BACKLOG: u32 = 1 << 1;
     pub const RESUMED: u32 = 1 << 2;
     pub const ATTACH_RESUME: u32 = 1 << 5;
+    pub const HAS_OBJECTS: u32 = 1 << 7;
     pub const PRESENCE: u32 = 1 << 16;
     pub const PUBLISH: u32 = 1 << 17;
     pub const SUBSCRIBE: u32 = 1 << 18;
@@ -142,6 +145,8 @@ pub struct ProtocolMessage {
     pub msg_serial: Option<i64>,
     pub messages: Vec<Message>,
     pub presence: Vec<PresenceMessage>,
+    /// Operations on objects, or objects.
+    pub state: Vec<ObjectItem>,
     pub res: Vec<PublishResult>,
     pub timestamp: Option<Timestamp>,
     pub params: BTreeMap<String, String>,
@@ -164,6 +169,7 @@ impl ProtocolMessage {
             msg_serial: None,
             messages: Vec::new(),
             presence: Vec::new(),
+            state: Vec::new(),
             res: Vec::new(),
             timestamp: None,
             params: BTreeMap::new(),

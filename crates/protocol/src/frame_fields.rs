@@ -33,6 +33,7 @@ impl Decode for ProtocolMessage {
                 "msgSerial" => frame.msg_serial = Some(r.integer()?),
                 "messages" => frame.messages = r.items()?,
                 "presence" => frame.presence = r.items()?,
+                "state" => frame.state = r.items()?,
                 "res" => frame.res = r.items()?,
                 "timestamp" => frame.timestamp = Some(Timestamp(r.integer()?)),
                 "params" => read_params(r, &mut frame)?,
@@ -90,6 +91,7 @@ impl Encode for ProtocolMessage {
             }
             f.items("messages", &self.messages);
             f.items("presence", &self.presence);
+            f.items("state", &self.state);
             f.items("res", &self.res);
             f.unsigned("timestamp", self.timestamp.map(|timestamp| timestamp.0));
             if !self.params.is_empty() {

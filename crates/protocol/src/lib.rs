@@ -2,7 +2,7 @@
 //! shapes of REST bodies. Pure: bytes in, values out, and back. Knows nothing of connections.
 //!
 //! `read` and `write` say what a format must offer, `json` and `msgpack` offer it, and `message`,
-//! `payload` and `frame_fields` describe the fields once for both.
+//! `payload`, `object`, `object_data` and `frame_fields` describe the fields once for both.
 #![cfg_attr(
     not(test),
     deny(
@@ -24,15 +24,20 @@ mod frame_fields;
 mod json;
 mod message;
 mod msgpack;
+mod object;
+mod object_data;
 mod payload;
 mod query;
 mod read;
 mod write;
 
 pub use codec::{
-    decode, decode_messages, decode_presence, decode_value, encode, encode_error, encode_messages,
-    encode_presence, encode_value,
+    decode, decode_initial_value, decode_messages, decode_object_operations, decode_presence,
+    decode_value, encode, encode_error, encode_messages, encode_presence, encode_tree,
+    encode_value,
 };
 pub use format::Format;
 pub use frame::{Action, ConnectionDetails, ProtocolMessage, PublishResult, flags};
+pub use object::{InitialValue, ObjectItem, ObjectPayload, ObjectRequest, RestOperation};
+pub use object_data::Tree;
 pub use query::{decode_segment, parse_query};
