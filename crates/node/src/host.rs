@@ -164,10 +164,11 @@ impl Node {
         let Some(slot) = self.channels.get(&key) else { return };
         let cursor = slot.host.head();
         let members: Vec<_> = slot.host.members().cloned().collect();
+        let objects = slot.host.objects();
         for (attachment, requested) in lossy {
             if let Some(session) = self.attachments.get(attachment).copied() {
                 self.on_session(now, session, |session, ctx| {
-                    session.continuity_lost(ctx, requested, &cursor, &members);
+                    session.continuity_lost(ctx, requested, &cursor, &members, &objects);
                 });
             }
         }
@@ -191,6 +192,13 @@ impl Node {
                         message_id,
                         result: publish_result(accepted),
                     },
+                    Err(error) => Response::Error(error),
+                };
+                self.effects.push(Effect::Reply { request: id, response });
+            }
+            Publisher::Objects { id, app, channel, message_id } => {
+                let response = match result {
+                    Ok(accepted) => self.objects_published(&app, &channel, message_id, accepted),
                     Err(error) => Response::Error(error),
                 };
                 self.effects.push(Effect::Reply { request: id, response });

@@ -11,6 +11,7 @@ use types::{
 
 use crate::Echo;
 use crate::filter::Filter;
+use crate::object_sync::operation_item;
 
 /// Members in one SYNC frame.
 const SYNC_PAGE: usize = 100;
@@ -42,6 +43,11 @@ impl Subscription {
                         .iter()
                         .enumerate()
                         .any(|(n, message)| self.selects(entry, n, message))
+            }
+            Body::Objects(_) => {
+                self.filter.is_none()
+                    && self.modes & flags::OBJECT_SUBSCRIBE != 0
+                    && !(own && self.echo == Echo::Off)
             }
             Body::Presence(_) => {
                 self.filter.is_none() && (own || self.modes & flags::PRESENCE_SUBSCRIBE != 0)
@@ -89,6 +95,11 @@ fn delivery(
                 message.serial = Some(entry.serial.item(index).into());
                 message.action = MessageAction::Create;
             }
+        }
+        Body::Objects(objects) => {
+            frame.action = Action::Object;
+            let items = objects.iter().enumerate();
+            frame.state = items.map(|(n, object)| operation_item(entry, n, object)).collect();
         }
         Body::Presence(presence) => {
             frame.action = Action::Presence;

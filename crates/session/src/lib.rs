@@ -27,6 +27,8 @@ mod delivery;
 mod effect;
 mod filter;
 mod members;
+mod object_sync;
+mod objects;
 mod options;
 mod params;
 mod presence;
@@ -36,6 +38,7 @@ mod timing;
 
 pub use delivery::Subscription;
 pub use effect::{Context, Effect, Identity, TransportId};
+pub use objects::{check_objects_size, check_operation, derive_object_id, parse_object_id};
 pub use params::{Echo, Heartbeats, Params, parse_version};
-pub use publish::{check_messages, publish_result};
+pub use publish::{check_messages, named_id, publish_result};
 pub use session::{Connect, Session, is_retryable};

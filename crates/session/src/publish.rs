@@ -44,7 +44,8 @@ pub fn check_messages(
         message.serial = None;
         message.version = None;
     }
-    named_id(messages)
+    let ids: Vec<_> = messages.iter().map(|message| message.id.as_deref()).collect();
+    named_id(&ids)
 }
 
 pub(crate) fn check_size(size: usize, limits: &AppLimits) -> Result<(), ErrorInfo> {
@@ -68,15 +69,15 @@ pub(crate) fn check_labels(id: Option<&str>, encoding: Option<&str>) -> Result<(
 }
 
 /// The id that covers all messages: a single one's own, or the `<base>` of `<base>:<index>` (RSL1k).
-fn named_id(messages: &[Message]) -> Result<Option<Arc<str>>, ErrorInfo> {
-    if messages.iter().all(|message| message.id.is_none()) {
+pub fn named_id(ids: &[Option<&str>]) -> Result<Option<Arc<str>>, ErrorInfo> {
+    if ids.iter().all(Option::is_none) {
         return Ok(None);
     }
     let invalid = || {
         error::INVALID_MESSAGE_ID
             .with("messages of one publish need ids <base>:<index> with one base, or none")
     };
-    if let [Message { id: Some(id), .. }] = messages {
+    if let [Some(id)] = ids {
         if id.is_empty() {
             return Err(error::INVALID_MESSAGE_ID.with("a message id must not be empty"));
         }
@@ -84,8 +85,8 @@ fn named_id(messages: &[Message]) -> Result<Option<Arc<str>>, ErrorInfo> {
         return Ok(Some(base.into()));
     }
     let mut base: Option<&str> = None;
-    for (index, message) in messages.iter().enumerate() {
-        let id = message.id.as_deref().ok_or_else(invalid)?;
+    for (index, id) in ids.iter().enumerate() {
+        let id = id.ok_or_else(invalid)?;
         let (this, suffix) = id.rsplit_once(':').ok_or_else(invalid)?;
         let same = base.is_none_or(|base| base == this);
         if this.is_empty() || !same || suffix.parse() != Ok(index) {
@@ -238,16 +239,12 @@ impl Session {
 mod tests {
     use super::*;
 
-    fn with_ids(ids: &[Option<&str>]) -> Vec<Message> {
-        ids.iter().map(|id| Message { id: id.map(Into::into), ..Message::default() }).collect()
-    }
-
     #[test]
     fn ids_of_one_publish_share_a_base_and_count_from_zero() {
-        assert_eq!(named_id(&with_ids(&[None, None])), Ok(None));
-        assert_eq!(named_id(&with_ids(&[Some("a:b:0"), Some("a:b:1")])), Ok(Some("a:b".into())));
-        assert_eq!(named_id(&with_ids(&[Some("anything")])), Ok(Some("anything".into())));
-        assert_eq!(named_id(&with_ids(&[Some("x:0")])), Ok(Some("x".into())));
+        assert_eq!(named_id(&[None, None]), Ok(None));
+        assert_eq!(named_id(&[Some("a:b:0"), Some("a:b:1")]), Ok(Some("a:b".into())));
+        assert_eq!(named_id(&[Some("anything")]), Ok(Some("anything".into())));
+        assert_eq!(named_id(&[Some("x:0")]), Ok(Some("x".into())));
         let refused: &[&[Option<&str>]] = &[
             &[Some("")],
             &[Some("a:0"), None],
@@ -256,7 +253,7 @@ mod tests {
             &[Some("a"), Some("b")],
         ];
         for ids in refused {
-            assert_eq!(named_id(&with_ids(ids)).unwrap_err().code, 40031, "{ids:?}");
+            assert_eq!(named_id(ids).unwrap_err().code, 40031, "{ids:?}");
         }
     }
 }
