@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use auth::{Credentials, TokenDetails, TokenRequest};
 use bytes::Bytes;
-use protocol::{Format, ProtocolMessage, PublishResult};
+use protocol::{Format, ProtocolMessage, PublishResult, RestOperation, Tree};
 use serde::Deserialize;
 use session::TransportId;
 use types::{
     App, AppId, AppLimits, ChannelName, ClientId, ConnectionId, Entry, ErrorInfo, HistoryPage,
-    HistoryQuery, Message, Namespace, PresenceMessage, Timestamp,
+    HistoryQuery, Message, Namespace, ObjectId, PresenceMessage, Timestamp,
 };
 
 /// Names one activation of a channel.
@@ -134,6 +134,11 @@ pub enum Operation {
         channel: String,
         query: PresenceQuery,
     },
+    PublishObjects {
+        channel: String,
+        operations: Vec<RestOperation>,
+    },
+    ReadObject(ObjectQuery),
     RequestToken {
         key_name: String,
         request: TokenRequest,
@@ -142,6 +147,23 @@ pub enum Operation {
     DeleteApp(AppId),
     /// Statistics fixtures of test suites: checked, not kept.
     PostStats,
+}
+
+#[derive(Clone, Debug)]
+pub struct ObjectQuery {
+    pub channel: String,
+    /// Where the path begins; without it, at the root.
+    pub object_id: Option<String>,
+    pub path: Option<String>,
+    pub view: View,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum View {
+    /// Values only.
+    Compact,
+    /// With ids and types.
+    Full,
 }
 
 #[derive(Clone, Debug)]
@@ -165,6 +187,8 @@ pub enum Response {
     Published { channel: String, message_id: String, result: PublishResult },
     History(HistoryPage),
     Presence(PresencePage),
+    ObjectsPublished { channel: ChannelName, message_id: Arc<str>, object_ids: Vec<ObjectId> },
+    Object(Tree),
     Token(TokenDetails),
     AppCreated(Arc<App>),
     Created,

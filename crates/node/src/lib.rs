@@ -25,14 +25,16 @@ mod event;
 mod fanout;
 mod host;
 mod node;
+mod objects;
+mod path;
 mod rest;
 mod sandbox;
 mod timers;
 
 pub use config::{Config, PreviousIncarnation};
 pub use event::{
-    AppSpec, Caller, ChannelKey, Effect, Event, Operation, PresencePage, PresenceQuery, Request,
-    RequestId, Response,
+    AppSpec, Caller, ChannelKey, Effect, Event, ObjectQuery, Operation, PresencePage,
+    PresenceQuery, Request, RequestId, Response, View,
 };
 pub use node::Node;
 pub use session::TransportId;

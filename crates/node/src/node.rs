@@ -33,6 +33,7 @@ pub(crate) struct SessionSlot {
 pub(crate) enum Publisher {
     Session(SessionKey),
     Request { id: RequestId, channel: String, message_id: String },
+    Objects { id: RequestId, app: AppId, channel: ChannelName, message_id: Arc<str> },
     Fixture(RequestId),
 }
 

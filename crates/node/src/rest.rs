@@ -52,6 +52,15 @@ impl Node {
                 let principal = self.authenticate_caller(now, &caller)?;
                 self.presence(&principal, &channel, &query).map(Some)
             }
+            Operation::PublishObjects { channel, operations } => {
+                let principal = self.authenticate_caller(now, &caller)?;
+                self.publish_objects(now, id, &principal, &channel, operations)?;
+                Ok(None)
+            }
+            Operation::ReadObject(query) => {
+                let principal = self.authenticate_caller(now, &caller)?;
+                self.read_object(&principal, &query).map(Some)
+            }
             Operation::RequestToken { key_name, request } => {
                 self.request_token(now, &caller, &key_name, &request).map(Some)
             }
@@ -247,7 +256,7 @@ impl Node {
     }
 
     /// The channel, if `principal` may do one of `operations` there.
-    fn channel_for(
+    pub(crate) fn channel_for(
         &self,
         principal: &Principal,
         channel: &str,

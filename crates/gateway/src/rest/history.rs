@@ -45,6 +45,7 @@ pub(super) fn answer(page: &HistoryPage, call: &Call<'_>) -> Answer {
             Body::Messages(all) => {
                 messages.extend(all.get(*index).map(|m| message(entry, *index, m)));
             }
+            Body::Objects(_) => {}
             Body::Presence(all) => {
                 presence.extend(all.get(*index).map(|p| event(entry, *index, p)));
             }

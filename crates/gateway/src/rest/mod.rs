@@ -24,6 +24,8 @@ mod history;
 
 mod presence;
 
+mod objects;
+
 mod token;
 
 mod sandbox;
@@ -113,6 +115,8 @@ async fn operation(
         Endpoint::History { channel } => history::operation(channel, Kind::Messages, call),
         Endpoint::Presence { channel } => presence::operation(channel, call),
         Endpoint::PresenceHistory { channel } => history::operation(channel, Kind::Presence, call),
+        Endpoint::PublishObjects { channel } => objects::publish(channel, call, &body.await?),
+        Endpoint::ReadObject { channel, object_id } => objects::read(channel, object_id, call),
         Endpoint::RequestToken { key_name } => token::operation(key_name, call, &body.await?),
         Endpoint::CreateApp => sandbox::create(call, &body.await?),
         Endpoint::DeleteApp { id } => Ok(Operation::DeleteApp(id.into())),
@@ -128,6 +132,10 @@ fn render(server: &Server, call: &Call<'_>, response: Response) -> Result<Answer
         }
         Response::History(page) => Ok(history::answer(&page, call)),
         Response::Presence(page) => Ok(presence::answer(&page, call)),
+        Response::ObjectsPublished { channel, message_id, object_ids } => {
+            objects::published(&channel, &message_id, &object_ids, call)
+        }
+        Response::Object(tree) => Ok(objects::object(&tree, call)),
         Response::Token(details) => token::answer(&details, call),
         Response::AppCreated(app) => sandbox::answer(&app, call, server),
         Response::Created => sandbox::created(call),

@@ -29,6 +29,8 @@ pub(super) enum Endpoint<'a> {
     History { channel: &'a str },
     Presence { channel: &'a str },
     PresenceHistory { channel: &'a str },
+    PublishObjects { channel: &'a str },
+    ReadObject { channel: &'a str, object_id: Option<&'a str> },
     RequestToken { key_name: &'a str },
     CreateApp,
     DeleteApp { id: &'a str },
@@ -70,6 +72,15 @@ impl<'a> Route<'a> {
             ["channels", channel, "presence"] => read(Endpoint::Presence { channel }),
             ["channels", channel, "presence", "history"] => {
                 read(Endpoint::PresenceHistory { channel })
+            }
+            ["channels", channel, "object" | "objects"] if is_get => {
+                read(Endpoint::ReadObject { channel, object_id: None })
+            }
+            ["channels", channel, "object" | "objects"] => {
+                write(Method::POST, "GET, POST", Endpoint::PublishObjects { channel })
+            }
+            ["channels", channel, "object" | "objects", id] => {
+                read(Endpoint::ReadObject { channel, object_id: Some(id) })
             }
             // Keys cannot be read: a GET below them is a path that does not exist.
             ["keys", key_name, "requestToken"] if !is_get => {
