@@ -2,7 +2,7 @@
 //! shapes of REST bodies. Pure: bytes in, values out, and back. Knows nothing of connections.
 //!
 //! `read` and `write` say what a format must offer, `json` and `msgpack` offer it, and `message`,
-//! `payload`, `object`, `object_data` and `frame_fields` describe the fields once for both.
+//! `payload`, `object*` and `frame_fields` describe the fields once for both.
 #![cfg_attr(
     not(test),
     deny(
@@ -26,6 +26,7 @@ mod message;
 mod msgpack;
 mod object;
 mod object_data;
+mod object_state;
 mod payload;
 mod query;
 mod read;

@@ -5,6 +5,7 @@ mod attach;
 mod connecting;
 mod leftovers;
 mod limits;
+mod objects;
 mod presence;
 mod publish;
 mod reauth;

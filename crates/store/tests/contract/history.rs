@@ -20,8 +20,8 @@ fn entries_are_there_and_equal_after_reopening() {
     let stored = [
         message(1, 1, 10),
         entry(Kind::Presence, 1, 2, 11, 2),
-        entry(Kind::Objects, 1, 3, 11, 2),
-        message(1, 4, 12),
+        entry(Kind::Objects, 1, 3, 12, 2),
+        message(1, 4, 13),
     ];
     append(&dir.open(), &orders, &stored);
     assert_eq!(dir.open().load_recent(&app(), &orders, Timestamp(0)).unwrap(), stored);
