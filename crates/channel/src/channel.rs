@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use rand::Rng;
 use types::{
-    ChannelName, Clock, Cursor, Entry, ObjectId, ObjectState, Rate, Serial, SeriesId, Timestamp, error,
+    ChannelName, Clock, Cursor, Entry, ObjectId, ObjectState, Rate, Serial, SeriesId, Timestamp,
+    error,
 };
 
 use crate::config::Config;

@@ -161,7 +161,7 @@ impl Node {
         key: ChannelKey,
         lossy: &[(AttachmentId, Arc<str>)],
     ) {
-        let Some(slot) = self.channels.get(&key) else { return };
+        let Some(slot) = self.channels.get(&key).filter(|_| !lossy.is_empty()) else { return };
         let cursor = slot.host.head();
         let members: Vec<_> = slot.host.members().cloned().collect();
         let objects = slot.host.objects();

@@ -42,6 +42,7 @@ pub struct Profile {
 
 /// What a client does.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "frames are the common case; boxes cost more")]
 pub(crate) enum Act {
     Open {
         transport: TransportId,
