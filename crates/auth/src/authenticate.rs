@@ -15,6 +15,7 @@ use types::error::{INTERNAL, INVALID_CREDENTIAL, INVALID_CREDENTIALS, NOT_FOUND,
 use types::{App, ErrorInfo, Key, Timestamp};
 
 use crate::jwt::Jwt;
+use crate::token_request::MAX_REVOCABLE_TTL;
 use crate::{Capability, ClientPolicy, Credentials, KeyName, Method, Principal, SealingKey, token};
 
 /// Where credentials are presented.
@@ -79,9 +80,11 @@ fn by_key<F: Fn(&str) -> Option<Arc<App>>>(
         capability: Arc::new(capability_of(&key)?),
         key_id: key.id,
         client: ClientPolicy::Any,
+        revocation_key: None,
         method: Method::Basic,
         issued: None,
         expires: None,
+        revoked_at: None,
     })
 }
 
@@ -99,9 +102,11 @@ fn by_token<F: Fn(&str) -> Option<Arc<App>>>(
         capability: narrowed(&key, Some(&claims.capability))?,
         key_id: key.id,
         client: claims.client,
+        revocation_key: None,
         method: Method::Token,
         issued: Some(claims.issued),
         expires: Some(claims.expires),
+        revoked_at: None,
     })
 }
 
@@ -119,14 +124,20 @@ fn by_jwt<F: Fn(&str) -> Option<Arc<App>>>(
     };
     let (app, key) = directory.find(signed.key_name()?, Method::Jwt)?;
     let claims = signed.verify(&key.secret, now)?;
+    let expires = lifetime(&key, claims.issued, claims.expires);
+    if expires <= now {
+        return Err(TOKEN_EXPIRED.info());
+    }
     Ok(Principal {
         app_id: app.id.clone(),
         capability: narrowed(&key, claims.capability.as_deref())?,
         key_id: key.id,
         client: claims.client,
+        revocation_key: claims.revocation_key,
         method: Method::Jwt,
         issued: Some(claims.issued),
-        expires: Some(claims.expires),
+        expires: Some(expires),
+        revoked_at: None,
     })
 }
 
@@ -143,6 +154,11 @@ fn by_enclosed_token<F: Fn(&str) -> Option<Arc<App>>>(
     let mut principal = by_token(directory, secret, token, now)?;
     principal.expires = principal.expires.into_iter().chain(outer_expires).min();
     Ok(principal)
+}
+
+/// A JWT that can be revoked lives no longer than revocations are remembered.
+fn lifetime(key: &Key, issued: Timestamp, expires: Timestamp) -> Timestamp {
+    if key.revocable_tokens { expires.min(issued.plus(MAX_REVOCABLE_TTL)) } else { expires }
 }
 
 /// The answer of REST for an unknown key of a known app: 40400, but as a 401.

@@ -212,6 +212,11 @@ impl Capability {
         self.everywhere.contains(operation)
     }
 
+    /// The resources, as they are written.
+    pub fn resource_names(&self) -> impl Iterator<Item = &str> {
+        self.rules.keys().map(AsRef::as_ref)
+    }
+
     /// All that is allowed on `resource`.
     pub fn operations(&self, resource: &str) -> Operations {
         self.matching(resource).fold(Operations::default(), Operations::union)

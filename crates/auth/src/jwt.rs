@@ -6,6 +6,8 @@
 //!   business, is not checked, and grants nothing. A readable `exp` can only shorten the life of
 //!   the token inside. Of an encrypted one (JWE) only the header is read.
 
+use std::sync::Arc;
+
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -37,6 +39,8 @@ struct Payload {
     capability: Option<String>,
     #[serde(rename = "x-ably-clientId")]
     client_id: Option<Value>,
+    #[serde(rename = "x-ably-revocation-key")]
+    revocation_key: Option<Arc<str>>,
     #[serde(rename = "x-ably-token")]
     token: Option<String>,
 }
@@ -58,6 +62,7 @@ pub(crate) struct Signed<'a> {
 /// What a signed JWT says, once proven.
 pub(crate) struct Claims {
     pub(crate) client: ClientPolicy,
+    pub(crate) revocation_key: Option<Arc<str>>,
     /// None: all that the key may do.
     pub(crate) capability: Option<String>,
     pub(crate) issued: Timestamp,
@@ -121,7 +126,8 @@ impl Signed<'_> {
                 return Err(INVALID_CLIENT_ID.with("clientId must be a string"));
             }
         };
-        Ok(Claims { client, capability: self.payload.capability, issued, expires })
+        let Payload { capability, revocation_key, .. } = self.payload;
+        Ok(Claims { client, revocation_key, capability, issued, expires })
     }
 }
 

@@ -1,7 +1,7 @@
 //! Who a client is and what it may do: keys, token requests, tokens, JWTs, capabilities and sealed
 //! connection keys. Pure functions over text; the clock, the randomness and the apps are arguments.
 //!
-//! Not here: where apps are kept, HTTP and frames, revocation, rates. Nothing is logged, and no
+//! Not here: where apps are kept, HTTP and frames, rates. Nothing is logged, and no
 //! `Debug` shows a secret.
 //!
 //! Invariants: secrets and MACs are compared in constant time; nothing in a credential chooses the
@@ -28,6 +28,7 @@ mod nonces;
 mod principal;
 mod resource;
 mod resume_key;
+mod revocation;
 mod sealing;
 #[cfg(test)]
 mod testing;
@@ -40,6 +41,7 @@ pub use credentials::{Credentials, KeyName};
 pub use nonces::Nonces;
 pub use principal::{ClientPolicy, Identity, Method, Principal};
 pub use resume_key::ResumeKey;
+pub use revocation::{Revocation, RevocationRequest, Revocations, Target};
 pub use sealing::SealingKey;
 pub use token::{Grant, TokenDetails, issue};
 pub use token_request::TokenRequest;

@@ -71,12 +71,16 @@ pub struct Principal {
     /// The key that was presented, or that issued or signed the token.
     pub key_id: Arc<str>,
     pub client: ClientPolicy,
+    /// What revocations may name the token by (`x-ably-revocation-key`).
+    pub revocation_key: Option<Arc<str>>,
     pub capability: Arc<Capability>,
     pub method: Method,
     /// None for keys.
     pub issued: Option<Timestamp>,
     /// From this instant on the credential is void (40142); none for keys.
     pub expires: Option<Timestamp>,
+    /// From this instant on the token is revoked (40141), if anybody revoked it.
+    pub revoked_at: Option<Timestamp>,
 }
 
 impl Principal {
@@ -86,6 +90,11 @@ impl Principal {
             key_id: self.key_id.clone(),
             client_id: self.client_id().cloned(),
         }
+    }
+
+    /// When the credential becomes void.
+    pub fn ends_at(&self) -> Option<Timestamp> {
+        self.expires.into_iter().chain(self.revoked_at).min()
     }
 
     pub fn compatible_with(&self, other: &Self) -> Result<(), ErrorInfo> {
@@ -157,10 +166,12 @@ mod tests {
             app_id: "app".into(),
             key_id: "key".into(),
             client: ClientPolicy::parse(client_id).unwrap(),
+            revocation_key: None,
             capability: Arc::default(),
             method: Method::Token,
             issued: None,
             expires: None,
+            revoked_at: None,
         }
     }
 

@@ -22,8 +22,8 @@ use crate::{Capability, ClientPolicy, Grant, KeyName, Method, Nonces, Principal}
 pub(crate) const CLOCK_SKEW: Duration = Duration::from_mins(2);
 const DEFAULT_TTL: Duration = Duration::from_mins(60);
 const MAX_TTL: Duration = Duration::from_hours(24);
-/// For keys whose tokens can be revoked.
-const MAX_REVOCABLE_TTL: Duration = Duration::from_mins(60);
+/// For keys whose tokens can be revoked: as long as a revocation is remembered.
+pub(crate) const MAX_REVOCABLE_TTL: Duration = Duration::from_mins(60);
 /// Longest nonce, in bytes.
 const MAX_NONCE: usize = 256;
 
@@ -222,10 +222,12 @@ mod tests {
             app_id: "app".into(),
             key_id: key_id.into(),
             client: ClientPolicy::Any,
+            revocation_key: None,
             capability: Arc::default(),
             method,
             issued: None,
             expires: None,
+            revoked_at: None,
         }
     }
 

@@ -4,19 +4,16 @@
 //! live delivery. Each replayed entry is labelled so that the label, when presented, replays
 //! exactly what follows.
 
-use std::sync::Arc;
-
-use types::{Body, Cursor, CursorError, Entry, ErrorInfo, Timestamp, error};
+use types::{Body, Cursor, CursorError, Entry, ErrorInfo, Kind, Timestamp, error};
 
 use crate::Channel;
 use crate::event::{Attach, Attached, Effect, Rewind};
-use crate::log::cursor_at;
+use crate::log::{before, cursor_at};
+use crate::replay::Replay;
 
 /// Entries that one attach replays; a resume that needs more is answered with 90004. It bounds
 /// what one attach holds in labels to about 5 MB.
 const MAX_REPLAY: usize = 20_000;
-
-type Replay = Vec<(Arc<Entry>, Cursor)>;
 
 impl Channel {
     pub(crate) fn attach(&mut self, now: Timestamp, attach: Attach, effects: &mut Vec<Effect>) {
@@ -33,11 +30,15 @@ impl Channel {
             }
         };
         let members = self.members().cloned().collect();
+        let from = replay
+            .first()
+            .map_or_else(|| self.clock.clone().next(now, self.series), |(entry, _)| entry.serial);
         effects.push(Effect::Attached(Attached {
             attachment,
             resumed,
             error,
             cursor,
+            from,
             replay,
             members,
             objects: self.objects(),
@@ -51,13 +52,13 @@ impl Channel {
         if missed.len() > MAX_REPLAY {
             return Err(error::RESUME_TOO_LARGE.info());
         }
-        let replay = missed.filter(|entry| self.still_holds(entry));
-        Ok((presented, replay.map(labelled).collect()))
+        let missed: Vec<_> = missed.filter(|entry| self.still_holds(entry)).collect();
+        Ok((presented, self.replay(&missed)))
     }
 
     /// Members of earlier hosts are gone without a LEAVE: their events would bring them back.
     fn still_holds(&self, entry: &Entry) -> bool {
-        matches!(entry.body, Body::Messages(_)) || entry.serial.series == self.series
+        !matches!(entry.body, Body::Presence(_)) || entry.serial.series == self.series
     }
 
     /// Where a first attach starts, and the messages before the head that it asked for. An entry
@@ -74,26 +75,20 @@ impl Channel {
         let mut replay = Replay::new();
         let mut left = limit as usize;
         for entry in self.log.entries().rev().take_while(|entry| entry.timestamp >= oldest) {
-            let Body::Messages(messages) = &entry.body else { continue };
-            if left == 0 || (messages.len() > left && !replay.is_empty()) {
+            if Kind::of(&entry.body) != Kind::Messages {
+                continue;
+            }
+            let count = entry.body.len();
+            if left == 0 || (count > left && !replay.is_empty()) {
                 break;
             }
-            left = left.saturating_sub(messages.len());
-            replay.push(labelled(entry));
+            left = left.saturating_sub(count);
+            replay.push((self.in_place(entry), cursor_at(entry)));
         }
         replay.reverse();
         let start = replay.first().map_or_else(|| self.log.head(), |(entry, _)| before(entry));
         (start, replay)
     }
-}
-
-fn labelled(entry: &Arc<Entry>) -> (Arc<Entry>, Cursor) {
-    (Arc::clone(entry), cursor_at(entry))
-}
-
-/// The cursor that covers everything before `entry`, and not `entry`.
-fn before(entry: &Entry) -> Cursor {
-    Cursor::at(entry.serial.series, entry.position.saturating_sub(1))
 }
 
 fn unreadable(reason: CursorError) -> ErrorInfo {

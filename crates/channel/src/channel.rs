@@ -15,7 +15,9 @@ use crate::fold::Member;
 use crate::ids::Ids;
 use crate::load::{Stage, Waiting};
 use crate::log::Log;
+use crate::messages::Messages;
 use crate::objects::{ObjectView, Objects};
+use crate::occupancy::{Counts, Occupancy};
 use crate::pending::Pending;
 use crate::presence::Presence;
 
@@ -34,14 +36,16 @@ pub struct Channel {
     pub(crate) ids: Ids,
     pub(crate) log: Log,
     pub(crate) presence: Presence,
+    pub(crate) messages: Messages,
     pub(crate) objects: Objects,
     /// Only counted: fan-out is the frontend's. Bounded by the frontends' limits on connections
     /// and on channels of a connection.
     pub(crate) attachments: BTreeSet<AttachmentId>,
+    counts: Counts,
     /// When the last of them went: within retention it may come back with its cursor.
     deserted_at: Option<Timestamp>,
-    pub(crate) messages: Rate,
-    pub(crate) bytes: Rate,
+    pub(crate) message_rate: Rate,
+    pub(crate) byte_rate: Rate,
 }
 
 /// Sizes of a channel, as they are now.
@@ -71,11 +75,13 @@ impl Channel {
             ids: Ids::new(config.limits.id_window()),
             log: Log::new(series, &config.limits),
             presence: Presence::new(&config.limits),
+            messages: Messages::new(config.limits.retention),
             objects: Objects::new(&config.limits),
             attachments: BTreeSet::new(),
+            counts: Counts::default(),
             deserted_at: None,
-            messages: Rate::default(),
-            bytes: Rate::default(),
+            message_rate: Rate::default(),
+            byte_rate: Rate::default(),
             config,
         }
     }
@@ -87,19 +93,30 @@ impl Channel {
             Event::Tick => {}
             Event::Detach(attachment) => {
                 self.waiting.forget(attachment);
+                self.counts.remove(attachment);
                 if self.attachments.remove(&attachment) && self.attachments.is_empty() {
                     self.deserted_at = Some(now);
                 }
             }
+            Event::Occupy { attachment, share } if self.attachments.contains(&attachment) => {
+                self.counts.set(attachment, share);
+            }
+            Event::Occupy { .. } => {}
             Event::Loaded(result) => self.loaded(now, result, effects),
+            Event::MessagesLoaded(result) => self.messages_loaded(now, result, effects),
             Event::Stored { position, durable: true } => self.stored(now, position, effects),
             Event::Stored { position, durable: false } => self.store_failed(now, position, effects),
             Event::Attach(_) | Event::Publish(_) if self.stage != Stage::Loaded => {
                 self.wait(now, event, effects);
             }
             Event::Attach(attach) => self.attach(now, attach, effects),
-            Event::Publish(publish) => self.publish(now, publish, effects),
+            Event::Publish(publish) => match self.unheld(now, publish.body.target()) {
+                Some(key) => self.fetch(now, key, Event::Publish(publish), effects),
+                None => self.publish(now, publish, effects),
+            },
         }
+        let members = self.presence.committed().present();
+        effects.extend(self.counts.tell(now, members).map(Effect::Occupancy));
     }
 
     fn expire(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
@@ -114,6 +131,7 @@ impl Channel {
         self.log.trim(now);
         self.ids.expire(now);
         self.presence.expire(now);
+        self.messages.expire(now);
         self.collect_objects(now, effects);
     }
 
@@ -126,6 +144,8 @@ impl Channel {
             self.log.deadline(),
             self.ids.deadline(),
             self.presence.committed().deadline(),
+            self.counts.deadline(),
+            self.messages.deadline(),
             self.objects.deadline(),
         ];
         deadlines.into_iter().flatten().min()
@@ -135,7 +155,7 @@ impl Channel {
     pub fn is_idle(&self, now: Timestamp) -> bool {
         self.attachments.is_empty()
             && self.waiting.is_empty()
-            && self.stage != Stage::Loading
+            && matches!(self.stage, Stage::Unloaded | Stage::Loaded)
             && self.pending.len() == 0
             && self.presence.committed().present() == 0
             && self.objects.is_idle()
@@ -178,6 +198,10 @@ impl Channel {
     /// All objects; none if there never were any.
     pub fn objects(&self) -> Vec<ObjectState> {
         self.objects.states()
+    }
+
+    pub fn occupancy(&self) -> Occupancy {
+        self.counts.occupancy(self.presence.committed().present())
     }
 
     pub fn metrics(&self) -> Metrics {

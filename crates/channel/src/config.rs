@@ -32,6 +32,8 @@ pub struct Limits {
     pub message_rate: u32,
     /// KiB per second (42914).
     pub kib_rate: u32,
+    /// Bytes of one message with everything that was appended to it (40009).
+    pub message_bytes: usize,
     /// Members of the presence set (91003).
     pub presence_members: usize,
     /// Bytes of data of all members (91006).
@@ -51,6 +53,7 @@ impl Limits {
             ids: node.ids_per_channel as usize,
             message_rate: app.channel_message_rate,
             kib_rate: app.channel_kib_rate,
+            message_bytes: app.max_message_size as usize,
             presence_members: app.presence_members as usize,
             presence_data_bytes: app.presence_data_bytes as usize,
             objects_bytes: app.objects_bytes as usize,

@@ -7,7 +7,7 @@
 use std::hash::{Hash, Hasher};
 use std::num::NonZeroU64;
 
-use types::{Body, Data, Entry, EntryId, ErrorInfo, Message, PresenceMessage, error};
+use types::{Annotation, Body, Data, Entry, EntryId, ErrorInfo, Message, PresenceMessage, error};
 use xxhash_rust::xxh3::Xxh3Default;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,11 +22,14 @@ impl Content {
         }
     }
 
-    /// Of an entry as it was stored; none for presence, whose events are stored as what they
-    /// amounted to and not as what the client said.
+    /// Of an entry as it was stored; none for presence and for changes of messages, which are stored
+    /// as what they amounted to and not as what the client said.
     pub(crate) fn of_stored(entry: &Entry) -> Option<Self> {
         match entry.body {
-            Body::Messages(_) | Body::Objects(_) => Self::of(&entry.id, &entry.body),
+            Body::Messages(_) if entry.body.change().is_some() => None,
+            Body::Messages(_) | Body::Annotations(_) | Body::Objects(_) => {
+                Self::of(&entry.id, &entry.body)
+            }
             Body::Presence(_) => None,
         }
     }
@@ -37,6 +40,10 @@ impl Content {
             Body::Messages(messages) => {
                 0_u8.hash(&mut hasher);
                 messages.iter().for_each(|message| hash_message(message, &mut hasher));
+            }
+            Body::Annotations(annotations) => {
+                2_u8.hash(&mut hasher);
+                annotations.iter().for_each(|item| hash_annotation(item, &mut hasher));
             }
             Body::Presence(items) => {
                 1_u8.hash(&mut hasher);
@@ -67,11 +74,20 @@ pub(crate) fn check_repeat(
 fn hash_message(message: &Message, hasher: &mut impl Hasher) {
     (&message.id, &message.name, &message.encoding, &message.client_id).hash(hasher);
     (&message.extras, message.action.code()).hash(hasher);
+    if message.action.is_change() {
+        message.serial.hash(hasher);
+    }
     hash_data(&message.data, hasher);
 }
 
 fn hash_presence(item: &PresenceMessage, hasher: &mut impl Hasher) {
     (&item.id, &item.encoding, &item.client_id, &item.extras, item.action.code()).hash(hasher);
+    hash_data(&item.data, hasher);
+}
+
+fn hash_annotation(item: &Annotation, hasher: &mut impl Hasher) {
+    (&item.id, &item.kind, &item.name, item.count, &item.encoding, &item.client_id).hash(hasher);
+    (&item.extras, &item.message_serial, item.action.code()).hash(hasher);
     hash_data(&item.data, hasher);
 }
 

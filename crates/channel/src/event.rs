@@ -1,12 +1,14 @@
 //! What goes into a channel and what comes out of it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use types::{
-    Body, ConnectionId, Cursor, CursorError, Entry, EntryId, ErrorInfo, ObjectState, Serial,
+    Body, ClientId, ConnectionId, Cursor, CursorError, Entry, EntryId, ErrorInfo, ItemPosition,
+    ObjectState, Serial,
 };
 
-use crate::Member;
+use crate::{Member, Occupancy};
 
 /// Names one attachment of one session, for as long as it lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,9 +22,16 @@ pub struct PublishToken(pub u64);
 pub enum Event {
     Attach(Attach),
     Detach(AttachmentId),
+    /// What an attachment counts for, until it counts otherwise or ends.
+    Occupy {
+        attachment: AttachmentId,
+        share: Occupancy,
+    },
     Publish(Publish),
     /// Answers [`Effect::Load`]. An error means that the store could not be read.
     Loaded(Result<Vec<Arc<Entry>>, ErrorInfo>),
+    /// Answers [`Effect::LoadMessages`], in any order.
+    MessagesLoaded(Result<Vec<Arc<Entry>>, ErrorInfo>),
     /// Answers [`Effect::Store`], in the order of the effects. Not durable means that the entry was
     /// not stored, as far as the store knows.
     Stored {
@@ -54,6 +63,8 @@ pub struct Publish {
     pub token: PublishToken,
     pub id: EntryId,
     pub connection_id: Option<ConnectionId>,
+    /// Only a message that this client published may be changed.
+    pub owner: Option<ClientId>,
     pub body: Body,
 }
 
@@ -65,7 +76,8 @@ pub enum Effect {
         attachment: AttachmentId,
         error: ErrorInfo,
     },
-    /// Committed: to every attachment of the channel. `cursor` covers the entry.
+    /// Committed: to every attachment of the channel. `cursor` covers the entry, unless the entry is
+    /// kept nowhere or one that cannot be without it follows.
     Deliver {
         entry: Arc<Entry>,
         cursor: Cursor,
@@ -74,12 +86,17 @@ pub enum Effect {
         token: PublishToken,
         result: Result<Accepted, ErrorInfo>,
     },
+    /// To those who want to know.
+    Occupancy(Occupancy),
     /// Make the entry durable, then say [`Event::Stored`].
     Store(Arc<Entry>),
     /// Read what the store holds of this channel's last id window
     /// ([`crate::Limits::id_window`]) and the newest entry before it, oldest first; then say
     /// [`Event::Loaded`].
     Load,
+    /// Read what the store holds of these messages: the entries that published, changed and
+    /// annotated them; then say [`Event::MessagesLoaded`].
+    LoadMessages(BTreeSet<ItemPosition>),
 }
 
 #[derive(Debug)]
@@ -92,6 +109,8 @@ pub struct Attached {
     /// The presented cursor when resumed, else the position at which the replay, or without one
     /// live delivery, starts.
     pub cursor: Cursor,
+    /// Entries with this serial or a later one are replayed or delivered.
+    pub from: Serial,
     /// Entries to replay before live delivery, each with the cursor to label it with.
     pub replay: Vec<(Arc<Entry>, Cursor)>,
     /// The presence set at this point.

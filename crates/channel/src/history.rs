@@ -19,7 +19,8 @@ impl Channel {
         };
         let entries = self.log.entries().filter(is_asked_for);
         let items = entries
-            .flat_map(|entry| (0..entry.body.len()).map(move |index| (Arc::clone(entry), index)));
+            .map(|entry| self.in_place(entry))
+            .flat_map(|entry| (0..entry.body.len()).map(move |index| (Arc::clone(&entry), index)));
         Ok(match query.direction {
             Direction::Forwards => page(query, items),
             Direction::Backwards => page(query, items.rev()),
@@ -29,6 +30,7 @@ impl Channel {
 
 fn lies_within(query: &HistoryQuery, entry: &Entry) -> bool {
     Kind::of(&entry.body) == query.kind
+        && query.about.is_none_or(|about| entry.body.target() == Some(about))
         && query.start.is_none_or(|start| entry.timestamp >= start)
         && query.end.is_none_or(|end| entry.timestamp <= end)
 }

@@ -1,5 +1,5 @@
-//! One channel at its host: its series, its log, the ids it has accepted, its presence set and its
-//! objects.
+//! One channel at its host: its series, its log, the ids it has accepted, its presence set, its
+//! objects, and the messages that are changed or annotated.
 //!
 //! Deterministic and without IO: [`Channel::handle`] takes the time and an event and appends
 //! effects. An entry enters the log when it is committed; a pending one exists only for its ids.
@@ -22,17 +22,23 @@ mod config;
 mod event;
 
 mod attach;
+mod change;
 mod history;
 mod load;
 mod publish;
+mod replay;
 
 mod content;
 mod fold;
 mod ids;
 mod log;
+mod messages;
 mod objects;
+mod occupancy;
 mod pending;
 mod presence;
+mod summaries;
+mod versions;
 
 pub use channel::{Channel, Metrics};
 pub use config::{Config, Limits};
@@ -40,4 +46,8 @@ pub use event::{
     Accepted, Attach, Attached, AttachmentId, Effect, Event, Publish, PublishToken, Rewind,
 };
 pub use fold::Member;
+pub use messages::MessageState;
 pub use objects::ObjectView;
+pub use occupancy::Occupancy;
+pub use summaries::Method;
+pub use versions::versions;

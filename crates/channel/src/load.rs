@@ -1,18 +1,21 @@
 //! A persisted channel starts by reading what earlier hosts stored, when the first attach or
-//! publish needs it. Until then everything waits; if the store cannot be read, what waited is
-//! refused and the next event asks again.
+//! publish needs it; then the messages that what it read is about. Later it reads single messages,
+//! when a publish is about one that it does not hold. Until it has read, everything waits, in
+//! order; if the store cannot be read, what waited is refused and the next event asks again.
 //!
 //! Members are not restored: they belong to sessions, which enter again.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use types::{Entry, ErrorInfo, Timestamp, error};
+use types::{Entry, ErrorInfo, ItemPosition, Timestamp, error};
 
 use crate::Channel;
 use crate::content::Content;
 use crate::event::{Accepted, AttachmentId, Effect, Event};
-use crate::log::body_memory;
+use crate::ids::Ids;
+use crate::log::{Log, body_memory};
+use crate::messages::{MessageState, Messages};
 
 /// Attaches and publishes that wait for the load; one more is refused with 50004. As many as a
 /// busy channel's sessions that all resume after a restart.
@@ -20,11 +23,15 @@ const MAX_EVENTS: usize = 16_384;
 /// Bytes of publishes that wait for the load; a publish beyond is refused with 50004.
 const MAX_BYTES: usize = 8 << 20;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
     Unloaded,
     Loading,
+    /// Reads the messages that the loaded entries are about.
+    Completing(BTreeSet<ItemPosition>),
     Loaded,
+    /// Reads a message that a publish is about.
+    Fetching(ItemPosition),
 }
 
 /// What waits for the load, in order of arrival.
@@ -54,6 +61,14 @@ impl Waiting {
         let (_, event) = self.queue.pop_front_if(|(deadline, _)| predicate(*deadline))?;
         self.bytes -= memory(&event);
         Some(event)
+    }
+
+    /// The message that the first event in the queue is about.
+    fn target(&self) -> Option<ItemPosition> {
+        match self.queue.front() {
+            Some((_, Event::Publish(publish))) => publish.body.target(),
+            Some(_) | None => None,
+        }
     }
 
     pub(crate) fn forget(&mut self, attachment: AttachmentId) {
@@ -93,25 +108,96 @@ impl Channel {
         assert!(self.stage == Stage::Loading, "the store answers what it was asked, once");
         match result {
             Ok(entries) => {
-                self.stage = Stage::Loaded;
                 self.restore(now, entries);
-                while let Some(event) = self.waiting.pop_if(|_| true) {
-                    self.handle(now, event, effects);
+                let missing = self.hold_restored(now);
+                if missing.is_empty() {
+                    self.release(now, effects);
+                } else {
+                    effects.push(Effect::LoadMessages(missing.clone()));
+                    self.stage = Stage::Completing(missing);
                 }
             }
             Err(reason) => {
                 self.stage = Stage::Unloaded;
-                let error = error::TIMEOUT.with(format!("the store failed: {}", reason.message));
-                while let Some(event) = self.waiting.pop_if(|_| true) {
-                    refuse(event, error.clone(), effects);
-                }
+                self.refuse_waiting(&reason, effects);
             }
+        }
+    }
+
+    /// Reads the message at `key`; `event`, which is about it, and all that follow wait.
+    pub(crate) fn fetch(
+        &mut self,
+        now: Timestamp,
+        key: ItemPosition,
+        event: Event,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.wait(now, event, effects);
+        if !self.waiting.is_empty() {
+            self.start_fetch(key, effects);
+        }
+    }
+
+    fn start_fetch(&mut self, key: ItemPosition, effects: &mut Vec<Effect>) {
+        self.stage = Stage::Fetching(key);
+        effects.push(Effect::LoadMessages(BTreeSet::from([key])));
+    }
+
+    pub(crate) fn messages_loaded(
+        &mut self,
+        now: Timestamp,
+        result: Result<Vec<Arc<Entry>>, ErrorInfo>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let asked = matches!(self.stage, Stage::Completing(_) | Stage::Fetching(_));
+        assert!(asked, "the store answers what it was asked, once");
+        let (keys, before) = match std::mem::replace(&mut self.stage, Stage::Loaded) {
+            Stage::Completing(keys) => (keys, Stage::Unloaded),
+            Stage::Fetching(key) => (BTreeSet::from([key]), Stage::Loaded),
+            Stage::Unloaded | Stage::Loading | Stage::Loaded => return,
+        };
+        match result {
+            Ok(entries) => {
+                for key in keys {
+                    // One that the store does not know is held as such: it is not read again soon.
+                    self.messages.hold(now, MessageState::of(key, &entries));
+                }
+                self.release(now, effects);
+            }
+            Err(reason) => {
+                self.stage = before;
+                self.refuse_waiting(&reason, effects);
+            }
+        }
+    }
+
+    /// Goes on with what waited, up to the next publish that needs the store.
+    fn release(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        self.stage = Stage::Loaded;
+        loop {
+            let target = self.waiting.target();
+            if let Some(key) = self.unheld(now, target) {
+                return self.start_fetch(key, effects);
+            }
+            let Some(event) = self.waiting.pop_if(|_| true) else { return };
+            self.handle(now, event, effects);
+        }
+    }
+
+    fn refuse_waiting(&mut self, reason: &ErrorInfo, effects: &mut Vec<Effect>) {
+        let error = error::TIMEOUT.with(format!("the store failed: {}", reason.message));
+        while let Some(event) = self.waiting.pop_if(|_| true) {
+            refuse(event, error.clone(), effects);
         }
     }
 
     fn restore(&mut self, now: Timestamp, mut entries: Vec<Arc<Entry>>) {
         entries.sort_by_key(|entry| entry.serial);
         keep_last_of_each_id(&mut entries);
+        // Anew, if an earlier load was not completed.
+        self.log = Log::new(self.series, &self.config.limits);
+        self.ids = Ids::new(self.config.limits.id_window());
+        self.messages = Messages::new(self.config.limits.retention);
         for entry in &entries {
             self.clock.observe(&entry.serial);
             let accepted = Accepted { serial: Some(entry.serial), items: entry.body.len() };
@@ -138,7 +224,9 @@ fn memory(event: &Event) -> usize {
         Event::Publish(publish) => body_memory(&publish.body),
         Event::Attach(_)
         | Event::Detach(_)
+        | Event::Occupy { .. }
         | Event::Loaded(_)
+        | Event::MessagesLoaded(_)
         | Event::Stored { .. }
         | Event::Tick => 0,
     }
@@ -152,6 +240,11 @@ fn refuse(event: Event, error: ErrorInfo, effects: &mut Vec<Effect>) {
         Event::Publish(publish) => {
             effects.push(Effect::Published { token: publish.token, result: Err(error) });
         }
-        Event::Detach(_) | Event::Loaded(_) | Event::Stored { .. } | Event::Tick => {}
+        Event::Detach(_)
+        | Event::Occupy { .. }
+        | Event::Loaded(_)
+        | Event::MessagesLoaded(_)
+        | Event::Stored { .. }
+        | Event::Tick => {}
     }
 }

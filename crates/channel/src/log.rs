@@ -5,14 +5,18 @@
 //! before. So a cursor is a point on the chain, naming a series covers all earlier ones, and
 //! `join(presented, prefix)` of a replayed entry is that entry's own position.
 //!
-//! Invariants: the own series is the last span; records are ordered by (span, position); what lies
+//! Invariants: the own series is the last span; records are ordered by (span, position), which is
+//! the order of serials; what lies
 //! at or below `floor` in the first span is trimmed, nothing beyond it is.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use types::{Body, Cursor, Entry, Message, ObjectMessage, PresenceMessage, SeriesId, Timestamp};
+use types::{
+    Annotation, Body, Cursor, Entry, Message, ObjectMessage, PresenceMessage, Serial, SeriesId,
+    Timestamp,
+};
 
 use crate::config::Limits;
 
@@ -146,6 +150,12 @@ impl Log {
             .is_some_and(|span| Point { span, position: entry.position } <= point)
     }
 
+    /// The entry with this serial, if it is still there.
+    pub(crate) fn find(&self, serial: Serial) -> Option<&Arc<Entry>> {
+        let at = self.records.binary_search_by_key(&serial, |record| record.entry.serial).ok()?;
+        self.records.get(at).map(|record| &record.entry)
+    }
+
     pub(crate) fn entries(&self) -> impl DoubleEndedIterator<Item = &Arc<Entry>> {
         self.records.iter().map(|record| &record.entry)
     }
@@ -182,6 +192,11 @@ pub(crate) fn cursor_at(entry: &Entry) -> Cursor {
     Cursor::at(entry.serial.series, entry.position)
 }
 
+/// The cursor that covers everything before `entry`, and not `entry`.
+pub(crate) fn before(entry: &Entry) -> Cursor {
+    Cursor::at(entry.serial.series, entry.position.saturating_sub(1))
+}
+
 /// Bytes that an entry occupies, so that empty messages count too.
 pub(crate) fn memory(entry: &Entry) -> usize {
     size_of::<Entry>() + body_memory(&entry.body)
@@ -190,6 +205,7 @@ pub(crate) fn memory(entry: &Entry) -> usize {
 pub(crate) fn body_memory(body: &Body) -> usize {
     let items = match body {
         Body::Messages(messages) => size_of::<Message>() * messages.len(),
+        Body::Annotations(items) => size_of::<Annotation>() * items.len(),
         Body::Presence(items) => size_of::<PresenceMessage>() * items.len(),
         Body::Objects(items) => size_of::<ObjectMessage>() * items.len(),
     };

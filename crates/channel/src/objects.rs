@@ -195,7 +195,7 @@ impl Objects {
 fn operations(entry: &Entry) -> impl Iterator<Item = (usize, &ObjectMessage)> {
     let messages = match &entry.body {
         types::Body::Objects(messages) => messages.as_slice(),
-        types::Body::Messages(_) | types::Body::Presence(_) => &[],
+        types::Body::Messages(_) | types::Body::Annotations(_) | types::Body::Presence(_) => &[],
     };
     messages.iter().enumerate()
 }

@@ -91,15 +91,26 @@ impl Pending {
         Some(Ok(()))
     }
 
+    /// Takes out the first entry if it waits for nothing but those before it.
+    pub(crate) fn take_ready(&mut self) -> Option<Append> {
+        let ready = self.queue.pop_front_if(|append| append.entry.body.is_ephemeral())?;
+        self.forget(&ready);
+        Some(ready)
+    }
+
     /// Takes out the first entry, which is at `position`: its fate is known. Never none.
     pub(crate) fn settle(&mut self, position: u64) -> Option<Append> {
         let append = self.queue.pop_front_if(|append| append.entry.position == position);
         assert!(append.is_some(), "the store answers in the order in which it was asked");
         let append = append?;
+        self.forget(&append);
+        Some(append)
+    }
+
+    fn forget(&mut self, append: &Append) {
         self.bytes -= memory(&append.entry);
         self.positions.remove(&append.entry.id);
         self.drop_settled_timers();
-        Some(append)
     }
 
     /// The next waiter whose deadline has passed; it waits no longer, its entry does.

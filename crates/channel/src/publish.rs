@@ -7,14 +7,14 @@
 use std::sync::Arc;
 
 use types::{
-    Body, ConnectionId, Entry, EntryId, ErrorInfo, ObjectAction, ObjectId, ObjectMessage,
+    Body, ClientId, ConnectionId, Entry, EntryId, ErrorInfo, ObjectAction, ObjectId, ObjectMessage,
     ObjectOperation, Timestamp, error,
 };
 
 use crate::Channel;
 use crate::content::{Content, check_repeat};
 use crate::event::{Accepted, Effect, Publish, PublishToken};
-use crate::log::cursor_at;
+use crate::log::{before, cursor_at};
 use crate::pending::Append;
 
 const NOTHING_APPENDED: Accepted = Accepted { serial: None, items: 0 };
@@ -54,6 +54,14 @@ impl Channel {
         if let Some(append) = self.pending.settle(position) {
             self.commit(now, append, effects);
         }
+        self.commit_ready(now, effects);
+    }
+
+    /// Commits what has only waited for its predecessors.
+    fn commit_ready(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        while let Some(append) = self.pending.take_ready() {
+            self.commit(now, append, effects);
+        }
     }
 
     /// The first pending entry could not be stored. Its id is free again, its position is not.
@@ -70,11 +78,13 @@ impl Channel {
             return;
         }
         self.presence.fail(&append.entry);
+        self.messages.fail(&append.entry);
         self.objects.fail(&append.entry);
         for token in append.waiters {
             let error = error::TIMEOUT.with("could not be stored");
             effects.push(Effect::Published { token, result: Err(error) });
         }
+        self.commit_ready(now, effects);
     }
 
     fn accept(
@@ -83,7 +93,7 @@ impl Channel {
         publish: Publish,
         effects: &mut Vec<Effect>,
     ) -> Result<Progress, ErrorInfo> {
-        let Publish { token, id, connection_id, body } = publish;
+        let Publish { token, id, connection_id, owner, body } = publish;
         let content = Content::of(&id, &body);
         if let Some((accepted, original)) = self.ids.find(&id) {
             return check_repeat(&id, original, content).map(|()| Progress::Known(accepted));
@@ -98,7 +108,7 @@ impl Channel {
             return Err(error::INVALID_PUBLISH.with(message));
         }
         self.check_room(connection_id.as_ref(), &body)?;
-        let Some(body) = self.resolve(&id, connection_id.as_ref(), body)? else {
+        let Some(body) = self.resolve(&id, connection_id.as_ref(), owner.as_ref(), body)? else {
             self.ids.insert(now, id, content, NOTHING_APPENDED);
             return Ok(Progress::Known(NOTHING_APPENDED));
         };
@@ -115,11 +125,15 @@ impl Channel {
         let (position, timestamp) = (self.position, Timestamp(serial.ms));
         let entry = Arc::new(Entry { id, serial, position, timestamp, connection_id, body });
         let append = Append { entry, content, waiters };
-        if self.config.persisted {
+        let kept = !append.entry.body.is_ephemeral();
+        let deadline = now.plus(self.config.limits.publish_deadline);
+        if self.config.persisted && kept {
             effects.push(Effect::Store(Arc::clone(&append.entry)));
             self.presence.stage(&append.entry);
+            self.messages.stage(&append.entry);
             self.objects.stage(&append.entry);
-            let deadline = now.plus(self.config.limits.publish_deadline);
+            self.pending.push(append, deadline);
+        } else if self.pending.len() > 0 {
             self.pending.push(append, deadline);
         } else {
             self.commit(now, append, effects);
@@ -151,11 +165,20 @@ impl Channel {
         let Append { entry, content, waiters } = append;
         let accepted = Accepted { serial: Some(entry.serial), items: entry.body.len() };
         self.ids.insert(now, entry.id.clone(), content, accepted);
-        self.presence.commit(now, &entry);
-        self.objects.commit(now, &entry);
-        self.log.append(Arc::clone(&entry), now);
-        let cursor = cursor_at(&entry);
-        effects.push(Effect::Deliver { entry, cursor });
+        if entry.body.is_ephemeral() {
+            effects.push(Effect::Deliver { entry, cursor: self.log.head() });
+        } else {
+            self.presence.commit(now, &entry);
+            self.messages.commit(now, &entry);
+            self.objects.commit(now, &entry);
+            self.log.append(Arc::clone(&entry), now);
+            // A drop between the two repeats the summary, which changes nothing.
+            if let Some(summary) = self.summary(&entry) {
+                effects.push(Effect::Deliver { entry: Arc::new(summary), cursor: before(&entry) });
+            }
+            let cursor = cursor_at(&entry);
+            effects.push(Effect::Deliver { entry, cursor });
+        }
         let published = |token| Effect::Published { token, result: Ok(accepted) };
         effects.extend(waiters.into_iter().map(published));
     }
@@ -184,10 +207,12 @@ impl Channel {
         &self,
         id: &EntryId,
         connection: Option<&ConnectionId>,
+        owner: Option<&ClientId>,
         body: Body,
     ) -> Result<Option<Body>, ErrorInfo> {
         match body {
-            Body::Messages(_) => Ok(Some(body)),
+            Body::Messages(messages) => self.resolve_messages(owner, messages).map(Some),
+            Body::Annotations(_) => self.check_annotated(&body).map(|()| Some(body)),
             Body::Objects(ref messages) => {
                 self.objects.check(messages)?;
                 Ok(Some(body))
@@ -210,11 +235,11 @@ impl Channel {
         }
         let limits = &self.config.limits;
         let units = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-        if !self.messages.take(now, limits.message_rate, units(body.len())) {
+        if !self.message_rate.take(now, limits.message_rate, units(body.len())) {
             return Err(error::CHANNEL_RATE_LIMIT.info());
         }
         let bytes_per_second = limits.kib_rate.saturating_mul(1024);
-        if !self.bytes.take(now, bytes_per_second, units(body.size())) {
+        if !self.byte_rate.take(now, bytes_per_second, units(body.size())) {
             return Err(error::CHANNEL_BYTES_LIMIT.info());
         }
         Ok(())

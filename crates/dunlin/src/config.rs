@@ -75,18 +75,25 @@ struct KeyConfig {
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "a document of switches that operators set")]
 pub(crate) struct NamespaceConfig {
     id: Arc<str>,
     #[serde(default)]
     persisted: bool,
     #[serde(default)]
     authenticated: bool,
+    #[serde(default)]
+    mutable_messages: bool,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        let persisted =
-            NamespaceConfig { id: "persisted".into(), persisted: true, authenticated: false };
+        let persisted = NamespaceConfig {
+            id: "persisted".into(),
+            persisted: true,
+            authenticated: false,
+            mutable_messages: false,
+        };
         Self {
             listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080)),
             data_dir: "dunlin-data".into(),
@@ -155,8 +162,8 @@ impl From<KeyConfig> for Key {
 
 impl From<NamespaceConfig> for Namespace {
     fn from(namespace: NamespaceConfig) -> Self {
-        let NamespaceConfig { id, persisted, authenticated } = namespace;
-        Self { id, persisted, authenticated }
+        let NamespaceConfig { id, persisted, authenticated, mutable_messages } = namespace;
+        Self { id, persisted, authenticated, mutable_messages }
     }
 }
 

@@ -9,19 +9,20 @@
 //! queue of its own, so that a flood of frames cannot hold it up.
 
 mod appends;
+mod reads;
 
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gateway::Hub;
-use node::{ChannelKey, Effect, Event, Node, Operation, Request, RequestId, Response};
-use store::{Store, StoreError, Writer};
+use node::{ChannelKey, Effect, Event, Node, Operation, Request};
+use store::{Store, Writer};
 use telemetry::{Health, Metrics};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{Receiver, UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
-use types::{AppId, ChannelName, Entry, ErrorInfo, HistoryQuery, Timestamp, error};
+use types::{Entry, ErrorInfo, Timestamp};
 
 use crate::clock::Clock;
 use appends::{Append, Appends, Durable};
@@ -43,6 +44,10 @@ pub(crate) enum Inside {
     /// The writer took nothing more.
     Refused(Append),
     Loaded {
+        channel: ChannelKey,
+        entries: Result<Vec<Arc<Entry>>, ErrorInfo>,
+    },
+    MessagesLoaded {
         channel: ChannelKey,
         entries: Result<Vec<Arc<Entry>>, ErrorInfo>,
     },
@@ -203,6 +208,9 @@ impl Turns {
                 Inside::Loaded { channel, entries } => {
                     self.driver.node.handle(now, Event::Loaded { channel, entries });
                 }
+                Inside::MessagesLoaded { channel, entries } => {
+                    self.driver.node.handle(now, Event::MessagesLoaded { channel, entries });
+                }
                 Inside::Leave => self.driver.node.handle(now, Event::Shutdown),
                 Inside::Stop => then = Then::End,
             }
@@ -253,43 +261,52 @@ impl Turns {
                 self.appends.start(append, app, name, entry);
             }
             Effect::Load { channel, app, name, since } => {
-                let (store, inside) = (self.driver.store.clone(), self.inside.clone());
-                self.driver.reads.spawn_blocking(move || {
-                    let entries = store.load_recent(&app, &name, since);
-                    let entries = entries.map_err(|error| unreadable(&error, &app, &name));
-                    // A driver that has ended wants no answer.
+                self.read(move |store, inside| {
+                    let entries = reads::recent(store, &app, &name, since);
                     inside.send(Inside::Loaded { channel, entries }).ok();
                 });
             }
+            Effect::LoadMessages { channel, app, name, messages } => {
+                self.read(move |store, inside| {
+                    let entries = reads::about(store, &app, &name, &messages);
+                    inside.send(Inside::MessagesLoaded { channel, entries }).ok();
+                });
+            }
             Effect::ReadHistory { request, app, name, query } => {
-                self.read_history(request, app, name, query);
+                let hub = Arc::clone(hub);
+                self.read(move |store, _| {
+                    hub.reply(request, reads::history(store, &app, &name, &query));
+                });
+            }
+            Effect::ReadMessage { request, app, name, question } => {
+                let hub = Arc::clone(hub);
+                self.read(move |store, _| {
+                    hub.reply(request, reads::message(store, &app, &name, &question));
+                });
             }
         }
     }
 
-    fn read_history(&self, id: RequestId, app: AppId, name: ChannelName, query: HistoryQuery) {
-        let (store, hub) = (self.driver.store.clone(), Arc::clone(&self.driver.hub));
-        self.driver.reads.spawn_blocking(move || {
-            let page = store.history(&app, &name, &query);
-            let page = page.map_err(|error| unreadable(&error, &app, &name));
-            hub.reply(id, page.map_or_else(Response::Error, Response::History));
-        });
+    /// Reads from the store on another thread. A driver that has ended wants no answer.
+    fn read(&self, read: impl FnOnce(&Store, &UnboundedSender<Inside>) + Send + 'static) {
+        let (store, inside) = (self.driver.store.clone(), self.inside.clone());
+        self.driver.reads.spawn_blocking(move || read(&store, &inside));
     }
 }
 
 fn messages_in(event: &Event) -> u64 {
     let count = match event {
-        Event::Frame { frame, .. } => frame.messages.len() + frame.presence.len(),
+        Event::Frame { frame, .. } => {
+            frame.messages.len() + frame.annotations.len() + frame.presence.len()
+        }
         Event::Request { request, .. } => match request.as_ref() {
             Request { operation: Operation::Publish { messages, .. }, .. } => messages.len(),
+            Request { operation: Operation::BatchPublish(batch), .. } => batch.messages(),
+            Request { operation: Operation::Annotate { annotations, .. }, .. } => annotations.len(),
+            Request { operation: Operation::Change { .. }, .. } => 1,
             _ => 0,
         },
         _ => 0,
     };
     u64::try_from(count).unwrap_or(u64::MAX)
-}
-
-fn unreadable(error: &StoreError, app: &AppId, channel: &ChannelName) -> ErrorInfo {
-    tracing::error!(%error, %app, %channel, "history cannot be read");
-    error::INTERNAL.info()
 }

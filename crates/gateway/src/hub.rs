@@ -268,8 +268,10 @@ mod tests {
         let asking = tokio::spawn({
             let hub = Arc::clone(&hub);
             async move {
-                let request =
-                    Request { caller: Caller::default(), operation: Operation::PostStats };
+                let request = Request {
+                    caller: Caller::default(),
+                    operation: Operation::PostStats(Vec::new()),
+                };
                 hub.request(request).await
             }
         });

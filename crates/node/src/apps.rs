@@ -1,9 +1,10 @@
-//! What the node keeps per app beside its document: rates, counts and used nonces.
+//! What the node keeps per app beside its document: rates, counts, used nonces and revocations.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use auth::Nonces;
+use auth::{Credentials, Nonces, Place, Principal, Revocations, SealingKey};
+use stats::Stats;
 use types::error::{self, ErrorInfo};
 use types::{App, AppId, Rate, Timestamp};
 
@@ -12,6 +13,8 @@ pub(crate) struct AppState {
     pub(crate) app: Arc<App>,
     pub(crate) message_rate: Rate,
     pub(crate) nonces: Nonces,
+    pub(crate) revocations: Revocations,
+    pub(crate) stats: Stats,
     connection_rate: Rate,
     channel_rate: Rate,
     request_rate: Rate,
@@ -26,6 +29,8 @@ impl AppState {
             app,
             message_rate: Rate::default(),
             nonces: Nonces::default(),
+            revocations: Revocations::default(),
+            stats: Stats::default(),
             connection_rate: Rate::default(),
             channel_rate: Rate::default(),
             request_rate: Rate::default(),
@@ -38,35 +43,45 @@ impl AppState {
     /// Counts a new connection, or says why there may be none.
     pub(crate) fn admit_connection(&mut self, now: Timestamp) -> Result<(), ErrorInfo> {
         let limits = &self.app.limits;
-        if limits.connections != 0 && self.connections >= limits.connections {
-            return Err(error::CONNECTION_LIMIT.info());
-        }
-        if !self.connection_rate.take(now, limits.connection_rate, 1) {
-            return Err(error::CONNECTION_CREATION_RATE.info());
-        }
-        self.connections += 1;
-        Ok(())
+        let refusal = if limits.connections != 0 && self.connections >= limits.connections {
+            error::CONNECTION_LIMIT
+        } else if !self.connection_rate.take(now, limits.connection_rate, 1) {
+            error::CONNECTION_CREATION_RATE
+        } else {
+            self.connections += 1;
+            self.stats.at(now).connections.opened += 1;
+            self.stats.set_connections(now, self.connections);
+            return Ok(());
+        };
+        self.stats.at(now).connections.refused += 1;
+        Err(refusal.info())
     }
 
-    pub(crate) fn release_connection(&mut self) {
+    pub(crate) fn release_connection(&mut self, now: Timestamp) {
         self.connections = self.connections.saturating_sub(1);
+        self.stats.set_connections(now, self.connections);
     }
 
     /// Counts a channel that becomes active, or says why it may not.
     pub(crate) fn admit_channel(&mut self, now: Timestamp) -> Result<(), ErrorInfo> {
         let limits = &self.app.limits;
-        if limits.channels != 0 && self.channels >= limits.channels {
-            return Err(error::CHANNEL_LIMIT.info());
-        }
-        if !self.channel_rate.take(now, limits.channel_rate, 1) {
-            return Err(error::CHANNEL_CREATION_RATE.info());
-        }
-        self.channels += 1;
-        Ok(())
+        let refusal = if limits.channels != 0 && self.channels >= limits.channels {
+            error::CHANNEL_LIMIT
+        } else if !self.channel_rate.take(now, limits.channel_rate, 1) {
+            error::CHANNEL_CREATION_RATE
+        } else {
+            self.channels += 1;
+            self.stats.at(now).channels.opened += 1;
+            self.stats.set_channels(now, self.channels);
+            return Ok(());
+        };
+        self.stats.at(now).channels.refused += 1;
+        Err(refusal.info())
     }
 
-    pub(crate) fn release_channel(&mut self) {
+    pub(crate) fn release_channel(&mut self, now: Timestamp) {
         self.channels = self.channels.saturating_sub(1);
+        self.stats.set_channels(now, self.channels);
     }
 
     pub(crate) fn admit_request(&mut self, now: Timestamp) -> Result<(), ErrorInfo> {
@@ -88,6 +103,26 @@ impl AppState {
 pub(crate) type Apps = BTreeMap<AppId, AppState>;
 
 /// The lookup that authentication needs.
-pub(crate) fn lookup(apps: &Apps) -> impl Fn(&str) -> Option<Arc<App>> + '_ {
+fn lookup(apps: &Apps) -> impl Fn(&str) -> Option<Arc<App>> + '_ {
     |id| apps.get(&AppId::new(id)).map(|state| Arc::clone(&state.app))
+}
+
+/// Who presents `credentials`, unless the token is revoked (40141).
+pub(crate) fn identify(
+    apps: &Apps,
+    secret: &SealingKey,
+    credentials: &Credentials,
+    requested_client_id: Option<&str>,
+    place: Place,
+    now: Timestamp,
+) -> Result<Principal, ErrorInfo> {
+    let requested = requested_client_id;
+    let mut principal =
+        auth::authenticate(&lookup(apps), secret, credentials, requested, place, now)?;
+    let state = apps.get(&principal.app_id);
+    principal.revoked_at = state.and_then(|state| state.revocations.applies_at(&principal));
+    match principal.revoked_at {
+        Some(at) if at <= now => Err(error::TOKEN_REVOKED.info()),
+        Some(_) | None => Ok(principal),
+    }
 }

@@ -8,7 +8,7 @@ use session::{Connect, Context, Params, Session, TransportId, is_retryable};
 use types::error::{self, ErrorInfo};
 use types::{ConnectionId, Timestamp, random_text};
 
-use crate::apps::lookup;
+use crate::apps::identify;
 use crate::event::Effect;
 use crate::node::{Node, SessionKey, SessionSlot, Work};
 use crate::timers::TimerKey;
@@ -72,8 +72,8 @@ impl Node {
         let pairs = query.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let credentials = Credentials::from_query(pairs)?
             .ok_or_else(|| error::UNAUTHORIZED.with("no credentials"))?;
-        let principal = auth::authenticate(
-            &lookup(&self.apps),
+        let principal = identify(
+            &self.apps,
             &self.config.sealing_key,
             &credentials,
             params.client_id.as_deref(),
@@ -208,8 +208,8 @@ impl Node {
         let Some(slot) = self.sessions.get(&key) else { return };
         let (id, epoch) = (slot.session.id().clone(), slot.session.epoch());
         let requested = slot.session.requested_client_id().map(str::to_owned);
-        let result = auth::authenticate(
-            &lookup(&self.apps),
+        let result = identify(
+            &self.apps,
             &self.config.sealing_key,
             &Credentials::Token(token.to_owned()),
             requested.as_deref(),

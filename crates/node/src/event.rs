@@ -1,16 +1,23 @@
 //! What goes into a node and what comes out of it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use auth::{Credentials, TokenDetails, TokenRequest};
+use auth::{Credentials, RevocationRequest, TokenDetails, TokenRequest};
 use bytes::Bytes;
-use protocol::{Format, ProtocolMessage, PublishResult, RestOperation, Tree};
+use channel::Occupancy;
+use protocol::{
+    BatchPublish, BatchResult, Format, ProtocolMessage, PublishResult, RestOperation, Tree,
+};
 use serde::Deserialize;
 use session::TransportId;
 use types::{
-    App, AppId, AppLimits, ChannelName, ClientId, ConnectionId, Entry, ErrorInfo, HistoryPage,
-    HistoryQuery, Message, Namespace, ObjectId, PresenceMessage, Timestamp,
+    Annotation, App, AppId, AppLimits, ChannelName, ClientId, ConnectionId, Entry, ErrorInfo,
+    Extras, HistoryPage, HistoryQuery, ItemPosition, Message, Namespace, ObjectId, PresenceMessage,
+    Timestamp,
 };
+
+use crate::messages::{Question, VersionsPage, What};
 
 /// Names one activation of a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -56,6 +63,11 @@ pub enum Event {
         channel: ChannelKey,
         entries: Result<Vec<Arc<Entry>>, ErrorInfo>,
     },
+    /// Answers [`Effect::LoadMessages`].
+    MessagesLoaded {
+        channel: ChannelKey,
+        entries: Result<Vec<Arc<Entry>>, ErrorInfo>,
+    },
     /// The node is about to stop: clients are told to reconnect, nobody new is served.
     Shutdown,
     /// Time passed.
@@ -95,7 +107,22 @@ pub enum Effect {
         name: ChannelName,
         since: Timestamp,
     },
-    /// Answer the request from the store, with [`Response::History`].
+    /// Read the stored entries that published, changed and annotated these messages.
+    LoadMessages {
+        channel: ChannelKey,
+        app: AppId,
+        name: ChannelName,
+        messages: BTreeSet<ItemPosition>,
+    },
+    /// Read the stored entries that published, changed and annotated one message, and answer the
+    /// request with [`Question::answer`].
+    ReadMessage {
+        request: RequestId,
+        app: AppId,
+        name: ChannelName,
+        question: Question,
+    },
+    /// Answer the request from the store, with [`Response::History`]: messages as they are now.
     ReadHistory {
         request: RequestId,
         app: AppId,
@@ -125,6 +152,27 @@ pub enum Operation {
         channel: String,
         messages: Vec<Message>,
     },
+    BatchPublish(BatchPublish),
+    ChannelDetails {
+        channel: String,
+    },
+    Channels(ChannelsQuery),
+    /// A change of the message with this serial.
+    Change {
+        channel: String,
+        serial: String,
+        change: Message,
+    },
+    Annotate {
+        channel: String,
+        serial: String,
+        annotations: Vec<Annotation>,
+    },
+    ReadMessage {
+        channel: String,
+        serial: String,
+        what: What,
+    },
     History {
         channel: String,
         query: HistoryQuery,
@@ -133,6 +181,9 @@ pub enum Operation {
     Presence {
         channel: String,
         query: PresenceQuery,
+    },
+    BatchPresence {
+        channels: Vec<String>,
     },
     PublishObjects {
         channel: String,
@@ -143,10 +194,15 @@ pub enum Operation {
         key_name: String,
         request: TokenRequest,
     },
+    RevokeTokens {
+        key_name: String,
+        request: RevocationRequest,
+    },
     CreateApp(AppSpec),
     DeleteApp(AppId),
-    /// Statistics fixtures of test suites: checked, not kept.
-    PostStats,
+    Stats(stats::Query),
+    /// Statistics that test suites want to have been counted.
+    PostStats(Vec<stats::Fixture>),
 }
 
 #[derive(Clone, Debug)]
@@ -181,15 +237,61 @@ pub struct PresencePage {
     pub next: Option<String>,
 }
 
+#[derive(Clone, Debug)]
+pub struct ChannelsQuery {
+    pub limit: usize,
+    /// Only channels whose names begin with this.
+    pub prefix: String,
+    /// Continue behind the channel of this name.
+    pub after: Option<String>,
+}
+
+#[derive(Debug)]
+pub struct ChannelsPage {
+    pub channels: Vec<ChannelDetails>,
+    pub next: Option<String>,
+}
+
+#[derive(Debug)]
+pub struct ChannelDetails {
+    pub name: ChannelName,
+    pub is_active: bool,
+    pub occupancy: Occupancy,
+}
+
 #[derive(Debug)]
 pub enum Response {
     Error(ErrorInfo),
-    Published { channel: String, message_id: String, result: PublishResult },
+    Published {
+        channel: String,
+        message_id: String,
+        result: PublishResult,
+    },
+    Batch(Vec<BatchResult>),
+    ChannelDetails(ChannelDetails),
+    Channels(ChannelsPage),
+    /// One for each specification of a list of them.
+    Batches(Vec<Vec<BatchResult>>),
+    /// None if something newer came before it was published.
+    Changed {
+        version_serial: Option<Arc<str>>,
+    },
+    Message(Box<Message>),
+    Versions(VersionsPage),
+    Summary(Extras),
     History(HistoryPage),
     Presence(PresencePage),
-    ObjectsPublished { channel: ChannelName, message_id: Arc<str>, object_ids: Vec<ObjectId> },
+    ObjectsPublished {
+        channel: ChannelName,
+        message_id: Arc<str>,
+        object_ids: Vec<ObjectId>,
+    },
     Object(Tree),
     Token(TokenDetails),
+    Stats {
+        app: AppId,
+        page: stats::Page,
+    },
     AppCreated(Arc<App>),
     Created,
     NoContent,

@@ -1,22 +1,24 @@
 //! The last hop: from one committed entry to the frames of every attachment. A frame is encoded
-//! once for each format (and channel name as clients wrote it) and shared.
+//! once for each format (and channel name as clients wrote it, and form) and shared.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use channel::AttachmentId;
+use channel::{AttachmentId, Channel, Occupancy};
 use protocol::Format;
 use session::{Subscription, TransportId};
 use types::{Body, Cursor, Entry, Rate, Timestamp};
 
 use crate::event::Effect;
+use crate::form::{Appended, Completed, Form};
 
 #[derive(Debug)]
 pub(crate) struct Subscriber {
     pub(crate) subscription: Subscription,
     pub(crate) transport: TransportId,
     pub(crate) format: Format,
+    pub(crate) completed: Completed,
 }
 
 /// The rates at which connections receive, all their channels together.
@@ -48,6 +50,8 @@ pub(crate) enum Continuity {
 #[derive(Debug, Default)]
 pub(crate) struct Fanout {
     subscribers: BTreeMap<AttachmentId, (Subscriber, Continuity)>,
+    /// What those who want to know of the occupancy were last told.
+    told: BTreeMap<AttachmentId, Occupancy>,
 }
 
 /// One entry on its way to the attachments of a channel.
@@ -58,18 +62,23 @@ pub(crate) struct Delivery<'a> {
     pub(crate) rates: &'a mut OutboundRates,
     pub(crate) entry: &'a Entry,
     pub(crate) cursor: &'a Cursor,
+    pub(crate) host: &'a Channel,
 }
 
 impl Fanout {
     /// Starts delivery, or goes on with it under other options.
-    pub(crate) fn subscribe(&mut self, subscriber: Subscriber) {
+    pub(crate) fn subscribe(&mut self, mut subscriber: Subscriber) {
         let id = subscriber.subscription.attachment;
-        let continuity = self.subscribers.get(&id).map(|(_, continuity)| *continuity);
-        self.subscribers.insert(id, (subscriber, continuity.unwrap_or_default()));
+        let mut continuity = Continuity::Kept;
+        if let Some((before, known)) = self.subscribers.remove(&id) {
+            (subscriber.completed, continuity) = (before.completed, known);
+        }
+        self.subscribers.insert(id, (subscriber, continuity));
     }
 
     /// Ends delivery; says whether the attachment is missing something.
     pub(crate) fn unsubscribe(&mut self, attachment: AttachmentId) -> Continuity {
+        self.told.remove(&attachment);
         self.subscribers.remove(&attachment).map(|(_, continuity)| continuity).unwrap_or_default()
     }
 
@@ -94,7 +103,27 @@ impl Fanout {
         self.subscribers.values().any(|(_, continuity)| *continuity == Continuity::Lost)
     }
 
-    /// Delivers the entry to every attachment that wants it. One whose connection would receive
+    /// Tells the occupancy to those who want to know it and of whom `whom` holds, by what they were
+    /// told last.
+    pub(crate) fn tell_occupancy(
+        &mut self,
+        now: Timestamp,
+        occupancy: &Occupancy,
+        whom: impl Fn(Option<&Occupancy>) -> bool,
+        effects: &mut Vec<Effect>,
+    ) {
+        for (id, (subscriber, _)) in &self.subscribers {
+            if !whom(self.told.get(id)) {
+                continue;
+            }
+            let Some(frame) = subscriber.subscription.occupancy(occupancy, now) else { continue };
+            let frame = protocol::encode(&frame, subscriber.format);
+            effects.push(Effect::Send { transport: subscriber.transport, frame });
+            self.told.insert(*id, *occupancy);
+        }
+    }
+
+    /// Delivers the entry to every attachment that wants it, and says to how many. One whose connection would receive
     /// more than its limit misses some; returned are those that begin to, or that go on again after
     /// it, because both times the client has to be told (80020). Neither time does it receive
     /// the entry: it must not hold a cursor beyond a loss that it has not been told of.
@@ -102,8 +131,10 @@ impl Fanout {
         &mut self,
         delivery: Delivery<'_>,
         effects: &mut Vec<Effect>,
-    ) -> Vec<(AttachmentId, Arc<str>)> {
-        let Delivery { now, limit, rates, entry, cursor } = delivery;
+    ) -> (usize, Vec<(AttachmentId, Arc<str>)>) {
+        let Delivery { now, limit, rates, entry, cursor, host } = delivery;
+        let appended = Appended::of(entry, host);
+        let mut whole = None;
         let count = u32::try_from(entry.body.len()).unwrap_or(u32::MAX);
         let mut batches: Vec<Batch> = Vec::new();
         let mut changed = Vec::new();
@@ -118,6 +149,9 @@ impl Fanout {
             let within = subscriber.is_own_presence(entry)
                 || rates.take(now, subscriber.transport, limit, count);
             let this = if within { Continuity::Kept } else { Continuity::Lost };
+            if this == Continuity::Lost || *continuity == Continuity::Lost {
+                subscriber.completed.lose();
+            }
             if this != std::mem::replace(continuity, this) {
                 changed.push((*id, Arc::clone(&subscriber.subscription.requested)));
                 continue;
@@ -125,23 +159,35 @@ impl Fanout {
             if this == Continuity::Lost {
                 continue;
             }
+            let form = appended.map_or(Form::AsItIs, |appended| subscriber.form(appended));
             let batch = batches.iter_mut().find(|batch| {
-                batch.format == subscriber.format
+                batch.form == form
+                    && batch.format == subscriber.format
                     && batch.requested == subscriber.subscription.requested
             });
-            match batch {
-                Some(batch) => batch.transports.push(subscriber.transport),
-                None => batches.push(Batch::new(subscriber, entry, cursor)),
+            if let Some(batch) = batch {
+                batch.transports.push(subscriber.transport);
+                continue;
             }
+            if form == Form::Whole && whole.is_none() {
+                whole = host.whole(entry);
+            }
+            let shown = whole.as_ref().filter(|_| form == Form::Whole).unwrap_or(entry);
+            batches.push(Batch::new(subscriber, form, shown, cursor));
         }
+        let copies = batches.iter().map(|batch| batch.transports.len()).sum();
         for Batch { frame, transports, .. } in batches {
             effects.push(Effect::Deliver { transports, frame });
         }
-        changed
+        (copies, changed)
     }
 }
 
 impl Subscriber {
+    fn form(&mut self, appended: Appended) -> Form {
+        self.completed.form(&self.subscription, appended)
+    }
+
     /// A client must see what became of its own members (RTP17a), whatever its rate.
     fn is_own_presence(&self, entry: &Entry) -> bool {
         matches!(entry.body, Body::Presence(_))
@@ -158,6 +204,7 @@ impl Subscriber {
 
 /// The attachments that share one encoded frame.
 struct Batch {
+    form: Form,
     format: Format,
     requested: Arc<str>,
     frame: Bytes,
@@ -165,9 +212,10 @@ struct Batch {
 }
 
 impl Batch {
-    fn new(subscriber: &Subscriber, entry: &Entry, cursor: &Cursor) -> Self {
+    fn new(subscriber: &Subscriber, form: Form, entry: &Entry, cursor: &Cursor) -> Self {
         let frame = subscriber.subscription.delivery(entry, cursor);
         Self {
+            form,
             format: subscriber.format,
             requested: Arc::clone(&subscriber.subscription.requested),
             frame: protocol::encode(&frame, subscriber.format),

@@ -4,13 +4,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use channel::{Attach, AttachmentId, Channel, Publish};
+use channel::{Attach, AttachmentId, Channel, Occupancy, Publish};
 use session::{Subscription, publish_result};
 use types::error::ErrorInfo;
-use types::{AppId, ChannelName, Cursor, Entry, Timestamp};
+use types::{AppId, ChannelName, Cursor, Entry, Namespace, Timestamp};
 
+use crate::count::{RequestKind, Volume};
 use crate::event::{ChannelKey, Effect, Response};
 use crate::fanout::{Continuity, Delivery, Fanout, Subscriber};
+use crate::form::Completed;
 use crate::node::{Node, Publisher, SessionKey, Work};
 use crate::timers::TimerKey;
 
@@ -21,6 +23,7 @@ const LOSS_CHECK: Duration = Duration::from_secs(1);
 pub(crate) struct Slot {
     pub(crate) app: AppId,
     pub(crate) name: ChannelName,
+    persisted: bool,
     id_window: Duration,
     pub(crate) host: Channel,
     pub(crate) fanout: Fanout,
@@ -40,7 +43,7 @@ impl Node {
         let key = ChannelKey(self.next());
         let state = self.apps.get_mut(app).ok_or_else(|| types::error::NOT_FOUND.info())?;
         state.admit_channel(now)?;
-        let persisted = state.app.namespace(name).is_some_and(|rules| rules.persisted);
+        let persisted = state.app.namespace(name).is_some_and(Namespace::persists);
         let config = channel::Config {
             name: name.clone(),
             site: self.config.identity.site,
@@ -50,7 +53,8 @@ impl Node {
         let id_window = config.limits.id_window();
         let host = Channel::new(config, &mut self.rng);
         let fanout = Fanout::default();
-        let slot = Slot { app: app.clone(), name: name.clone(), id_window, host, fanout };
+        let slot =
+            Slot { app: app.clone(), name: name.clone(), persisted, id_window, host, fanout };
         self.channels.insert(key, slot);
         self.by_name.insert((app.clone(), name.clone()), key);
         Ok(key)
@@ -67,7 +71,7 @@ impl Node {
         slot.host.handle(now, event, &mut effects);
         let idle = slot.host.is_idle(now);
         if effects.is_empty() && idle {
-            self.deactivate(key);
+            self.deactivate(now, key);
             return;
         }
         // One that is idle is looked at again once its effects have been worked off.
@@ -76,12 +80,12 @@ impl Node {
         self.push_work(effects.into_iter().map(|effect| Work::Channel(key, effect)));
     }
 
-    pub(crate) fn deactivate(&mut self, key: ChannelKey) {
+    pub(crate) fn deactivate(&mut self, now: Timestamp, key: ChannelKey) {
         self.timers.set(TimerKey::Channel(key.0), None);
         self.timers.set(TimerKey::Losses(key.0), None);
         let Some(slot) = self.channels.remove(&key) else { return };
         if let Some(app) = self.apps.get_mut(&slot.app) {
-            app.release_channel();
+            app.release_channel(now);
         }
         self.by_name.remove(&(slot.app, slot.name));
     }
@@ -106,8 +110,19 @@ impl Node {
                 }
             }
             channel::Effect::Deliver { entry, cursor } => self.deliver(now, key, &entry, &cursor),
+            channel::Effect::Occupancy(occupancy) => {
+                if let Some(slot) = self.channels.get_mut(&key) {
+                    let changed = |told: Option<&Occupancy>| told != Some(&occupancy);
+                    slot.fanout.tell_occupancy(now, &occupancy, changed, &mut self.effects);
+                }
+            }
             channel::Effect::Published { token, result } => {
-                if let Some((_, publisher)) = self.publishers.remove(&token) {
+                if let Some((_, publisher, volume)) = self.publishers.remove(&token) {
+                    let app = self.channels.get(&key).map(|slot| slot.app.clone());
+                    let error = result.as_ref().err();
+                    if let Some(app) = app {
+                        self.count_publish(now, &app, &publisher, volume, error);
+                    }
                     self.published(now, publisher, token, result);
                 }
             }
@@ -118,6 +133,15 @@ impl Node {
                     app: slot.app.clone(),
                     name: slot.name.clone(),
                     entry,
+                });
+            }
+            channel::Effect::LoadMessages(messages) => {
+                let Some(slot) = self.channels.get(&key) else { return };
+                self.effects.push(Effect::LoadMessages {
+                    channel: key,
+                    app: slot.app.clone(),
+                    name: slot.name.clone(),
+                    messages,
                 });
             }
             channel::Effect::Load => {
@@ -136,8 +160,14 @@ impl Node {
         let Some(slot) = self.channels.get_mut(&key) else { return };
         let Some(state) = self.apps.get(&slot.app) else { return };
         let limit = state.app.limits.connection_outbound_rate;
-        let delivery = Delivery { now, limit, rates: &mut self.outbound_rates, entry, cursor };
-        let changed = slot.fanout.deliver(delivery, &mut self.effects);
+        let rates = &mut self.outbound_rates;
+        let delivery = Delivery { now, limit, rates, entry, cursor, host: &slot.host };
+        let (copies, changed) = slot.fanout.deliver(delivery, &mut self.effects);
+        let (app, persisted) = (slot.app.clone(), slot.persisted);
+        self.count_delivery(now, &app, entry, copies);
+        if persisted {
+            self.count_persisted(now, &app, entry);
+        }
         if !changed.is_empty() {
             self.timers.set(TimerKey::Losses(key.0), Some(now.plus(LOSS_CHECK)));
             self.tell_of_loss(now, key, &changed);
@@ -185,7 +215,8 @@ impl Node {
             Publisher::Session(key) => {
                 self.on_session(now, key, |session, ctx| session.published(ctx, token, result));
             }
-            Publisher::Request { id, channel, message_id } => {
+            Publisher::Request { id, app, channel, message_id } => {
+                self.count_request(now, &app, RequestKind::Other, result.as_ref().err());
                 let response = match result {
                     Ok(accepted) => Response::Published {
                         channel,
@@ -196,9 +227,23 @@ impl Node {
                 };
                 self.effects.push(Effect::Reply { request: id, response });
             }
+            Publisher::Batch { part, message_id } => {
+                self.batch_published(part, message_id, result);
+            }
             Publisher::Objects { id, app, channel, message_id } => {
+                self.count_request(now, &app, RequestKind::Other, result.as_ref().err());
                 let response = match result {
                     Ok(accepted) => self.objects_published(&app, &channel, message_id, accepted),
+                    Err(error) => Response::Error(error),
+                };
+                self.effects.push(Effect::Reply { request: id, response });
+            }
+            Publisher::Change { id, app } => {
+                self.count_request(now, &app, RequestKind::Other, result.as_ref().err());
+                let response = match result {
+                    Ok(accepted) => Response::Changed {
+                        version_serial: accepted.serial.map(|serial| serial.item(0).into()),
+                    },
                     Err(error) => Response::Error(error),
                 };
                 self.effects.push(Effect::Reply { request: id, response });
@@ -241,14 +286,35 @@ impl Node {
         }
     }
 
-    pub(crate) fn subscribe(&mut self, key: SessionKey, subscription: Subscription) {
+    pub(crate) fn subscribe(
+        &mut self,
+        now: Timestamp,
+        key: SessionKey,
+        subscription: Subscription,
+    ) {
         let Some(session) = self.sessions.get(&key) else { return };
         let Some(transport) = session.session.transport() else { return };
         let format = session.format;
         let app = session.session.app_id().clone();
         let Some(host) = self.active(&app, &subscription.channel) else { return };
+        let Subscription { attachment, occupancy, .. } = subscription;
+        let share = subscription.share();
         if let Some(slot) = self.channels.get_mut(&host) {
-            slot.fanout.subscribe(Subscriber { subscription, transport, format });
+            slot.fanout.subscribe(Subscriber {
+                subscription,
+                transport,
+                format,
+                completed: Completed::default(),
+            });
+        }
+        self.on_channel(now, host, channel::Event::Occupy { attachment, share });
+        // Whoever wants to know the occupancy learns what it is now.
+        if occupancy.is_some()
+            && let Some(slot) = self.channels.get_mut(&host)
+        {
+            let occupancy = slot.host.occupancy();
+            let is_new = |told: Option<&Occupancy>| told.is_none();
+            slot.fanout.tell_occupancy(now, &occupancy, is_new, &mut self.effects);
         }
     }
 
@@ -302,12 +368,16 @@ impl Node {
         channel: &ChannelName,
         publish: Publish,
     ) {
+        let volume = Volume::of(&publish.body);
         match self.activate(now, app, channel) {
             Ok(host) => {
-                self.publishers.insert(publish.token, (host, publisher));
+                self.publishers.insert(publish.token, (host, publisher, volume));
                 self.on_channel(now, host, channel::Event::Publish(publish));
             }
-            Err(error) => self.published(now, publisher, publish.token, Err(error)),
+            Err(error) => {
+                self.count_publish(now, app, &publisher, volume, Some(&error));
+                self.published(now, publisher, publish.token, Err(error));
+            }
         }
     }
 

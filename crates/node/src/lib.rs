@@ -19,22 +19,30 @@
 )]
 
 mod apps;
+mod batch;
 mod config;
 mod connect;
+mod count;
 mod event;
 mod fanout;
+mod form;
 mod host;
+mod messages;
 mod node;
 mod objects;
 mod path;
 mod rest;
+mod revoke;
 mod sandbox;
+mod status;
 mod timers;
 
+pub use channel::Occupancy;
 pub use config::{Config, PreviousIncarnation};
 pub use event::{
-    AppSpec, Caller, ChannelKey, Effect, Event, ObjectQuery, Operation, PresencePage,
-    PresenceQuery, Request, RequestId, Response, View,
+    AppSpec, Caller, ChannelDetails, ChannelKey, ChannelsPage, ChannelsQuery, Effect, Event,
+    ObjectQuery, Operation, PresencePage, PresenceQuery, Request, RequestId, Response, View,
 };
+pub use messages::{Question, VersionsPage, VersionsQuery, What};
 pub use node::Node;
 pub use session::TransportId;

@@ -11,7 +11,9 @@ use types::error;
 use types::{AppId, ChannelName, ConnectionId, Timestamp};
 
 use crate::apps::{AppState, Apps};
+use crate::batch::{Batch, Part};
 use crate::config::Config;
+use crate::count::{RequestKind, Volume};
 use crate::event::{ChannelKey, Effect, Event, RequestId};
 use crate::fanout::OutboundRates;
 use crate::host::Slot;
@@ -32,7 +34,9 @@ pub(crate) struct SessionSlot {
 #[derive(Debug)]
 pub(crate) enum Publisher {
     Session(SessionKey),
-    Request { id: RequestId, channel: String, message_id: String },
+    Request { id: RequestId, app: AppId, channel: String, message_id: String },
+    Batch { part: Part, message_id: Arc<str> },
+    Change { id: RequestId, app: AppId },
     Objects { id: RequestId, app: AppId, channel: ChannelName, message_id: Arc<str> },
     Fixture(RequestId),
 }
@@ -55,7 +59,10 @@ pub struct Node {
     pub(crate) channels: BTreeMap<ChannelKey, Slot>,
     pub(crate) by_name: BTreeMap<(AppId, ChannelName), ChannelKey>,
     pub(crate) attachments: BTreeMap<AttachmentId, SessionKey>,
-    pub(crate) publishers: BTreeMap<PublishToken, (ChannelKey, Publisher)>,
+    pub(crate) publishers: BTreeMap<PublishToken, (ChannelKey, Publisher, Volume)>,
+    /// Whose request is being answered, once that is known.
+    pub(crate) asker: Option<(AppId, RequestKind)>,
+    pub(crate) batches: BTreeMap<RequestId, Batch>,
     pub(crate) fixtures: BTreeMap<RequestId, Fixtures>,
     pub(crate) app_expiries: BTreeMap<u64, AppId>,
     pub(crate) timers: Timers,
@@ -84,6 +91,8 @@ impl Node {
             by_name: BTreeMap::new(),
             attachments: BTreeMap::new(),
             publishers: BTreeMap::new(),
+            asker: None,
+            batches: BTreeMap::new(),
             fixtures: BTreeMap::new(),
             app_expiries: BTreeMap::new(),
             timers: Timers::default(),
@@ -128,6 +137,9 @@ impl Node {
             Event::Loaded { channel, entries } => {
                 self.on_channel(now, channel, channel::Event::Loaded(entries));
             }
+            Event::MessagesLoaded { channel, entries } => {
+                self.on_channel(now, channel, channel::Event::MessagesLoaded(entries));
+            }
             Event::Shutdown => self.shut_down(now),
             Event::Tick => {}
         }
@@ -165,6 +177,7 @@ impl Node {
             && self.by_name.is_empty()
             && self.attachments.is_empty()
             && self.publishers.is_empty()
+            && self.batches.is_empty()
             && self.fixtures.is_empty()
             && self.work.is_empty()
     }
@@ -256,7 +269,9 @@ impl Node {
             session::Effect::Detach { channel, attachment } => {
                 self.detach(now, key, &channel, attachment);
             }
-            session::Effect::Subscribe(subscription) => self.subscribe(key, subscription),
+            session::Effect::Subscribe(subscription) => {
+                self.subscribe(now, key, subscription);
+            }
             session::Effect::Unsubscribe { channel, attachment, requested } => {
                 self.replace(now, key, &channel, (attachment, requested));
             }
@@ -267,7 +282,7 @@ impl Node {
                 self.sync(now, key, &channel, &requested);
             }
             session::Effect::Authenticate(token) => self.authenticate(now, key, &token),
-            session::Effect::End => self.end_session(key),
+            session::Effect::End => self.end_session(now, key),
         }
     }
 
@@ -278,7 +293,7 @@ impl Node {
         }
     }
 
-    pub(crate) fn end_session(&mut self, key: SessionKey) {
+    pub(crate) fn end_session(&mut self, now: Timestamp, key: SessionKey) {
         self.timers.set(TimerKey::Session(key.0), None);
         let Some(slot) = self.sessions.remove(&key) else { return };
         self.by_connection.remove(slot.session.id());
@@ -286,7 +301,7 @@ impl Node {
             self.forget_transport(transport);
         }
         if let Some(app) = self.apps.get_mut(slot.session.app_id()) {
-            app.release_connection();
+            app.release_connection(now);
         }
     }
 

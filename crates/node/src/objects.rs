@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use auth::{Operation as Capability, Principal};
+use auth::Operation as Capability;
 use channel::{Accepted, Channel, ObjectView, Publish, PublishToken};
 use protocol::{ObjectPayload, RestOperation, Tree};
 use session::{check_objects_size, check_operation, derive_object_id, named_id, parse_object_id};
@@ -17,7 +17,7 @@ use types::{
     ObjectId, ObjectKind, ObjectMessage, ObjectOperation, Timestamp, random_text,
 };
 
-use crate::event::{ObjectQuery, RequestId, Response, View};
+use crate::event::{Caller, ObjectQuery, RequestId, Response, View};
 use crate::node::{Node, Publisher};
 use crate::path::{Path, Segment};
 
@@ -39,11 +39,12 @@ impl Node {
         &mut self,
         now: Timestamp,
         id: RequestId,
-        principal: &Principal,
+        caller: &Caller,
         channel: &str,
         operations: Vec<RestOperation>,
     ) -> Result<(), ErrorInfo> {
-        let name = self.channel_for(principal, channel, &[Capability::ObjectPublish])?;
+        let principal = self.authenticate_caller(now, caller)?;
+        let name = self.channel_for(&principal, channel, &[Capability::ObjectPublish])?;
         let ids: Vec<_> = operations.iter().map(|operation| operation.id.as_deref()).collect();
         let named = named_id(&ids)?;
         let client_id = principal.check_client_id(None)?;
@@ -67,9 +68,10 @@ impl Node {
             token: PublishToken(self.next()),
             id: EntryId::Named(Arc::clone(&base)),
             connection_id: None,
+            owner: None,
             body: Body::Objects(objects),
         };
-        let app = principal.app_id.clone();
+        let app = principal.app_id;
         let publisher =
             Publisher::Objects { id, app: app.clone(), channel: name.clone(), message_id: base };
         self.publish_in(now, publisher, &app, &name, publish);
@@ -90,11 +92,13 @@ impl Node {
     }
 
     pub(crate) fn read_object(
-        &self,
-        principal: &Principal,
+        &mut self,
+        now: Timestamp,
+        caller: &Caller,
         query: &ObjectQuery,
     ) -> Result<Response, ErrorInfo> {
-        let name = self.channel_for(principal, &query.channel, &[Capability::ObjectSubscribe])?;
+        let principal = self.authenticate_caller(now, caller)?;
+        let name = self.channel_for(&principal, &query.channel, &[Capability::ObjectSubscribe])?;
         let objects = Objects(self.host(&principal.app_id, &name));
         let base = query.object_id.as_deref().map_or(Ok(ObjectId::root()), parse_object_id)?;
         match objects.get(&base) {

@@ -1,33 +1,43 @@
 //! REST requests: authenticate, check, and answer from the cores; what only the store knows is
 //! asked of the store.
 
+use std::sync::Arc;
+
 use auth::{Operation as Capability, Principal, ResumeKey};
 use channel::{Publish, PublishToken};
 use session::check_messages;
 use types::error::{self, ErrorInfo};
 use types::{
     AppId, Body, ChannelName, ChannelRef, ConnectionId, Cursor, EntryId, HistoryPage, HistoryQuery,
-    Message, PresenceAction, PresenceMessage, Timestamp, random_text,
+    Kind, Message, PresenceAction, PresenceMessage, Timestamp, random_text,
 };
 
-use crate::apps::lookup;
+use crate::apps::identify;
+use crate::count::RequestKind;
 use crate::event::{
     Caller, Effect, Operation, PresencePage, PresenceQuery, Request, RequestId, Response,
 };
+use crate::messages::At;
 use crate::node::{Node, Publisher};
 
 /// Random characters of the id that a publish without one receives.
-const MESSAGE_ID_LENGTH: usize = 12;
+pub(crate) const MESSAGE_ID_LENGTH: usize = 12;
 
 impl Node {
     pub(crate) fn handle_request(&mut self, now: Timestamp, id: RequestId, request: Request) {
-        match self.answer(now, id, request) {
-            Ok(None) => {}
-            Ok(Some(response)) => self.effects.push(Effect::Reply { request: id, response }),
-            Err(error) => {
-                self.effects.push(Effect::Reply { request: id, response: Response::Error(error) });
-            }
+        let answer = self.answer(now, id, request);
+        let asker = self.asker.take();
+        let response = match answer {
+            Ok(None) => return,
+            Ok(Some(response)) => response,
+            Err(error) => Response::Error(error),
+        };
+        if let Some((app, kind)) = asker {
+            let error = if let Response::Error(error) = &response { Some(error) } else { None };
+            self.count_request(now, &app, kind, error);
+            self.count_response(now, &app, &response);
         }
+        self.effects.push(Effect::Reply { request: id, response });
     }
 
     /// The response, or none if it follows later.
@@ -44,39 +54,72 @@ impl Node {
                 self.publish_request(now, id, &principal, channel, messages)?;
                 Ok(None)
             }
+            Operation::BatchPublish(batch) => {
+                let principal = self.authenticate_caller(now, &caller)?;
+                self.batch_publish(now, id, &principal, batch)?;
+                Ok(None)
+            }
+            Operation::BatchPresence { channels } => {
+                self.batch_presence(now, &caller, channels).map(Some)
+            }
+            Operation::ChannelDetails { channel } => {
+                let principal = self.authenticate_caller(now, &caller)?;
+                let details = self.channel_details(&principal, &channel)?;
+                Ok(Some(Response::ChannelDetails(details)))
+            }
+            Operation::Channels(query) => {
+                let principal = self.authenticate_caller(now, &caller)?;
+                Ok(Some(Response::Channels(self.enumerate(&principal, &query)?)))
+            }
             Operation::History { channel, query, until } => {
                 let principal = self.authenticate_caller(now, &caller)?;
-                self.history(id, &principal, &channel, query, until.as_deref())
+                let page = self.history(id, &principal, &channel, query, until.as_deref())?;
+                if page.is_none() {
+                    // The store answers, and the node does not learn what.
+                    self.count_request(now, &principal.app_id, RequestKind::Other, None);
+                }
+                Ok(page)
+            }
+            Operation::Change { channel, serial, change } => {
+                let principal = self.authenticate_caller(now, &caller)?;
+                let at = At { channel: &channel, serial: &serial };
+                self.change(now, id, &principal, at, change)?;
+                Ok(None)
+            }
+            Operation::Annotate { channel, serial, annotations } => {
+                let principal = self.authenticate_caller(now, &caller)?;
+                let at = At { channel: &channel, serial: &serial };
+                self.annotate(now, id, &principal, at, annotations)?;
+                Ok(None)
+            }
+            Operation::ReadMessage { channel, serial, what } => {
+                let principal = self.authenticate_caller(now, &caller)?;
+                self.read_message(id, &principal, &channel, &serial, what)
             }
             Operation::Presence { channel, query } => {
                 let principal = self.authenticate_caller(now, &caller)?;
-                self.presence(&principal, &channel, &query).map(Some)
+                let page = self.presence(&principal, &channel, &query)?;
+                Ok(Some(Response::Presence(page)))
             }
             Operation::PublishObjects { channel, operations } => {
-                let principal = self.authenticate_caller(now, &caller)?;
-                self.publish_objects(now, id, &principal, &channel, operations)?;
+                self.publish_objects(now, id, &caller, &channel, operations)?;
                 Ok(None)
             }
-            Operation::ReadObject(query) => {
-                let principal = self.authenticate_caller(now, &caller)?;
-                self.read_object(&principal, &query).map(Some)
-            }
+            Operation::ReadObject(query) => self.read_object(now, &caller, &query).map(Some),
             Operation::RequestToken { key_name, request } => {
                 self.request_token(now, &caller, &key_name, &request).map(Some)
             }
+            Operation::RevokeTokens { key_name, request } => {
+                self.revoke_tokens(now, &caller, &key_name, request).map(Some)
+            }
             Operation::CreateApp(spec) => self.create_app(now, id, &spec),
-            Operation::DeleteApp(app) => {
-                let principal = self.authenticate_caller(now, &caller)?;
-                self.delete_app(now, &principal, &app).map(Some)
-            }
-            Operation::PostStats => {
-                self.authenticate_caller(now, &caller)?;
-                Ok(Some(Response::Created))
-            }
+            Operation::DeleteApp(app) => self.delete_app(now, &caller, &app).map(Some),
+            Operation::Stats(query) => self.stats(now, &caller, &query).map(Some),
+            Operation::PostStats(fixtures) => self.post_stats(now, &caller, &fixtures).map(Some),
         }
     }
 
-    fn authenticate_caller(
+    pub(crate) fn authenticate_caller(
         &mut self,
         now: Timestamp,
         caller: &Caller,
@@ -85,14 +128,15 @@ impl Node {
             .credentials
             .as_ref()
             .ok_or_else(|| error::UNAUTHORIZED.with("no credentials"))?;
-        let principal = auth::authenticate(
-            &lookup(&self.apps),
+        let principal = identify(
+            &self.apps,
             &self.config.sealing_key,
             credentials,
             caller.client_id.as_deref(),
             auth::Place::Rest,
             now,
         )?;
+        self.asker = Some((principal.app_id.clone(), RequestKind::Other));
         if let Some(app) = self.apps.get_mut(&principal.app_id) {
             app.admit_request(now)?;
         }
@@ -115,6 +159,7 @@ impl Node {
             .apps
             .get_mut(&AppId::new(app_id))
             .ok_or_else(|| error::NOT_FOUND.with("unknown app or key"))?;
+        self.asker = Some((state.app.id.clone(), RequestKind::Token));
         state.admit_token_request(now)?;
         if request.key_name != key_name {
             return Err(error::BAD_REQUEST.with("the key name of the path is not the request's"));
@@ -130,9 +175,28 @@ impl Node {
         id: RequestId,
         principal: &Principal,
         channel: String,
-        mut messages: Vec<Message>,
+        messages: Vec<Message>,
     ) -> Result<(), ErrorInfo> {
-        let name = self.channel_for(principal, &channel, &[Capability::Publish])?;
+        let (name, publish, message_id) = self.check_publish(now, principal, &channel, messages)?;
+        let publisher = Publisher::Request {
+            id,
+            app: principal.app_id.clone(),
+            channel,
+            message_id: message_id.to_string(),
+        };
+        self.publish_in(now, publisher, &principal.app_id.clone(), &name, publish);
+        Ok(())
+    }
+
+    /// The publish that a request amounts to, and the id of its messages.
+    pub(crate) fn check_publish(
+        &mut self,
+        now: Timestamp,
+        principal: &Principal,
+        channel: &str,
+        mut messages: Vec<Message>,
+    ) -> Result<(ChannelName, Publish, Arc<str>), ErrorInfo> {
+        let name = self.channel_for(principal, channel, &[Capability::Publish])?;
         let on_behalf = self.on_behalf_of(principal, &mut messages)?;
         let publisher = on_behalf.as_ref().map_or(principal, |(_, publisher)| publisher);
         let state = self.apps.get_mut(&principal.app_id).ok_or_else(|| error::NOT_FOUND.info())?;
@@ -142,16 +206,14 @@ impl Node {
             return Err(error::APP_RATE_LIMIT.info());
         }
         let base = named.unwrap_or_else(|| random_text(&mut self.rng, MESSAGE_ID_LENGTH).into());
-        let message_id = base.to_string();
         let publish = Publish {
             token: PublishToken(self.next()),
-            id: EntryId::Named(base),
+            id: EntryId::Named(Arc::clone(&base)),
             connection_id: on_behalf.map(|(connection_id, _)| connection_id),
+            owner: None,
             body: Body::Messages(messages),
         };
-        let publisher = Publisher::Request { id, channel, message_id };
-        self.publish_in(now, publisher, &principal.app_id.clone(), &name, publish);
-        Ok(())
+        Ok((name, publish, base))
     }
 
     /// The connection whose key the messages carry, with its identity (TM2h).
@@ -190,19 +252,20 @@ impl Node {
         mut query: HistoryQuery,
         until: Option<&str>,
     ) -> Result<Option<Response>, ErrorInfo> {
-        let name = self.channel_for(principal, channel, &[Capability::History])?;
+        let operations: &[Capability] = match query.kind {
+            Kind::Annotations => &[Capability::History, Capability::AnnotationSubscribe],
+            Kind::Messages | Kind::Presence | Kind::Changes | Kind::Objects => {
+                &[Capability::History]
+            }
+        };
+        let name = self.channel_for(principal, channel, operations)?;
         if let Some(until) = until {
             let cursor = Cursor::decode(until, name.as_str())
                 .or(Err(error::INVALID_HISTORY_POSITION.info()))?;
             query.until = Some(cursor);
         }
         let app = &principal.app_id;
-        let persisted = self
-            .apps
-            .get(app)
-            .and_then(|state| state.app.namespace(&name))
-            .is_some_and(|rules| rules.persisted);
-        if persisted {
+        if self.persists(app, &name) {
             let app = app.clone();
             self.effects.push(Effect::ReadHistory { request: id, app, name, query });
             return Ok(None);
@@ -216,12 +279,12 @@ impl Node {
         Ok(Some(Response::History(page)))
     }
 
-    fn presence(
+    pub(crate) fn presence(
         &self,
         principal: &Principal,
         channel: &str,
         query: &PresenceQuery,
-    ) -> Result<Response, ErrorInfo> {
+    ) -> Result<PresencePage, ErrorInfo> {
         let either = [Capability::Presence, Capability::Subscribe];
         let name = self.channel_for(principal, channel, &either)?;
         let members = self
@@ -252,7 +315,7 @@ impl Node {
                 timestamp: Some(member.timestamp),
             })
             .collect();
-        Ok(Response::Presence(PresencePage { members, next }))
+        Ok(PresencePage { members, next })
     }
 
     /// The channel, if `principal` may do one of `operations` there.

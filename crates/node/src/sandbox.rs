@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use auth::Principal;
 use channel::{Accepted, Publish, PublishToken};
 use types::error::{self, ErrorInfo};
 use types::{
@@ -13,7 +12,7 @@ use types::{
 };
 
 use crate::apps::AppState;
-use crate::event::{AppSpec, Effect, MemberSpec, RequestId, Response};
+use crate::event::{AppSpec, Caller, Effect, MemberSpec, RequestId, Response};
 use crate::node::{Node, Publisher, SessionKey};
 use crate::timers::TimerKey;
 
@@ -52,7 +51,8 @@ impl Node {
             .iter()
             .map(|key| {
                 let capability = key.capability.as_deref().unwrap_or(FULL_CAPABILITY);
-                auth::Capability::parse(capability)?;
+                // In the form in which tokens of the key say it: suites compare the two as text.
+                let capability = auth::Capability::parse(capability)?.to_string();
                 Ok(Key {
                     id: random_text(&mut self.rng, ID_LENGTH).into(),
                     secret: random_text(&mut self.rng, SECRET_LENGTH).into(),
@@ -99,6 +99,7 @@ impl Node {
                 token: PublishToken(self.next()),
                 id: EntryId::Connection { connection_id: connection_id.clone(), msg_serial },
                 connection_id: Some(connection_id.clone()),
+                owner: None,
                 body: Body::Presence(members.collect()),
             };
             self.publish_in(now, Publisher::Fixture(id), &app.id, &name, publish);
@@ -121,10 +122,10 @@ impl Node {
     pub(crate) fn delete_app(
         &mut self,
         now: Timestamp,
-        principal: &Principal,
+        caller: &Caller,
         app: &AppId,
     ) -> Result<Response, ErrorInfo> {
-        if principal.app_id != *app {
+        if self.authenticate_caller(now, caller)?.app_id != *app {
             return Err(error::FORBIDDEN.info());
         }
         let Some(expiry) =
@@ -154,7 +155,7 @@ impl Node {
         let channels: Vec<_> =
             self.channels.iter().filter(|(_, slot)| slot.app == app).map(|(key, _)| *key).collect();
         for key in channels {
-            self.deactivate(key);
+            self.deactivate(now, key);
         }
         self.abandon_publishers(now);
         self.apps.remove(&app);
@@ -164,8 +165,8 @@ impl Node {
     fn abandon_publishers(&mut self, now: Timestamp) {
         let Self { publishers, channels, .. } = self;
         let abandoned: Vec<_> =
-            publishers.extract_if(.., |_, (host, _)| !channels.contains_key(host)).collect();
-        for (token, (_, publisher)) in abandoned {
+            publishers.extract_if(.., |_, (host, ..)| !channels.contains_key(host)).collect();
+        for (token, (_, publisher, _)) in abandoned {
             let error = error::NOT_FOUND.with("the app was deleted");
             self.published(now, publisher, token, Err(error));
         }

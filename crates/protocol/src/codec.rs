@@ -9,9 +9,10 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use types::error::{INTERNAL, INVALID_BODY, OBJECT_INVALID, PROTOCOL_ERROR};
-use types::{ErrorCode, ErrorInfo, Message, ObjectAction, ObjectKind, PresenceMessage};
+use types::{Annotation, ErrorCode, ErrorInfo, Message, ObjectAction, ObjectKind, PresenceMessage};
 
 use crate::Format;
+use crate::batch::{BatchBody, BatchPublish};
 use crate::frame::ProtocolMessage;
 use crate::json::{JsonReader, JsonWriter};
 use crate::msgpack::{MsgPackReader, MsgPackWriter};
@@ -33,12 +34,18 @@ pub fn decode(format: Format, bytes: &[u8]) -> Result<ProtocolMessage, ErrorInfo
 pub fn encode(frame: &ProtocolMessage, format: Format) -> Bytes {
     let messages: usize = frame.messages.iter().map(|message| capacity(message.data.len())).sum();
     let presence: usize = frame.presence.iter().map(|event| capacity(event.data.len())).sum();
-    write(frame, format, FIELDS_CAPACITY + messages + presence)
+    let annotations: usize = frame.annotations.iter().map(|a| capacity(a.data.len())).sum();
+    write(frame, format, FIELDS_CAPACITY + messages + presence + annotations)
 }
 
 /// Reads the body of a publish: one message, or a list of them.
 pub fn decode_messages(format: Format, body: &[u8]) -> Result<Vec<Message>, ErrorInfo> {
     read(format, body, INVALID_BODY).map(|OneOrMany(messages)| messages)
+}
+
+/// Reads the body of a batch publish: one specification, or a list of them.
+pub fn decode_batch(format: Format, body: &[u8]) -> Result<BatchPublish, ErrorInfo> {
+    read(format, body, INVALID_BODY)
 }
 
 /// Reads a list of presence events, or one of them.
@@ -73,6 +80,25 @@ pub fn decode_initial_value(
 
 pub fn encode_tree(tree: &Tree, format: Format) -> Bytes {
     write(tree, format, FIELDS_CAPACITY)
+}
+
+/// The body of the answer to a batch request.
+pub fn encode_batch(body: &BatchBody<'_>, format: Format) -> Bytes {
+    write(body, format, FIELDS_CAPACITY)
+}
+
+/// Reads the body of a publish of annotations, which is always a list.
+pub fn decode_annotations(format: Format, body: &[u8]) -> Result<Vec<Annotation>, ErrorInfo> {
+    read(format, body, INVALID_BODY).map(|Many(annotations)| annotations)
+}
+
+pub fn encode_annotations(annotations: &[Annotation], format: Format) -> Bytes {
+    write(annotations, format, annotations.iter().map(|a| capacity(a.data.len())).sum())
+}
+
+/// One message as the body of an answer.
+pub fn encode_message(message: &Message, format: Format) -> Bytes {
+    write(message, format, capacity(message.data.len()))
 }
 
 /// The body of an answer that reports an error.
@@ -163,11 +189,19 @@ impl Decode for WellFormed {
     }
 }
 
-struct OneOrMany<T>(Vec<T>);
+pub(crate) struct OneOrMany<T>(pub(crate) Vec<T>);
 
 impl<T: Decode> Decode for OneOrMany<T> {
     fn read<'a, R: Reader<'a>>(r: &mut R) -> Read<Self> {
         if r.kind()? == Kind::List { r.items().map(Self) } else { Ok(Self(vec![T::read(r)?])) }
+    }
+}
+
+struct Many<T>(Vec<T>);
+
+impl<T: Decode> Decode for Many<T> {
+    fn read<'a, R: Reader<'a>>(r: &mut R) -> Read<Self> {
+        r.items().map(Self)
     }
 }
 

@@ -5,7 +5,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use types::{ClientId, ConnectionId, ErrorInfo, Message, PresenceMessage, SiteCode, Timestamp};
+use types::{
+    Annotation, ClientId, ConnectionId, ErrorInfo, Message, PresenceMessage, SiteCode, Timestamp,
+};
 
 use crate::object::ObjectItem;
 
@@ -145,6 +147,7 @@ pub struct ProtocolMessage {
     pub msg_serial: Option<i64>,
     pub messages: Vec<Message>,
     pub presence: Vec<PresenceMessage>,
+    pub annotations: Vec<Annotation>,
     /// Operations on objects, or objects.
     pub state: Vec<ObjectItem>,
     pub res: Vec<PublishResult>,
@@ -169,6 +172,7 @@ impl ProtocolMessage {
             msg_serial: None,
             messages: Vec::new(),
             presence: Vec::new(),
+            annotations: Vec::new(),
             state: Vec::new(),
             res: Vec::new(),
             timestamp: None,

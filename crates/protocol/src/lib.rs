@@ -2,7 +2,7 @@
 //! shapes of REST bodies. Pure: bytes in, values out, and back. Knows nothing of connections.
 //!
 //! `read` and `write` say what a format must offer, `json` and `msgpack` offer it, and `message`,
-//! `payload`, `object*` and `frame_fields` describe the fields once for both.
+//! `annotation`, `payload`, `object*` and `frame_fields` describe the fields once for both.
 #![cfg_attr(
     not(test),
     deny(
@@ -17,6 +17,8 @@
     )
 )]
 
+mod annotation;
+mod batch;
 mod codec;
 mod format;
 mod frame;
@@ -32,9 +34,11 @@ mod query;
 mod read;
 mod write;
 
+pub use batch::{BatchBody, BatchPublish, BatchResult, BatchSpec, BatchSuccess, Subject};
 pub use codec::{
-    decode, decode_initial_value, decode_messages, decode_object_operations, decode_presence,
-    decode_value, encode, encode_error, encode_messages, encode_presence, encode_tree,
+    decode, decode_annotations, decode_batch, decode_initial_value, decode_messages,
+    decode_object_operations, decode_presence, decode_value, encode, encode_annotations,
+    encode_batch, encode_error, encode_message, encode_messages, encode_presence, encode_tree,
     encode_value,
 };
 pub use format::Format;

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use types::{
-    ClientId, ConnectionId, ErrorInfo, Message, MessageAction, PresenceAction, PresenceMessage,
-    Timestamp, Version,
+    ClientId, ConnectionId, ErrorInfo, Extras, Message, MessageAction, PresenceAction,
+    PresenceMessage, Timestamp, Version,
 };
 
 use crate::payload::{self, Payload, read_extras};
@@ -32,9 +32,11 @@ impl Decode for Message {
                     message.action = MessageAction::from_code(r.integer()?)
                         .ok_or(Problem::Malformed("unknown message action"))?;
                 }
-                "version" if r.kind()? == Kind::Map => {
+                // What versions before 4 call `operation`; their `version` is a text.
+                "version" | "operation" if r.kind()? == Kind::Map => {
                     message.version = Some(Arc::new(Version::read(r)?));
                 }
+                "annotations" if r.kind()? == Kind::Map => message.summary = read_summary(r)?,
                 _ => r.skip()?,
             }
             Ok(())
@@ -59,8 +61,23 @@ impl Encode for Message {
             let told = self.serial.is_some() || self.action != MessageAction::Create;
             f.unsigned("action", told.then(|| self.action.code()));
             f.value("version", self.version.as_deref());
+            if let Some(summary) = &self.summary {
+                f.field("annotations").map(|f| f.object("summary", Some(summary)));
+            }
         });
     }
+}
+
+fn read_summary<'a, R: Reader<'a>>(r: &mut R) -> Read<Option<Extras>> {
+    let mut summary = None;
+    r.fields(|r, key| {
+        match key {
+            "summary" if r.kind()? == Kind::Map => summary = Some(Arc::new(r.object()?)),
+            _ => r.skip()?,
+        }
+        Ok(())
+    })?;
+    Ok(summary)
 }
 
 impl Decode for Version {

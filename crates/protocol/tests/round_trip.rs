@@ -11,9 +11,9 @@ use protocol::{
 };
 use serde_json::Value;
 use types::{
-    ClientId, ConnectionId, Data, ErrorInfo, Extras, Finite, ItemPosition, MapEntry, MapValue,
-    Message, MessageAction, ObjectAction, ObjectData, ObjectId, ObjectKind, ObjectState,
-    ObjectValue, PresenceAction, PresenceMessage, Timestamp, Version,
+    Annotation, AnnotationAction, ClientId, ConnectionId, Data, ErrorInfo, Extras, Finite,
+    ItemPosition, MapEntry, MapValue, Message, MessageAction, ObjectAction, ObjectData, ObjectId,
+    ObjectKind, ObjectState, ObjectValue, PresenceAction, PresenceMessage, Timestamp, Version,
 };
 
 fn text() -> impl Strategy<Value = Arc<str>> {
@@ -66,8 +66,10 @@ fn message() -> impl Strategy<Value = Message> {
     let texts = (of(text()), of(text()), of(text()), of(text()));
     let ids = (client_id(), connection_id(), timestamp());
     let action = (0u8..6).prop_map(|code| MessageAction::from_code(code).unwrap());
-    (texts, ids, payload(), extras(), action, version()).prop_map(
-        |((id, name, connection_key, serial), ids, (data, encoding), extras, action, version)| {
+    let rest = (action, version(), extras());
+    (texts, ids, payload(), extras(), rest).prop_map(
+        |((id, name, connection_key, serial), ids, (data, encoding), extras, rest)| {
+            let (action, version, summary) = rest;
             let (client_id, connection_id, timestamp) = ids;
             Message {
                 id,
@@ -82,6 +84,32 @@ fn message() -> impl Strategy<Value = Message> {
                 serial,
                 action,
                 version,
+                summary,
+            }
+        },
+    )
+}
+
+fn annotation() -> impl Strategy<Value = Annotation> {
+    let action = (0u8..2).prop_map(|code| AnnotationAction::from_code(code).unwrap());
+    let texts = (of(text()), text(), of(text()), of(text()), of(text()));
+    let rest = (action, of(any::<u32>()), client_id(), timestamp());
+    (texts, payload(), extras(), rest).prop_map(
+        |((id, kind, name, message_serial, serial), (data, encoding), extras, rest)| {
+            let (action, count, client_id, timestamp) = rest;
+            Annotation {
+                id,
+                action,
+                kind,
+                name,
+                count,
+                client_id,
+                data,
+                encoding,
+                extras,
+                message_serial,
+                serial,
+                timestamp,
             }
         },
     )
@@ -229,13 +257,14 @@ fn error() -> impl Strategy<Value = Option<ErrorInfo>> {
 fn frame() -> impl Strategy<Value = ProtocolMessage> {
     let texts = (of(text()), of(text()), of(text()), of(text()), of(text()));
     let numbers = (any::<u8>(), of(any::<u32>()), of(any::<u32>()), of(any::<i64>()), timestamp());
-    let items = (vec(message(), 0..3), vec(presence(), 0..3), vec(object_item(), 0..3));
-    let items = (items, vec(vec(of(text()), 0..20), 0..3));
+    let res = vec(vec(of(text()), 0..20), 0..3);
+    let items = (vec(message(), 0..3), vec(annotation(), 0..3), vec(presence(), 0..3));
+    let items = (items, vec(object_item(), 0..3), res);
     let rest = (details(), error(), connection_id(), btree_map(".{0,8}", ".{0,8}", 0..20));
     (texts, numbers, items, rest).prop_map(|(texts, numbers, items, rest)| {
         let (id, access_token, channel, channel_serial, connection_key) = texts;
         let (action, count, flags, msg_serial, timestamp) = numbers;
-        let ((messages, presence, state), res) = items;
+        let ((messages, annotations, presence), state, res) = items;
         let (connection_details, error, connection_id, params) = rest;
         ProtocolMessage {
             action: Action::from_code(action),
@@ -253,6 +282,7 @@ fn frame() -> impl Strategy<Value = ProtocolMessage> {
             messages,
             presence,
             state,
+            annotations,
             res: res.into_iter().map(|serials| PublishResult { serials }).collect(),
             timestamp,
             params,

@@ -6,15 +6,16 @@
 
 use std::sync::Arc;
 
+use auth::Operation;
 use channel::{Attach, Attached, AttachmentId, Member};
 use protocol::{Action, ProtocolMessage, flags};
 use types::error::{self, ErrorInfo};
-use types::{Body, ChannelName, ChannelRef, Cursor, ObjectState, Params};
+use types::{Body, ChannelName, ChannelRef, Cursor, ObjectState, Params, Serial};
 
-use crate::delivery::sync_frames;
+use crate::delivery::{Appends, sync_frames};
 use crate::filter::Filter;
 use crate::object_sync::object_sync_frames;
-use crate::options::{granted_modes, requested_modes, rewind, understood};
+use crate::options::{granted_modes, occupancy, requested_modes, rewind, understood};
 use crate::session::{Session, is_retryable};
 use crate::{Context, Echo, Effect, Subscription};
 
@@ -33,6 +34,8 @@ pub(crate) struct Attachment {
     /// The params that were understood; every ATTACHED repeats them (RTL4k1).
     params: Params,
     filter: Option<Filter>,
+    /// Where delivery started, once it has.
+    from: Option<Serial>,
     state: State,
 }
 
@@ -57,7 +60,18 @@ impl Attachment {
             requested: Arc::clone(requested),
             connection_id: session.id.clone(),
             modes: self.modes,
+            occupancy: occupancy(
+                &self.params,
+                &session.principal.capability,
+                &self.resource,
+                self.modes,
+            ),
             echo,
+            appends: match self.params.get("appendMode").map(String::as_str) {
+                Some("full") => Appends::Whole,
+                Some(_) | None => Appends::AsTheyAre,
+            },
+            from: self.from,
             filter: self.filter.clone(),
         }
     }
@@ -165,7 +179,10 @@ impl Session {
         let resource: Arc<str> = channel.resource().into();
         let mut params = channel.params;
         params.extend(frame.params.clone());
-        let params = understood(params);
+        let mut params = understood(params);
+        if !self.principal.capability.permits(&resource, Operation::ChannelMetadata) {
+            params.remove("occupancy");
+        }
         let requested_modes = requested_modes(&params, frame.flags.unwrap_or_default());
         Ok(Attachment {
             id: ctx.attachment_id(),
@@ -175,6 +192,7 @@ impl Session {
             requested_modes,
             params,
             filter,
+            from: None,
             state: State::Attaching,
         })
     }
@@ -187,6 +205,7 @@ impl Session {
         let requested = Arc::clone(requested);
         let resumed = attached.resumed || attachment.state == State::ChangingOptions;
         attachment.state = State::Attached;
+        attachment.from = Some(attached.from);
         let Attached { cursor, members, objects, .. } = &attached;
         let mut answer = attachment.frame(&requested, cursor, members, objects);
         let Some(attachment) = self.attachments.get(&requested) else { return };

@@ -2,19 +2,27 @@
 
 use std::sync::Arc;
 
-use channel::{AttachmentId, Member};
+use channel::{AttachmentId, Member, Occupancy};
 use protocol::{Action, ProtocolMessage, flags};
 use types::{
-    Body, ChannelName, ConnectionId, Cursor, Entry, Message, MessageAction, PresenceAction,
-    PresenceMessage,
+    Body, ChannelName, ConnectionId, Cursor, Data, Entry, Message, MessageAction, PresenceAction,
+    PresenceMessage, Serial, Timestamp,
 };
 
-use crate::Echo;
 use crate::filter::Filter;
 use crate::object_sync::operation_item;
+use crate::{Echo, OccupancyOf};
 
 /// Members in one SYNC frame.
 const SYNC_PAGE: usize = 100;
+
+/// As what an attachment receives appends (`appendMode`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Appends {
+    AsTheyAre,
+    /// As updates with the whole message.
+    Whole,
+}
 
 /// What one attachment wants to receive.
 #[derive(Clone, Debug)]
@@ -27,6 +35,10 @@ pub struct Subscription {
     /// Granted modes.
     pub modes: u32,
     pub echo: Echo,
+    pub occupancy: Option<OccupancyOf>,
+    pub appends: Appends,
+    /// The first serial that was delivered, or could have been.
+    pub from: Option<Serial>,
     /// Only what it selects; a derived channel carries no presence.
     pub(crate) filter: Option<Filter>,
 }
@@ -38,7 +50,7 @@ impl Subscription {
         match &entry.body {
             Body::Messages(messages) => {
                 self.modes & flags::SUBSCRIBE != 0
-                    && !(own && self.echo == Echo::Off)
+                    && !(own && self.echo == Echo::Off && !is_summary(messages))
                     && messages
                         .iter()
                         .enumerate()
@@ -49,6 +61,9 @@ impl Subscription {
                     && self.modes & flags::OBJECT_SUBSCRIBE != 0
                     && !(own && self.echo == Echo::Off)
             }
+            Body::Annotations(_) => {
+                self.filter.is_none() && self.modes & flags::ANNOTATION_SUBSCRIBE != 0
+            }
             Body::Presence(_) => {
                 self.filter.is_none() && (own || self.modes & flags::PRESENCE_SUBSCRIBE != 0)
             }
@@ -57,6 +72,44 @@ impl Subscription {
 
     fn selects(&self, entry: &Entry, index: usize, message: &Message) -> bool {
         self.filter.as_ref().is_none_or(|filter| filter.selects(entry, index, message))
+    }
+
+    /// What the attachment counts for.
+    pub fn share(&self) -> Occupancy {
+        let counts = |mode: u32| u32::from(self.modes & mode != 0);
+        Occupancy {
+            connections: 1,
+            publishers: counts(flags::PUBLISH),
+            subscribers: counts(flags::SUBSCRIBE),
+            presence_connections: counts(flags::PRESENCE),
+            presence_members: 0,
+            presence_subscribers: counts(flags::PRESENCE_SUBSCRIBE),
+            object_publishers: counts(flags::OBJECT_PUBLISH),
+            object_subscribers: counts(flags::OBJECT_SUBSCRIBE),
+        }
+    }
+
+    /// The frame that says as much of `occupancy` as this attachment wants to know. It is no entry
+    /// and leaves the cursor as it is.
+    pub fn occupancy(&self, occupancy: &Occupancy, now: Timestamp) -> Option<ProtocolMessage> {
+        let wanted = self.occupancy?;
+        let metrics: serde_json::Map<String, serde_json::Value> = occupancy
+            .categories()
+            .into_iter()
+            .filter(|(name, _)| wanted.includes(name))
+            .map(|(name, count)| (name.to_owned(), count.into()))
+            .collect();
+        let mut frame = ProtocolMessage::new(Action::Message);
+        frame.channel = Some(Arc::clone(&self.requested));
+        frame.id = Some(format!("occupancy-{}-{}", self.attachment.0, now.0).into());
+        frame.timestamp = Some(now);
+        frame.messages = vec![Message {
+            name: Some("[meta]occupancy".into()),
+            data: Data::Text(serde_json::json!({ "metrics": metrics }).to_string().into()),
+            encoding: Some("json".into()),
+            ..Message::default()
+        }];
+        Some(frame)
     }
 
     /// The frame that delivers `entry` here, the same for every attachment that used the same name
@@ -76,6 +129,11 @@ impl Subscription {
     }
 }
 
+/// A summary is the server's, whoever brought it about.
+fn is_summary(messages: &[Message]) -> bool {
+    messages.iter().any(|message| message.action == MessageAction::Summary)
+}
+
 fn delivery(
     entry: &Entry,
     cursor: &Cursor,
@@ -90,11 +148,13 @@ fn delivery(
     frame.timestamp = Some(entry.timestamp);
     match &entry.body {
         Body::Messages(messages) => {
-            frame.messages = messages.clone();
-            for (index, message) in frame.messages.iter_mut().enumerate() {
-                message.serial = Some(entry.serial.item(index).into());
-                message.action = MessageAction::Create;
-            }
+            let messages = messages.iter().enumerate();
+            frame.messages = messages.map(|(index, m)| entry.stamped(index, m)).collect();
+        }
+        Body::Annotations(annotations) => {
+            frame.action = Action::Annotation;
+            let indices = 0..annotations.len();
+            frame.annotations = indices.filter_map(|index| entry.annotation(index)).collect();
         }
         Body::Objects(objects) => {
             frame.action = Action::Object;

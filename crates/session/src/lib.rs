@@ -22,9 +22,12 @@
 )]
 
 mod ack;
+mod annotation;
 mod attach;
+mod change;
 mod delivery;
 mod effect;
+mod extras;
 mod filter;
 mod members;
 mod object_sync;
@@ -36,9 +39,12 @@ mod publish;
 mod session;
 mod timing;
 
-pub use delivery::Subscription;
+pub use annotation::{check_annotations, check_mutable};
+pub use change::{change_owner, check_change};
+pub use delivery::{Appends, Subscription};
 pub use effect::{Context, Effect, Identity, TransportId};
 pub use objects::{check_objects_size, check_operation, derive_object_id, parse_object_id};
+pub use options::OccupancyOf;
 pub use params::{Echo, Heartbeats, Params, parse_version};
 pub use publish::{check_messages, named_id, publish_result};
 pub use session::{Connect, Session, is_retryable};

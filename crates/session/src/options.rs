@@ -2,7 +2,7 @@
 //! and where a rewind starts.
 
 use auth::{Capability, Operation};
-use channel::Rewind;
+use channel::{Occupancy, Rewind};
 use protocol::flags;
 use types::Params;
 
@@ -33,6 +33,44 @@ const MAX_MODES_TEXT: usize = 256;
 /// Messages that a rewind replays at most.
 const MAX_REWIND: u32 = 100;
 
+/// What an attachment wants to know about the occupancy of its channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OccupancyOf {
+    AllCategories,
+    Category(&'static str),
+}
+
+impl OccupancyOf {
+    fn parse(text: &str) -> Option<Self> {
+        match text.strip_prefix("metrics.") {
+            None => (text == "metrics").then_some(Self::AllCategories),
+            Some(name) => {
+                let mut categories = Occupancy::default().categories().into_iter();
+                categories.find(|(known, _)| *known == name).map(|(known, _)| Self::Category(known))
+            }
+        }
+    }
+
+    pub(crate) fn includes(self, category: &str) -> bool {
+        match self {
+            Self::AllCategories => true,
+            Self::Category(name) => name == category,
+        }
+    }
+}
+
+/// What `params` ask for, if the client may know it and receives messages at all.
+pub(crate) fn occupancy(
+    params: &Params,
+    capability: &Capability,
+    channel: &str,
+    modes: u32,
+) -> Option<OccupancyOf> {
+    let permitted = capability.permits(channel, Operation::ChannelMetadata);
+    let wanted = params.get("occupancy").filter(|_| permitted && modes & flags::SUBSCRIBE != 0)?;
+    OccupancyOf::parse(wanted)
+}
+
 /// The params that this server understands; the rest is dropped, not refused.
 pub(crate) fn understood(params: Params) -> Params {
     params
@@ -43,7 +81,9 @@ pub(crate) fn understood(params: Params) -> Params {
                     && value.split(',').any(|mode| mode_bit(mode).is_some())
             }
             "echo" => matches!(value.as_str(), "true" | "false"),
+            "appendMode" => value == "full",
             "rewind" => parse_rewind(value, MAX_REWIND).is_some(),
+            "occupancy" => OccupancyOf::parse(value).is_some(),
             "rewindLimit" => value.parse::<u32>().is_ok(),
             _ => false,
         })
@@ -121,6 +161,17 @@ mod tests {
     fn params_that_are_not_understood_are_dropped() {
         let asked = params(&[("modes", "x"), ("echo", "maybe"), ("rewind", "5"), ("foo", "bar")]);
         assert_eq!(understood(asked), params(&[("rewind", "5")]));
+    }
+
+    #[test]
+    fn occupancy_is_wanted_as_a_whole_or_by_category() {
+        let all = OccupancyOf::parse("metrics");
+        assert_eq!(all, Some(OccupancyOf::AllCategories));
+        let one = OccupancyOf::parse("metrics.subscribers").unwrap();
+        assert!(one.includes("subscribers") && !one.includes("publishers"));
+        for text in ["", "true", "metrics.", "metrics.x", "subscribers"] {
+            assert_eq!(OccupancyOf::parse(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -110,7 +110,8 @@ impl Session {
             ..PresenceMessage::new(PresenceAction::Leave)
         };
         let body = Body::Presence(members.into_iter().map(leave).collect());
-        let publish = Publish { token: ctx.publish_token(), id, connection_id: None, body };
+        let publish =
+            Publish { token: ctx.publish_token(), id, connection_id: None, owner: None, body };
         ctx.effects.push(Effect::Publish { channel: channel.clone(), publish });
     }
 }

@@ -9,6 +9,9 @@ use protocol::{ProtocolMessage, PublishResult, flags};
 use types::error::{self, ErrorInfo};
 use types::{AppLimits, Body, ChannelRef, EntryId, Message, MessageAction};
 
+use crate::annotation::check_mutable;
+use crate::change::{change_owner, check_change};
+use crate::extras;
 use crate::session::Session;
 use crate::{Context, Effect};
 
@@ -32,8 +35,9 @@ pub fn check_messages(
     check_size(size, limits)?;
     for message in messages.iter_mut() {
         if message.action != MessageAction::Create {
-            return Err(error::UNSUPPORTED_FEATURE
-                .with("updates, deletes and appends of messages are not supported"));
+            return Err(
+                error::INVALID_PUBLISH.with("a change of a message is a publish of its own")
+            );
         }
         message.client_id = principal.check_client_id(message.client_id.as_ref())?;
         check_labels(message.id.as_deref(), message.encoding.as_deref())?;
@@ -43,8 +47,10 @@ pub fn check_messages(
         message.timestamp = None;
         message.serial = None;
         message.version = None;
+        message.summary = None;
     }
-    let ids: Vec<_> = messages.iter().map(|message| message.id.as_deref()).collect();
+    extras::check(messages)?;
+    let ids: Vec<Option<&str>> = messages.iter().map(|message| message.id.as_deref()).collect();
     named_id(&ids)
 }
 
@@ -137,10 +143,15 @@ impl Session {
         if self.transport.is_none() {
             return;
         }
-        let outcome = outcome.and_then(|()| check(self, ctx, frame));
+        let outcome = outcome.and_then(|()| check(self, ctx, frame)).and_then(|checked| {
+            let (channel, _, body) = &checked;
+            let owner = |change| change_owner(&self.principal, &channel.name, change);
+            let owner = body.change().map(owner).transpose()?.flatten();
+            Ok((checked, owner))
+        });
         self.last_msg_serial = self.last_msg_serial.max(Some(msg_serial));
         match outcome {
-            Ok((channel, id, body)) => {
+            Ok(((channel, id, body), owner)) => {
                 let token = ctx.publish_token();
                 self.acks.wait(msg_serial, token);
                 if let Body::Presence(items) = &body {
@@ -149,7 +160,7 @@ impl Session {
                 let connection_id = Some(self.id.clone());
                 ctx.effects.push(Effect::Publish {
                     channel: channel.name,
-                    publish: Publish { token, id, connection_id, body },
+                    publish: Publish { token, id, connection_id, owner, body },
                 });
             }
             Err(error) => {
@@ -213,6 +224,14 @@ impl Session {
                 error::INVALID_CHANNEL_NAME.with("a derived channel cannot be published on")
             );
         }
+        if let [change] = frame.messages.as_mut_slice()
+            && change.action != MessageAction::Create
+        {
+            check_mutable(ctx.app, &channel.name)?;
+            let named = check_change(&self.principal, &ctx.app.limits, change)?;
+            let id = self.entry_id(named, frame.msg_serial);
+            return Ok((channel, id, Body::Messages(frame.messages)));
+        }
         if !self.principal.capability.permits(channel.name.as_str(), Operation::Publish) {
             return Err(error::CAPABILITY_MISSING.info());
         }
@@ -224,14 +243,19 @@ impl Session {
             return Err(error::FORCED_NACK.info());
         }
         let named = check_messages(&self.principal, &ctx.app.limits, &mut frame.messages)?;
-        let id = match named {
-            Some(id) => EntryId::Named(id),
-            None => EntryId::Connection {
-                connection_id: self.id.clone(),
-                msg_serial: frame.msg_serial.unwrap_or_default(),
-            },
-        };
+        let id = self.entry_id(named, frame.msg_serial);
         Ok((channel, id, Body::Messages(frame.messages)))
+    }
+
+    /// The id under which a publish is accepted once: the client's own, if it gave one.
+    pub(crate) fn entry_id(&self, named: Option<Arc<str>>, msg_serial: Option<i64>) -> EntryId {
+        named.map_or_else(
+            || EntryId::Connection {
+                connection_id: self.id.clone(),
+                msg_serial: msg_serial.unwrap_or_default(),
+            },
+            EntryId::Named,
+        )
     }
 }
 

@@ -157,14 +157,7 @@ impl Session {
             Action::Sync => self.handle_sync(ctx, frame.channel.unwrap_or_default()),
             Action::Auth => self.handle_auth(ctx, frame),
             Action::Object => self.handle_object(ctx, frame),
-            Action::Annotation => {
-                self.handle_publish(
-                    ctx,
-                    frame,
-                    1,
-                    |_, _, _| Err(error::UNSUPPORTED_FEATURE.info()),
-                );
-            }
+            Action::Annotation => self.handle_annotation(ctx, frame),
             // Not sent by clients, or not known to this version: tolerated (RTF1).
             Action::Ack
             | Action::Nack
@@ -198,6 +191,13 @@ impl Session {
         self.reauth_requested = false;
         self.apply_capability(ctx);
         self.send_connected(ctx, None);
+    }
+
+    /// The token is revoked, as of `at`: until then the client may present another one.
+    pub fn revoke(&mut self, ctx: &mut Context<'_>, at: Timestamp) {
+        self.principal.revoked_at = Some(at);
+        self.reauth_requested = false;
+        self.tick(ctx);
     }
 
     /// Asks the client to connect again, and drops its transport.

@@ -20,9 +20,10 @@ impl Session {
     pub fn next_deadline(&self, ctx: &Context<'_>) -> Option<Timestamp> {
         match self.dropped_at {
             None => {
-                let token = self.principal.expires.map(|expires| {
-                    if self.reauth_requested { expires } else { expires.minus(REAUTH_MARGIN) }
-                });
+                let token = self
+                    .principal
+                    .ends_at()
+                    .map(|end| if self.reauth_requested { end } else { end.minus(REAUTH_MARGIN) });
                 [token, self.heartbeat_at, self.reattach_by].into_iter().flatten().min()
             }
             Some(dropped_at) if self.members.is_empty() => Some(dropped_at.plus(state_ttl(ctx))),
@@ -45,15 +46,17 @@ impl Session {
     }
 
     fn tick_connected(&mut self, ctx: &mut Context<'_>) {
-        if let Some(expires) = self.principal.expires {
-            if ctx.now >= expires {
-                self.disconnect(ctx, Some(error::TOKEN_EXPIRED.info()));
+        if let Some(end) = self.principal.ends_at() {
+            let revoked = self.principal.revoked_at == Some(end);
+            if ctx.now >= end {
+                let code = if revoked { error::TOKEN_REVOKED } else { error::TOKEN_EXPIRED };
+                self.disconnect(ctx, Some(code.info()));
                 return;
             }
-            if ctx.now >= expires.minus(REAUTH_MARGIN) && !self.reauth_requested {
+            if ctx.now >= end.minus(REAUTH_MARGIN) && !self.reauth_requested {
                 self.reauth_requested = true;
                 let issued = self.principal.issued.unwrap_or(ctx.now);
-                if expires.since(issued) > REAUTH_MARGIN {
+                if revoked || end.since(issued) > REAUTH_MARGIN {
                     self.send(ctx, ProtocolMessage::new(Action::Auth));
                 }
             }

@@ -153,7 +153,7 @@ impl Channel {
 
 fn index(kind: Kind) -> usize {
     match kind {
-        Kind::Messages => 0,
+        Kind::Messages | Kind::Changes | Kind::Annotations => 0,
         Kind::Presence => 1,
         Kind::Objects => 2,
     }

@@ -46,7 +46,7 @@ impl Store {
         let mut batch = self.database.batch().durability(Some(PersistMode::Buffer));
         let (mut count, mut reached) = (0, horizon);
         for guard in self.times.range(removed.to_be_bytes()..horizon.to_be_bytes()).take(STEP) {
-            let time_key = guard.key()?;
+            let (time_key, about_key) = guard.into_inner()?;
             let Some((_, entry_key)) = time_key.split_at_checked(size_of::<u64>()) else {
                 return Err(StoreError::Damaged("the index by time"));
             };
@@ -54,6 +54,9 @@ impl Store {
             let series_key = key::series_of(entry_key)?;
             if self.series.get(&series_key)?.as_deref() == Some(key::serial(&serial).as_slice()) {
                 batch.remove(&self.series, series_key);
+            }
+            if !about_key.is_empty() {
+                batch.remove(&self.about, about_key);
             }
             batch.remove(&self.history, entry_key);
             batch.remove(&self.times, time_key);

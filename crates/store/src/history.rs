@@ -29,7 +29,9 @@ impl Store {
         let channel = key::channel(app, channel);
         let until = query.until.as_ref().map(|cursor| self.until(&channel, cursor)).transpose()?;
         let mut items = Vec::new();
-        for row in self.rows(&channel, query) {
+        let about = query.about.map(|message| self.rows_about(&channel, query, message));
+        let all = query.about.is_none().then(|| self.rows(&channel, query));
+        for row in all.into_iter().flatten().chain(about.into_iter().flatten()) {
             let (serial, value) = row?;
             if let Some(until) = &until
                 && !until.covers(serial, stored::position(&value)?)
@@ -59,11 +61,13 @@ impl Store {
         since: Timestamp,
     ) -> Result<Vec<Arc<Entry>>, StoreError> {
         let channel = key::channel(app, channel);
-        let mut kinds = [Kind::Messages, Kind::Presence, Kind::Objects]
-            .map(|kind| self.rows(&channel, &HistoryQuery::new(kind, usize::MAX)).peekable());
+        let kinds =
+            [Kind::Messages, Kind::Presence, Kind::Changes, Kind::Annotations, Kind::Objects];
+        let mut rows =
+            kinds.map(|kind| self.rows(&channel, &HistoryQuery::new(kind, usize::MAX)).peekable());
         let mut entries = Vec::new();
         let mut bytes = 0;
-        while let Some(row) = take_newest(&mut kinds) {
+        while let Some(row) = take_newest(&mut rows) {
             let (serial, value) = row?;
             bytes += value.len();
             if !entries.is_empty() && bytes > MAX_RECENT_BYTES {
@@ -101,6 +105,28 @@ impl Store {
             let (key, value) = guard.into_inner()?;
             Ok((key::serial_of(&key)?, value))
         })
+    }
+
+    /// The entries of the query's kind about one message, in its direction, from its start.
+    fn rows_about(&self, channel: &[u8], query: &HistoryQuery, message: ItemPosition) -> Vec<Row> {
+        let mut serials: Vec<_> = self.said(channel, query.kind, message).collect();
+        if query.direction == Direction::Backwards {
+            serials.reverse();
+        }
+        let after = query.after.map(|after| after.serial);
+        let behind = |serial: Serial| match query.direction {
+            Direction::Forwards => after.is_none_or(|after| serial >= after),
+            Direction::Backwards => after.is_none_or(|after| serial <= after),
+        };
+        serials.retain(|serial| serial.as_ref().map_or(true, |serial| behind(*serial)));
+        // One more than a page, so that it is known whether there is a next one.
+        serials.truncate(query.limit.saturating_add(2));
+        let read = |serial: Result<Serial, StoreError>| {
+            let serial = serial?;
+            let value = self.history.get(key::at(channel, query.kind, &key::serial(&serial)))?;
+            Ok(value.map(|value| (serial, value)))
+        };
+        serials.into_iter().filter_map(|serial| read(serial).transpose()).collect()
     }
 
     fn until<'a>(&self, channel: &[u8], cursor: &'a Cursor) -> Result<Until<'a>, StoreError> {
@@ -154,17 +180,14 @@ fn end_of(items: &[(Arc<Entry>, usize)]) -> Option<ItemPosition> {
 }
 
 /// The next row of several that go backwards, errors first.
-fn take_newest(kinds: &mut [Peekable<impl Iterator<Item = Row>>]) -> Option<Row> {
-    let mut newest: Option<(usize, Serial)> = None;
-    for (index, rows) in kinds.iter_mut().enumerate() {
+fn take_newest(rows: &mut [Peekable<impl Iterator<Item = Row>>]) -> Option<Row> {
+    let mut newest: Option<(Serial, usize)> = None;
+    for (at, rows) in rows.iter_mut().enumerate() {
         match rows.peek() {
             None => {}
             Some(Err(_)) => return rows.next(),
-            Some(Ok((serial, _))) if newest.is_none_or(|(_, known)| known < *serial) => {
-                newest = Some((index, *serial));
-            }
-            Some(Ok(_)) => {}
+            Some(Ok((serial, _))) => newest = newest.max(Some((*serial, at))),
         }
     }
-    kinds.get_mut(newest?.0)?.next()
+    rows.get_mut(newest?.1)?.next()
 }

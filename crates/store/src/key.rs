@@ -4,7 +4,7 @@
 //! no name is the beginning of another's keys; the rest of fixed length, big-endian. So the entries
 //! of one kind of one channel lie together, in canonical order.
 
-use types::{AppId, ChannelName, Entry, Kind, Serial, SeriesId};
+use types::{AppId, ChannelName, Entry, ItemPosition, Kind, Serial, SeriesId};
 
 use crate::StoreError;
 use crate::codec::{Decoder, put_bytes};
@@ -24,7 +24,9 @@ fn code(kind: Kind) -> u8 {
     match kind {
         Kind::Messages => 0,
         Kind::Presence => 1,
-        Kind::Objects => 2,
+        Kind::Changes => 2,
+        Kind::Annotations => 3,
+        Kind::Objects => 4,
     }
 }
 
@@ -74,6 +76,18 @@ pub(crate) fn serial_of(entry_key: &[u8]) -> Result<Serial, StoreError> {
 pub(crate) fn series_of(entry_key: &[u8]) -> Result<Vec<u8>, StoreError> {
     let (channel, _) = split(entry_key)?;
     Ok(series(channel, serial_of(entry_key)?.series))
+}
+
+/// The key in `about` of something that is said of a message:
+/// `<app><channel><kind><message's serial and index><own serial>`.
+pub(crate) fn about(
+    channel: &[u8],
+    kind: Kind,
+    message: ItemPosition,
+    own: &[u8; SERIAL_LENGTH],
+) -> Vec<u8> {
+    let index = u32::try_from(message.index).unwrap_or(u32::MAX).to_be_bytes();
+    [channel, &[code(kind)], &serial(&message.serial), &index, own].concat()
 }
 
 pub(crate) fn series(channel: &[u8], series: SeriesId) -> Vec<u8> {

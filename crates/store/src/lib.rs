@@ -8,6 +8,7 @@
 //! Invariants: an append that was completed with `true` is on disk; every stored value names its
 //! format, and one that is not known is an error; an entry past its retention is never read again.
 
+mod about;
 mod codec;
 mod error;
 mod expiry;
@@ -43,8 +44,11 @@ pub struct Store {
     meta: Keyspace,
     /// Entries by channel, kind and serial.
     history: Keyspace,
-    /// The keys of `history` by time, so that expiry finds the oldest.
+    /// The keys of `history` by time, so that expiry finds the oldest. The values are the keys in
+    /// `about`, where there is one.
     times: Keyspace,
+    /// Changes and annotations by message.
+    about: Keyspace,
     /// The serial last stored of each series, by channel.
     series: Keyspace,
     retention: Arc<Retention>,
@@ -64,6 +68,7 @@ impl Store {
             meta: keyspace("meta")?,
             history: keyspace("history")?,
             times: keyspace("times")?,
+            about: keyspace("about")?,
             series: keyspace("series")?,
             retention: Arc::new(Retention::new(retention)),
             database,

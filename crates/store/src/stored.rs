@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use types::{
-    Body, ClientId, ConnectionId, Data, Entry, EntryId, Extras, Message, MessageAction,
-    PresenceAction, PresenceMessage, Serial, Timestamp, Version,
+    Annotation, AnnotationAction, Body, ClientId, ConnectionId, Data, Entry, EntryId, Extras,
+    Message, MessageAction, PresenceAction, PresenceMessage, Serial, Timestamp, Version,
 };
 
 use crate::StoreError;
@@ -22,7 +22,8 @@ const NAMED_ID: u8 = 1;
 
 const MESSAGES: u8 = 0;
 const PRESENCE: u8 = 1;
-const OBJECTS: u8 = 2;
+const ANNOTATIONS: u8 = 2;
+const OBJECTS: u8 = 3;
 
 const NO_DATA: u8 = 0;
 const TEXT: u8 = 1;
@@ -47,6 +48,7 @@ pub(crate) fn encode(entry: &Entry) -> Result<Vec<u8>, StoreError> {
     put_option(&mut to, entry.connection_id.as_ref().map(ConnectionId::as_str), put_text);
     let (kind, count) = match &entry.body {
         Body::Messages(messages) => (MESSAGES, messages.len()),
+        Body::Annotations(annotations) => (ANNOTATIONS, annotations.len()),
         Body::Presence(presence) => (PRESENCE, presence.len()),
         Body::Objects(objects) => (OBJECTS, objects.len()),
     };
@@ -55,6 +57,9 @@ pub(crate) fn encode(entry: &Entry) -> Result<Vec<u8>, StoreError> {
     match &entry.body {
         Body::Messages(messages) => {
             messages.iter().try_for_each(|message| put_message(&mut to, message))?;
+        }
+        Body::Annotations(annotations) => {
+            annotations.iter().try_for_each(|item| put_annotation(&mut to, item))?;
         }
         Body::Presence(presence) => {
             presence.iter().try_for_each(|event| put_presence(&mut to, event))?;
@@ -83,6 +88,10 @@ pub(crate) fn decode(serial: Serial, bytes: &[u8]) -> Result<Entry, StoreError> 
     let body = match kind {
         MESSAGES => {
             Body::Messages((0..count).map(|_| take_message(&mut from)).collect::<Result<_, _>>()?)
+        }
+        ANNOTATIONS => {
+            let items = (0..count).map(|_| take_annotation(&mut from));
+            Body::Annotations(items.collect::<Result<_, _>>()?)
         }
         PRESENCE => {
             Body::Presence((0..count).map(|_| take_presence(&mut from)).collect::<Result<_, _>>()?)
@@ -142,6 +151,7 @@ fn take_message(from: &mut Decoder<'_>) -> Result<Message, StoreError> {
         serial: from.option(Decoder::text)?,
         action: MessageAction::from_code(from.byte()?).ok_or_else(|| from.damaged())?,
         version: from.option(take_version)?.map(Arc::new),
+        summary: None,
     })
 }
 
@@ -185,6 +195,39 @@ fn take_presence(from: &mut Decoder<'_>) -> Result<PresenceMessage, StoreError> 
         encoding: from.option(Decoder::text)?,
         extras: from.option(take_extras)?,
         timestamp: from.option(Decoder::varint)?.map(Timestamp),
+    })
+}
+
+fn put_annotation(to: &mut Vec<u8>, annotation: &Annotation) -> Result<(), StoreError> {
+    put_option(to, annotation.id.as_deref(), put_text);
+    to.push(annotation.action.code());
+    put_text(to, &annotation.kind);
+    put_option(to, annotation.name.as_deref(), put_text);
+    put_option(to, annotation.count.map(u64::from), put_varint);
+    put_option(to, annotation.client_id.as_ref().map(ClientId::as_str), put_text);
+    put_data(to, &annotation.data);
+    put_option(to, annotation.encoding.as_deref(), put_text);
+    put_extras(to, annotation.extras.as_ref())?;
+    put_option(to, annotation.message_serial.as_deref(), put_text);
+    Ok(())
+}
+
+fn take_annotation(from: &mut Decoder<'_>) -> Result<Annotation, StoreError> {
+    let id = from.option(Decoder::text)?;
+    let action = AnnotationAction::from_code(from.byte()?).ok_or_else(|| from.damaged())?;
+    let kind = from.text()?;
+    let name = from.option(Decoder::text)?;
+    let count = from.option(Decoder::varint)?.map(u32::try_from).transpose();
+    Ok(Annotation {
+        id,
+        name,
+        count: count.map_err(|_too_large| from.damaged())?,
+        client_id: from.option(Decoder::text)?.map(ClientId::new),
+        data: take_data(from)?,
+        encoding: from.option(Decoder::text)?,
+        extras: from.option(take_extras)?,
+        message_serial: from.option(Decoder::text)?,
+        ..Annotation::new(action, kind)
     })
 }
 
@@ -304,7 +347,25 @@ mod tests {
         ) -> Message {
             Message {
                 id, name, data, encoding, client_id, connection_id, connection_key, extras,
-                timestamp, serial, action, version,
+                timestamp, serial, action, version, summary: None,
+            }
+        }
+    }
+
+    prop_compose! {
+        fn annotation()(
+            (id, name, encoding, message_serial) in prop::array::uniform4(prop::option::of(text()))
+                .prop_map(|[a, b, c, d]| (a, b, c, d)),
+            action in (0_u8..2).prop_map(|code| AnnotationAction::from_code(code).unwrap()),
+            kind in text(),
+            count in prop::option::of(any::<u32>()),
+            client_id in prop::option::of(text().prop_map(ClientId::new)),
+            data in data(),
+            extras in extras(),
+        ) -> Annotation {
+            Annotation {
+                id, name, count, client_id, data, encoding, extras, message_serial,
+                ..Annotation::new(action, kind)
             }
         }
     }
@@ -378,6 +439,7 @@ mod tests {
             connection_id in prop::option::of(text().prop_map(ConnectionId::new)),
             body in prop_oneof![
                 prop::collection::vec(message(), 0..3).prop_map(Body::Messages),
+                prop::collection::vec(annotation(), 0..3).prop_map(Body::Annotations),
                 prop::collection::vec(presence(), 0..3).prop_map(Body::Presence),
                 prop::collection::vec(object(), 0..3).prop_map(Body::Objects),
             ],

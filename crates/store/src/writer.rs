@@ -12,7 +12,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use fjall::{OwnedWriteBatch, PersistMode};
-use types::{AppId, ChannelName, Entry, Timestamp};
+use types::{AppId, ChannelName, Entry, Kind, Timestamp};
 
 use crate::{Store, StoreError, expiry, key, stored};
 
@@ -249,7 +249,14 @@ impl Store {
             return Err(StoreError::NameTooLong);
         }
         let bytes = value.len() as u64;
-        batch.insert(&self.times, time_key, []);
+        let about_key = entry.body.target().map(|message| {
+            let own = key::serial(&entry.serial);
+            key::about(channel_key, Kind::of(&entry.body), message, &own)
+        });
+        if let Some(about_key) = &about_key {
+            batch.insert(&self.about, about_key.as_slice(), []);
+        }
+        batch.insert(&self.times, time_key, about_key.unwrap_or_default());
         batch.insert(&self.history, entry_key, value);
         Ok(bytes)
     }

@@ -52,6 +52,7 @@ impl fmt::Debug for Key {
 /// Rules for the channels named `id` or `id:…`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
+#[expect(clippy::struct_excessive_bools, reason = "a document of switches that operators set")]
 pub struct Namespace {
     pub id: Arc<str>,
     /// Keep messages and presence events in the store; acknowledge only what is durable.
@@ -59,4 +60,13 @@ pub struct Namespace {
     /// Refuse clients without a clientId (40161).
     #[serde(alias = "identified")]
     pub authenticated: bool,
+    /// Let clients update, delete, append to and annotate messages. It implies `persisted`.
+    pub mutable_messages: bool,
+}
+
+impl Namespace {
+    /// Whether its channels are kept in the store.
+    pub fn persists(&self) -> bool {
+        self.persisted || self.mutable_messages
+    }
 }

@@ -1,10 +1,14 @@
 //! An entry: one thing that happened on a channel. It is one atomic publish: one or more messages,
-//! presence events, or operations on objects, that were accepted, stored and are delivered together.
+//! a change of one message, annotations of one message, presence events, or operations on objects,
+//! that were accepted, stored and are delivered together.
 
 use std::fmt;
 use std::sync::Arc;
 
-use crate::{ConnectionId, Message, ObjectMessage, PresenceMessage, Serial, Timestamp};
+use crate::{
+    Annotation, ConnectionId, ItemPosition, Message, ObjectMessage, PresenceMessage, Serial,
+    Timestamp, Version,
+};
 
 /// The id under which a publish is accepted once (`connectionId:msgSerial`, or the client's own).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,7 +30,10 @@ impl fmt::Display for EntryId {
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Body {
+    /// New messages, or one that changes an earlier one: its action says so, and its serial which.
     Messages(Vec<Message>),
+    /// All of one message.
+    Annotations(Vec<Annotation>),
     Presence(Vec<PresenceMessage>),
     Objects(Vec<ObjectMessage>),
 }
@@ -35,6 +42,7 @@ impl Body {
     pub fn len(&self) -> usize {
         match self {
             Self::Messages(messages) => messages.len(),
+            Self::Annotations(annotations) => annotations.len(),
             Self::Presence(presence) => presence.len(),
             Self::Objects(objects) => objects.len(),
         }
@@ -48,8 +56,43 @@ impl Body {
     pub fn size(&self) -> usize {
         match self {
             Self::Messages(messages) => messages.iter().map(Message::size).sum(),
+            Self::Annotations(annotations) => annotations.iter().map(Annotation::size).sum(),
             Self::Presence(presence) => presence.iter().map(PresenceMessage::size).sum(),
             Self::Objects(objects) => objects.iter().map(ObjectMessage::size).sum(),
+        }
+    }
+
+    /// The message that this changes or annotates, if it does.
+    pub fn target(&self) -> Option<ItemPosition> {
+        let serial = match self {
+            Self::Messages(messages) => match messages.as_slice() {
+                [message] if message.action.is_change() => message.serial.as_deref(),
+                _ => None,
+            },
+            Self::Annotations(annotations) => annotations.first()?.message_serial.as_deref(),
+            Self::Presence(_) | Self::Objects(_) => None,
+        };
+        serial?.parse().ok()
+    }
+
+    /// The change of a message that this is, if it is one.
+    pub fn change(&self) -> Option<&Message> {
+        match self {
+            Self::Messages(messages) => match messages.as_slice() {
+                [message] if message.action.is_change() => Some(message),
+                _ => None,
+            },
+            Self::Annotations(_) | Self::Presence(_) | Self::Objects(_) => None,
+        }
+    }
+
+    /// Whether it is delivered and kept nowhere.
+    pub fn is_ephemeral(&self) -> bool {
+        match self {
+            Self::Messages(messages) => {
+                !messages.is_empty() && messages.iter().all(Message::is_ephemeral)
+            }
+            Self::Annotations(_) | Self::Presence(_) | Self::Objects(_) => false,
         }
     }
 }
@@ -71,9 +114,53 @@ impl Entry {
     pub fn item_id(&self, index: usize) -> String {
         let own = match &self.body {
             Body::Messages(messages) => messages.get(index).and_then(|m| m.id.as_deref()),
+            Body::Annotations(annotations) => annotations.get(index).and_then(|a| a.id.as_deref()),
             Body::Presence(presence) => presence.get(index).and_then(|p| p.id.as_deref()),
             Body::Objects(objects) => objects.get(index).and_then(|o| o.id.as_deref()),
         };
         own.map_or_else(|| format!("{}:{index}", self.id), str::to_owned)
+    }
+
+    /// The message at `index` with the serials that this entry gives it (TM2r, TM2s). What its
+    /// frame says of it (id, connection, time) is left out.
+    pub fn stamped(&self, index: usize, message: &Message) -> Message {
+        let own = self.serial.item(index);
+        let mut stamped = message.clone();
+        if message.action.is_change() {
+            let version = stamped.version.get_or_insert_default();
+            if version.serial.is_none() {
+                let version = Version {
+                    serial: Some(own.into()),
+                    timestamp: Some(self.timestamp),
+                    ..version.as_ref().clone()
+                };
+                stamped.version = Some(Arc::new(version));
+            }
+        } else if stamped.serial.is_none() {
+            stamped.serial = Some(own.into());
+        }
+        stamped
+    }
+
+    /// The message at `index` as it stands alone, with everything that is known of it.
+    pub fn message(&self, index: usize) -> Option<Message> {
+        let Body::Messages(messages) = &self.body else { return None };
+        let mut message = self.stamped(index, messages.get(index)?);
+        message.id.get_or_insert_with(|| self.item_id(index).into());
+        message.connection_id = message.connection_id.or_else(|| self.connection_id.clone());
+        message.timestamp = message.timestamp.or(Some(self.timestamp));
+        Some(message)
+    }
+
+    /// The annotation at `index`, with everything that is known of it.
+    pub fn annotation(&self, index: usize) -> Option<Annotation> {
+        let Body::Annotations(annotations) = &self.body else { return None };
+        let annotation = annotations.get(index)?;
+        Some(Annotation {
+            id: Some(self.item_id(index).into()),
+            serial: Some(self.serial.item(index).into()),
+            timestamp: Some(self.timestamp),
+            ..annotation.clone()
+        })
     }
 }

@@ -72,10 +72,12 @@ errors! {
     INVALID_CLIENT_ID = 40012, 400, "clientId not acceptable", "use the clientId of the credentials";
     INVALID_DATA = 40013, 400, "data or encoding not supported", "publish text, binary or JSON";
     UNSUPPORTED_VERSION = 40017, 400, "protocol version missing or not supported", "use a current client library";
+    BATCH_FAILED = 40020, 400, "batch request with failures", "see the error of each part";
     UNSUPPORTED_FEATURE = 40021, 400, "not supported by this server version", "do without, or upgrade the server";
     INVALID_PUBLISH = 40030, 400, "invalid publish request", "correct the request";
     INVALID_MESSAGE_ID = 40031, 400, "invalid message id", "give every message of a publish an id <base>:<index>";
     INVALID_EXTRAS = 40032, 400, "invalid extras", "correct the extras";
+    TOO_MANY_MESSAGES = 40034, 400, "too many messages in one request", "publish less at once";
     FORCED_NACK = 40099, 400, "refused on request of the publisher", "leave out _forceNack";
     UNAUTHORIZED = 40100, 401, "unauthorized", "give credentials";
     INVALID_CREDENTIALS = 40101, 401, "invalid credentials", "correct the credentials";
@@ -84,6 +86,7 @@ errors! {
     NONCE_REPLAYED = 40105, 401, "token request nonce used before", "sign a new token request";
     APP_DISABLED = 40120, 401, "application disabled", "ask the operator";
     KEY_UNKNOWN = 40130, 401, "key unknown", "correct the key";
+    WRONG_REVOCATION_KEY = 40133, 401, "tokens of another key cannot be revoked", "use the key that issued the tokens";
     TOKEN_ERROR = 40140, 401, "token error", "obtain a new token";
     TOKEN_REVOKED = 40141, 401, "token revoked", "obtain a new token";
     TOKEN_EXPIRED = 40142, 401, "token expired", "obtain a new token";
@@ -94,7 +97,9 @@ errors! {
     CAPABILITY_MISSING = 40160, 401, "operation not permitted with these credentials", "use credentials with the capability";
     IDENTIFIED_CLIENT_REQUIRED = 40161, 401, "channel needs an identified client", "connect with a clientId";
     BASIC_AUTH_REQUIRED = 40162, 401, "operation needs a key", "use Basic authentication";
+    REVOCATION_DISABLED = 40163, 401, "the tokens of this key cannot be revoked", "allow revocable tokens for the key";
     MODE_MISSING = 40165, 401, "channel mode not requested", "attach with the mode";
+    OWN_NEEDS_IDENTITY = 40166, 401, "only own messages may be changed, and anonymous clients have none", "connect with a clientId";
     CHANNEL_LIMIT = 40114, 403, "channel limit exceeded", "use fewer channels, or raise the limit";
     FORBIDDEN = 40300, 403, "forbidden", "use other credentials";
     NOT_FOUND = 40400, 404, "not found", "correct the path or id";
@@ -132,6 +137,7 @@ errors! {
     PRESENCE_NOT_ATTACHED = 91001, 400, "presence needs an attached channel", "attach first";
     PRESENCE_MEMBER_LIMIT = 91003, 400, "too many presence members", "raise the limit";
     PRESENCE_DATA_LIMIT = 91006, 400, "presence data too large", "use less data per member";
+    MUTABLE_MESSAGES_OFF = 93002, 400, "updates, deletes, appends and annotations are not enabled for this channel", "set mutableMessages for the namespace";
     CONNECTION_LEFT = 91100, 400, "connection of the member was lost", "none";
     OBJECT_INVALID = 92000, 400, "invalid object operation", "correct the operation";
     OBJECTS_TOO_LARGE = 92001, 400, "objects of the channel too large", "remove what is not needed, or raise the limit";

@@ -9,8 +9,12 @@ use crate::{Body, Cursor, Entry, Serial, Timestamp};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
+    /// As they were published.
     Messages,
     Presence,
+    /// Updates, deletes and appends of messages.
+    Changes,
+    Annotations,
     /// Kept for the ids only: operations on objects have no history.
     Objects,
 }
@@ -18,7 +22,9 @@ pub enum Kind {
 impl Kind {
     pub fn of(body: &Body) -> Self {
         match body {
+            Body::Messages(_) if body.change().is_some() => Self::Changes,
             Body::Messages(_) => Self::Messages,
+            Body::Annotations(_) => Self::Annotations,
             Body::Presence(_) => Self::Presence,
             Body::Objects(_) => Self::Objects,
         }
@@ -36,6 +42,8 @@ pub enum Direction {
 #[derive(Clone, Debug)]
 pub struct HistoryQuery {
     pub kind: Kind,
+    /// Only what changes or annotates this message.
+    pub about: Option<ItemPosition>,
     pub direction: Direction,
     /// Inclusive, as is `end` (RSL2b1).
     pub start: Option<Timestamp>,
@@ -52,7 +60,16 @@ impl HistoryQuery {
     /// Everything of one kind, newest first.
     pub fn new(kind: Kind, limit: usize) -> Self {
         let direction = Direction::Backwards;
-        Self { kind, direction, start: None, end: None, limit, until: None, after: None }
+        Self {
+            kind,
+            about: None,
+            direction,
+            start: None,
+            end: None,
+            limit,
+            until: None,
+            after: None,
+        }
     }
 
     /// Whether the item at `position` lies behind the page before.

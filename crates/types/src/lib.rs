@@ -14,6 +14,7 @@
     )
 )]
 
+mod annotation;
 mod app;
 mod cursor;
 mod entry;
@@ -28,6 +29,7 @@ mod rate;
 mod serial;
 mod time;
 
+pub use annotation::{Annotation, AnnotationAction};
 pub use app::{App, Key, Namespace};
 pub use cursor::{Cursor, CursorError};
 pub use entry::{Body, Entry, EntryId};

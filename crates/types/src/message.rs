@@ -66,6 +66,11 @@ impl MessageAction {
             .into_iter()
             .find(|action| action.code() == code)
     }
+
+    /// Whether it makes a new version of a message that exists.
+    pub fn is_change(self) -> bool {
+        matches!(self, Self::Update | Self::Delete | Self::Append)
+    }
 }
 
 /// `message.version` (TM2s).
@@ -93,15 +98,31 @@ pub struct Message {
     pub serial: Option<Arc<str>>,
     pub action: MessageAction,
     pub version: Option<Arc<Version>>,
+    /// `annotations.summary` (TM8a), by annotation type; the server's alone.
+    pub summary: Option<Extras>,
 }
 
 impl Message {
-    /// Size as limits count it: name, clientId, data and extras (TM6).
+    /// Size as limits count it: name, clientId, data and extras (TM6), and what a client says of a
+    /// change.
     pub fn size(&self) -> usize {
         text_len(self.name.as_deref())
             + text_len(self.client_id.as_ref().map(ClientId::as_str))
             + self.data.len()
             + extras_len(self.extras.as_ref())
+            + self.version.as_ref().map_or(0, |version| version.size())
+    }
+
+    /// Whether it is delivered to those who are there and kept nowhere (`extras.ephemeral`).
+    pub fn is_ephemeral(&self) -> bool {
+        let flag = self.extras.as_ref().and_then(|extras| extras.get("ephemeral"));
+        flag.is_some_and(|flag| flag == &serde_json::Value::Bool(true))
+    }
+}
+
+impl Version {
+    fn size(&self) -> usize {
+        text_len(self.description.as_deref()) + extras_len(self.metadata.as_ref())
     }
 }
 

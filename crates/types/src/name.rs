@@ -39,6 +39,12 @@ impl ChannelName {
         if valid { Ok(Self(text.into())) } else { Err(invalid(text)) }
     }
 
+    /// Where the names that begin with `text` begin, in the order of names. A bound for ranges: it
+    /// need not be a valid name.
+    pub fn bound(text: &str) -> Self {
+        Self(text.into())
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -86,7 +86,8 @@ impl Host {
             EntryId::Connection { connection_id, .. } => Some(connection_id.clone()),
             EntryId::Named(_) => None,
         };
-        Event::Publish(Publish { token: PublishToken(self.tokens), id, connection_id, body })
+        let token = PublishToken(self.tokens);
+        Event::Publish(Publish { token, id, connection_id, owner: None, body })
     }
 
     pub(crate) fn publish(&mut self, id: EntryId, body: Body) -> Vec<String> {
@@ -185,6 +186,10 @@ pub(crate) fn text(data: &Data) -> &str {
 pub(crate) fn content(entry: &Entry) -> String {
     let items: Vec<String> = match &entry.body {
         Body::Messages(messages) => messages.iter().map(|m| text(&m.data).to_owned()).collect(),
+        Body::Annotations(items) => items
+            .iter()
+            .map(|item| format!("{}:{}", item.kind, item.name.as_deref().unwrap_or_default()))
+            .collect(),
         Body::Objects(items) => items.iter().map(|o| o.operation.object_id.to_string()).collect(),
         Body::Presence(items) => items
             .iter()
@@ -203,7 +208,15 @@ pub(crate) fn line(effect: &Effect) -> String {
         Effect::Attached(attached) => format!("attached {}", told(attached)),
         Effect::AttachRefused { error, .. } => format!("attach refused {}", error.code),
         Effect::Deliver { entry, cursor } => {
-            assert_eq!(*cursor, Cursor::at(entry.serial.series, entry.position));
+            // Summaries come before what they sum up, ephemeral messages behind what is kept.
+            let covers = Cursor::at(entry.serial.series, entry.position);
+            let is_kept = |messages: &[Message]| {
+                messages.iter().all(|m| m.summary.is_none() && !m.is_ephemeral())
+            };
+            assert!(match &entry.body {
+                Body::Messages(messages) => (*cursor == covers) == is_kept(messages),
+                Body::Annotations(_) | Body::Presence(_) | Body::Objects(_) => *cursor == covers,
+            });
             format!("deliver {}", content(entry))
         }
         Effect::Published { token, result } => match result {
@@ -212,7 +225,9 @@ pub(crate) fn line(effect: &Effect) -> String {
             Err(error) => format!("{} refused {}", token.0, error.code),
         },
         Effect::Store(entry) => format!("store {} {}", entry.position, content(entry)),
+        Effect::Occupancy(occupancy) => format!("occupancy {occupancy:?}"),
         Effect::Load => "load".to_owned(),
+        Effect::LoadMessages(messages) => format!("load {} messages", messages.len()),
     }
 }
 

@@ -3,6 +3,7 @@
 mod attach;
 mod history;
 mod host;
+mod messages;
 mod persistence;
 mod presence;
 mod publish;

@@ -31,7 +31,12 @@ pub(super) fn empty(status: StatusCode) -> Answer {
 
 pub(super) fn error(error: &ErrorInfo, format: Format) -> Answer {
     let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut answer = formatted(status, protocol::encode_error(error, format), format);
+    failed(status, error, protocol::encode_error(error, format), format)
+}
+
+/// An error whose body says more than the error.
+pub(super) fn failed(status: StatusCode, error: &ErrorInfo, body: Bytes, format: Format) -> Answer {
+    let mut answer = formatted(status, body, format);
     answer.headers_mut().insert(ERROR_CODE, error.code.into());
     answer.headers_mut().insert(ERROR_MESSAGE, header_safe(&error.message));
     answer

@@ -21,6 +21,9 @@ use types::{
 const VERSION: HeaderName = HeaderName::from_static("x-ably-version");
 const CLIENT_ID: HeaderName = HeaderName::from_static("x-ably-clientid");
 
+/// What a request that names no version is taken for.
+const NEWEST_VERSION: u32 = 6;
+
 /// How long a body may take from its head to its end.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -57,11 +60,20 @@ impl Call<'_> {
         path.strip_prefix('/').unwrap_or(path).split('/').map(protocol::decode_segment).collect()
     }
 
-    /// A request that names no version is taken for one of the newest.
+    /// Whether this server speaks the version that the request names, if it names one.
     pub(super) fn check_version(&self) -> Result<(), ErrorInfo> {
+        self.stated_version().map(drop)
+    }
+
+    /// The protocol version whose shapes the answer has.
+    pub(super) fn version(&self) -> u32 {
+        self.stated_version().ok().flatten().unwrap_or(NEWEST_VERSION)
+    }
+
+    fn stated_version(&self) -> Result<Option<u32>, ErrorInfo> {
         match header(self.head, VERSION).or_else(|| self.param("v")) {
-            None => Ok(()),
-            version => session::parse_version(version).map(drop),
+            None => Ok(None),
+            version => session::parse_version(version).map(Some),
         }
     }
 
@@ -81,6 +93,17 @@ impl Call<'_> {
                 self.query.iter().map(|(name, value)| (name.as_str(), value.as_str())),
             ),
         }
+    }
+
+    /// What a header says, or else a parameter.
+    pub(super) fn header_or_param(&self, name: HeaderName, parameter: &str) -> Option<&str> {
+        header(self.head, name).or_else(|| self.param(parameter))
+    }
+
+    /// The type of the body, without its parameters.
+    pub(super) fn content_type(&self) -> Option<&str> {
+        let value = header(self.head, header::CONTENT_TYPE)?;
+        Some(value.split_once(';').map_or(value, |(kind, _)| kind).trim())
     }
 
     fn client_id(&self) -> Result<Option<String>, ErrorInfo> {

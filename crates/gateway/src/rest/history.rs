@@ -3,8 +3,7 @@
 use http::StatusCode;
 use node::Operation;
 use types::{
-    Body, Direction, Entry, ErrorInfo, HistoryPage, HistoryQuery, Kind, Message, MessageAction,
-    PresenceMessage, Timestamp, error::INVALID_PARAM,
+    Body, Direction, Entry, ErrorInfo, HistoryPage, HistoryQuery, Kind, PresenceMessage, Timestamp,
 };
 
 use super::{
@@ -18,13 +17,10 @@ pub(super) fn operation(
     kind: Kind,
     call: &Call<'_>,
 ) -> Result<Operation, ErrorInfo> {
-    let direction = match call.param("direction") {
-        None | Some("backwards") => Direction::Backwards,
-        Some("forwards") => Direction::Forwards,
-        Some(_) => return Err(INVALID_PARAM.with("direction is forwards or backwards")),
-    };
+    let direction = page::direction(call, Direction::Backwards)?;
     let query = HistoryQuery {
         kind,
+        about: None,
         direction,
         start: call.parsed("start")?.map(Timestamp),
         end: call.parsed("end")?.map(Timestamp),
@@ -39,38 +35,25 @@ pub(super) fn operation(
 /// A page holds items of one kind; an empty list is the same for both.
 pub(super) fn answer(page: &HistoryPage, call: &Call<'_>) -> Answer {
     let mut messages = Vec::new();
+    let mut annotations = Vec::new();
     let mut presence = Vec::new();
     for (entry, index) in &page.items {
-        match &entry.body {
-            Body::Messages(all) => {
-                messages.extend(all.get(*index).map(|m| message(entry, *index, m)));
-            }
-            Body::Objects(_) => {}
-            Body::Presence(all) => {
-                presence.extend(all.get(*index).map(|p| event(entry, *index, p)));
-            }
+        messages.extend(entry.message(*index));
+        annotations.extend(entry.annotation(*index));
+        if let Body::Presence(all) = &entry.body {
+            presence.extend(all.get(*index).map(|event| self::event(entry, *index, event)));
         }
     }
-    let body = if messages.is_empty() {
-        protocol::encode_presence(&presence, call.format)
-    } else {
+    let body = if !messages.is_empty() {
         protocol::encode_messages(&messages, call.format)
+    } else if !annotations.is_empty() {
+        protocol::encode_annotations(&annotations, call.format)
+    } else {
+        protocol::encode_presence(&presence, call.format)
     };
     let mut answer = answer::formatted(StatusCode::OK, body, call.format);
     page::link(&mut answer, call, page.next.map(|next| next.to_string()).as_deref());
     answer
-}
-
-/// A message as subscribers received it, with what its frame said of it.
-fn message(entry: &Entry, index: usize, message: &Message) -> Message {
-    Message {
-        id: Some(entry.item_id(index).into()),
-        connection_id: message.connection_id.clone().or_else(|| entry.connection_id.clone()),
-        timestamp: message.timestamp.or(Some(entry.timestamp)),
-        serial: Some(entry.serial.item(index).into()),
-        action: MessageAction::Create,
-        ..message.clone()
-    }
 }
 
 fn event(entry: &Entry, index: usize, event: &PresenceMessage) -> PresenceMessage {

@@ -20,13 +20,31 @@ mod page;
 
 mod publish;
 
+mod batch;
+
+mod channels;
+
 mod history;
+
+mod message;
+
+mod change;
+
+mod versions;
+
+mod annotations;
+
+mod client_summary;
 
 mod presence;
 
 mod objects;
 
 mod token;
+
+mod revoke;
+
+mod stats;
 
 mod sandbox;
 
@@ -109,18 +127,41 @@ async fn operation(
     endpoint: Endpoint<'_>,
     body: Incoming,
 ) -> Result<Operation, ErrorInfo> {
-    let body = call::read(body, server.max_body());
+    let max_body = match endpoint {
+        Endpoint::BatchPublish => batch::MAX_BODY.max(server.max_body()),
+        _ => server.max_body(),
+    };
+    let body = call::read(body, max_body);
     match endpoint {
         Endpoint::Publish { channel } => publish::operation(channel, call, &body.await?),
+        Endpoint::BatchPublish => batch::publish(call, &body.await?),
+        Endpoint::ChannelDetails { channel } => Ok(channels::details(channel)),
+        Endpoint::Channels => channels::list(call),
+        Endpoint::Message { channel, serial } => Ok(message::operation(channel, serial)),
+        Endpoint::Change { channel, serial } => {
+            change::operation(channel, serial, call, &body.await?)
+        }
+        Endpoint::Delete { channel, serial } => change::delete(channel, serial, call, &body.await?),
+        Endpoint::Versions { channel, serial } => versions::operation(channel, serial, call),
+        Endpoint::Annotations { channel, serial } => annotations::list(channel, serial, call),
+        Endpoint::Annotate { channel, serial } => {
+            annotations::publish(channel, serial, call, &body.await?)
+        }
+        Endpoint::ClientSummary { channel, serial } => {
+            Ok(client_summary::operation(channel, serial, call))
+        }
         Endpoint::History { channel } => history::operation(channel, Kind::Messages, call),
         Endpoint::Presence { channel } => presence::operation(channel, call),
+        Endpoint::BatchPresence => batch::presence(call),
         Endpoint::PresenceHistory { channel } => history::operation(channel, Kind::Presence, call),
         Endpoint::PublishObjects { channel } => objects::publish(channel, call, &body.await?),
         Endpoint::ReadObject { channel, object_id } => objects::read(channel, object_id, call),
         Endpoint::RequestToken { key_name } => token::operation(key_name, call, &body.await?),
+        Endpoint::RevokeTokens { key_name } => revoke::operation(key_name, call, &body.await?),
         Endpoint::CreateApp => sandbox::create(call, &body.await?),
         Endpoint::DeleteApp { id } => Ok(Operation::DeleteApp(id.into())),
-        Endpoint::PostStats => sandbox::stats(call, &body.await?),
+        Endpoint::Stats => stats::operation(call),
+        Endpoint::PostStats => stats::fixtures(call, &body.await?),
     }
 }
 
@@ -130,12 +171,21 @@ fn render(server: &Server, call: &Call<'_>, response: Response) -> Result<Answer
         Response::Published { channel, message_id, result } => {
             publish::answer(&channel, &message_id, &result, call)
         }
+        Response::Batch(results) => Ok(batch::answer(&results, call)),
+        Response::Batches(batches) => Ok(batch::answers(&batches, call)),
+        Response::ChannelDetails(details) => channels::details_answer(&details, call),
+        Response::Channels(page) => channels::list_answer(&page, call),
+        Response::Changed { version_serial } => change::answer(version_serial.as_deref(), call),
+        Response::Message(message) => Ok(message::answer(&message, call)),
+        Response::Versions(page) => Ok(versions::answer(&page, call)),
+        Response::Summary(summary) => client_summary::answer(&summary, call),
         Response::History(page) => Ok(history::answer(&page, call)),
         Response::Presence(page) => Ok(presence::answer(&page, call)),
         Response::ObjectsPublished { channel, message_id, object_ids } => {
             objects::published(&channel, &message_id, &object_ids, call)
         }
         Response::Object(tree) => Ok(objects::object(&tree, call)),
+        Response::Stats { app, page } => stats::answer(&app, &page, call),
         Response::Token(details) => token::answer(&details, call),
         Response::AppCreated(app) => sandbox::answer(&app, call, server),
         Response::Created => sandbox::created(call),

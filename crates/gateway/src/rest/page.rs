@@ -6,7 +6,7 @@
 
 use http::{HeaderValue, header};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use types::{ErrorInfo, error::INVALID_PARAM};
+use types::{Direction, ErrorInfo, error::INVALID_PARAM};
 
 use super::{answer::Answer, call::Call};
 
@@ -26,6 +26,16 @@ pub(super) fn limit(call: &Call<'_>) -> Result<usize, ErrorInfo> {
         None => Ok(DEFAULT_LIMIT),
         Some(limit @ 1..=MAX_LIMIT) => Ok(limit),
         Some(_) => Err(INVALID_PARAM.with(format!("limit must be 1 to {MAX_LIMIT}"))),
+    }
+}
+
+/// The parameter `direction`.
+pub(super) fn direction(call: &Call<'_>, default: Direction) -> Result<Direction, ErrorInfo> {
+    match call.param("direction") {
+        None => Ok(default),
+        Some("forwards") => Ok(Direction::Forwards),
+        Some("backwards") => Ok(Direction::Backwards),
+        Some(_) => Err(INVALID_PARAM.with("direction is forwards or backwards")),
     }
 }
 

@@ -2,16 +2,22 @@
 
 use std::sync::Arc;
 
-use http::StatusCode;
+use bytes::Bytes;
+use http::{HeaderName, StatusCode};
 use node::Operation;
 use protocol::PublishResult;
 use serde::Serialize;
-use types::ErrorInfo;
+use types::{Data, ErrorInfo, Message, error::INVALID_DATA};
 
 use super::{
     answer::{self, Answer},
     call::Call,
 };
+
+const MESSAGE_ID: HeaderName = HeaderName::from_static("x-ably-messageid");
+const NAME: HeaderName = HeaderName::from_static("x-ably-name");
+const CONNECTION_KEY: HeaderName = HeaderName::from_static("x-ably-connectionkey");
+const ENCODING: HeaderName = HeaderName::from_static("x-ably-encoding");
 
 /// The answer; clients of versions before 5 ignore `serials`.
 #[derive(Serialize)]
@@ -27,8 +33,34 @@ pub(super) fn operation(
     call: &Call<'_>,
     body: &[u8],
 ) -> Result<Operation, ErrorInfo> {
-    let messages = protocol::decode_messages(call.body_format()?, body)?;
+    let messages = if call.param("enveloped") == Some("false") {
+        vec![unenveloped(call, body)?]
+    } else {
+        protocol::decode_messages(call.body_format()?, body)?
+    };
     Ok(Operation::Publish { channel: channel.into(), messages })
+}
+
+/// A message whose data is the body; what else it has is in headers, or parameters.
+fn unenveloped(call: &Call<'_>, body: &[u8]) -> Result<Message, ErrorInfo> {
+    let is_json = call.content_type() == Some("application/json");
+    let is_text = is_json || call.content_type().is_some_and(|kind| kind.starts_with("text/"));
+    let data = if is_text {
+        let text = std::str::from_utf8(body);
+        Data::Text(text.map_err(|_utf8| INVALID_DATA.with("text must be UTF-8"))?.into())
+    } else {
+        Data::Binary(Bytes::copy_from_slice(body))
+    };
+    let encoding = call.header_or_param(ENCODING, "encoding").or(is_json.then_some("json"));
+    Ok(Message {
+        id: call.header_or_param(MESSAGE_ID, "messageId").map(Into::into),
+        name: call.header_or_param(NAME, "name").map(Into::into),
+        connection_key: call.header_or_param(CONNECTION_KEY, "connectionKey").map(Into::into),
+        client_id: call.param("clientId").map(Into::into),
+        encoding: encoding.map(Into::into),
+        data,
+        ..Message::default()
+    })
 }
 
 pub(super) fn answer(

@@ -26,14 +26,27 @@ pub(super) enum Local {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Endpoint<'a> {
     Publish { channel: &'a str },
+    BatchPublish,
+    Channels,
+    ChannelDetails { channel: &'a str },
     History { channel: &'a str },
+    Message { channel: &'a str, serial: &'a str },
+    Change { channel: &'a str, serial: &'a str },
+    Delete { channel: &'a str, serial: &'a str },
+    Versions { channel: &'a str, serial: &'a str },
+    Annotations { channel: &'a str, serial: &'a str },
+    Annotate { channel: &'a str, serial: &'a str },
+    ClientSummary { channel: &'a str, serial: &'a str },
     Presence { channel: &'a str },
+    BatchPresence,
     PresenceHistory { channel: &'a str },
     PublishObjects { channel: &'a str },
     ReadObject { channel: &'a str, object_id: Option<&'a str> },
     RequestToken { key_name: &'a str },
+    RevokeTokens { key_name: &'a str },
     CreateApp,
     DeleteApp { id: &'a str },
+    Stats,
     PostStats,
 }
 
@@ -65,9 +78,32 @@ impl<'a> Route<'a> {
             ["health", "live"] => local(Local::Live),
             ["health", "ready"] => local(Local::Ready),
             ["metrics"] => local(Local::Metrics),
+            ["channels"] => read(Endpoint::Channels),
+            ["channels", channel] => read(Endpoint::ChannelDetails { channel }),
             ["channels", channel, "messages"] if is_get => read(Endpoint::History { channel }),
             ["channels", channel, "messages"] => {
                 write(Method::POST, "GET, POST", Endpoint::Publish { channel })
+            }
+            ["channels", channel, "messages", serial] if is_get => {
+                read(Endpoint::Message { channel, serial })
+            }
+            ["channels", channel, "messages", serial] => {
+                write(Method::PATCH, "GET, PATCH", Endpoint::Change { channel, serial })
+            }
+            ["channels", channel, "messages", serial, "delete"] => {
+                write(Method::POST, "POST", Endpoint::Delete { channel, serial })
+            }
+            ["channels", channel, "messages", serial, "versions"] => {
+                read(Endpoint::Versions { channel, serial })
+            }
+            ["channels", channel, "messages", serial, "annotations"] if is_get => {
+                read(Endpoint::Annotations { channel, serial })
+            }
+            ["channels", channel, "messages", serial, "annotations"] => {
+                write(Method::POST, "GET, POST", Endpoint::Annotate { channel, serial })
+            }
+            ["channels", channel, "messages", serial, "client-summary"] => {
+                read(Endpoint::ClientSummary { channel, serial })
             }
             ["channels", channel, "presence"] => read(Endpoint::Presence { channel }),
             ["channels", channel, "presence", "history"] => {
@@ -82,15 +118,21 @@ impl<'a> Route<'a> {
             ["channels", channel, "object" | "objects", id] => {
                 read(Endpoint::ReadObject { channel, object_id: Some(id) })
             }
+            ["messages"] => write(Method::POST, "POST", Endpoint::BatchPublish),
+            ["presence"] => read(Endpoint::BatchPresence),
             // Keys cannot be read: a GET below them is a path that does not exist.
             ["keys", key_name, "requestToken"] if !is_get => {
                 write(Method::POST, "POST", Endpoint::RequestToken { key_name })
+            }
+            ["keys", key_name, "revokeTokens"] if !is_get => {
+                write(Method::POST, "POST", Endpoint::RevokeTokens { key_name })
             }
             ["apps"] if sandbox == Sandbox::On => write(Method::POST, "POST", Endpoint::CreateApp),
             ["apps", id] if sandbox == Sandbox::On => {
                 write(Method::DELETE, "DELETE", Endpoint::DeleteApp { id })
             }
-            ["stats"] if sandbox == Sandbox::On => write(Method::POST, "POST", Endpoint::PostStats),
+            ["stats"] if is_get || sandbox == Sandbox::Off => read(Endpoint::Stats),
+            ["stats"] => write(Method::POST, "GET, POST", Endpoint::PostStats),
             _ => Err(NoRoute::NotFound),
         }
     }

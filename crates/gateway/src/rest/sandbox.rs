@@ -1,9 +1,8 @@
-//! `POST /apps` and `POST /stats`, as the test suites of client libraries use them: an app of one's
-//! own, told where its server is.
+//! `POST /apps`, as the test suites of client libraries use it: an app of one's own, told where its
+//! server is.
 
 use http::{StatusCode, header, uri::Authority};
 use node::Operation;
-use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 use types::{App, ErrorInfo, Key, Timestamp};
 
@@ -18,12 +17,6 @@ const HTTP_PORT: u16 = 80;
 
 pub(super) fn create(call: &Call<'_>, body: &[u8]) -> Result<Operation, ErrorInfo> {
     Ok(Operation::CreateApp(protocol::decode_value(call.body_format()?, body)?))
-}
-
-/// Statistics are looked at only as far as to see that they are a list.
-pub(super) fn stats(call: &Call<'_>, body: &[u8]) -> Result<Operation, ErrorInfo> {
-    protocol::decode_value::<Vec<IgnoredAny>>(call.body_format()?, body)?;
-    Ok(Operation::PostStats)
 }
 
 /// Done, and nothing to say about it.

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use ::stats::{Interval, Page, Period, Totals, Unit};
 use auth::Credentials;
-use node::{Event, PresencePage, Request};
-use protocol::{Format, PublishResult};
+use node::{ChannelDetails, ChannelsPage, Event, Occupancy, PresencePage, Request, What};
+use protocol::{BatchResult, Format, PublishResult, Subject};
 use serde_json::{Value, json};
 use types::{
-    App, AppLimits, Body, Data, Direction, Entry, EntryId, HistoryPage, ItemPosition, Key, Message,
-    PresenceAction, PresenceMessage, Serial, SeriesId, Timestamp,
+    App, AppLimits, Body, ChannelName, Data, Direction, Entry, EntryId, HistoryPage, ItemPosition,
+    Key, Message, MessageAction, PresenceAction, PresenceMessage, Serial, SeriesId, Timestamp,
     error::{CAPABILITY_MISSING, INVALID_CHANNEL_NAME},
 };
 
@@ -119,6 +120,68 @@ async fn history_has_each_item_with_what_its_entry_knows() {
             "serial": "00000000001000-002@dunAAAAAAAAA:000", "action": 0,
         }])
     );
+}
+
+#[tokio::test]
+async fn one_message_is_named_by_its_serial_and_changed_by_patch() {
+    let changed = |_: &Request| Response::Changed { version_serial: Some("v1".into()) };
+    let (bench, mut requests) = Bench::answering(changed).await;
+    let path = "/channels/a/messages/01-002%40dunAAAAAAAAA%3A000";
+    let append = br#"{"data":"x","action":5,"version":{"description":"d"}}"#;
+    let old = br#"{"data":"x","operation":{"description":"d"}}"#;
+    for (call, body, action) in [
+        (format!("PATCH {path}"), &append[..], MessageAction::Append),
+        (format!("PATCH {path}"), &old[..], MessageAction::Update),
+        (format!("POST {path}/delete"), &old[..], MessageAction::Delete),
+    ] {
+        let answer = bench.ask(&call, &[JSON], body).await;
+        assert_eq!((answer.status, answer.json()), (200, json!({"versionSerial": "v1"})));
+        let Operation::Change { serial, change, .. } = requests.recv().await.unwrap().operation
+        else {
+            panic!()
+        };
+        assert_eq!((serial.as_str(), change.action), ("01-002@dunAAAAAAAAA:000", action));
+        assert_eq!(change.version.unwrap().description.as_deref(), Some("d"));
+    }
+    let answer = bench.ask(&format!("POST {path}/delete"), &[], b"").await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(bench.ask(&format!("PUT {path}"), &[], b"").await.error(), (405, 40500));
+}
+
+#[tokio::test]
+async fn annotations_are_a_list_and_say_their_action() {
+    let (bench, mut requests) = Bench::answering(|_| published()).await;
+    let path = "POST /channels/a/messages/s/annotations";
+    let answer = bench.ask(path, &[JSON], br#"[{"action":0,"type":"r:flag.v1"}]"#).await;
+    assert_eq!(answer.status, 201);
+    let Operation::Annotate { annotations, .. } = requests.recv().await.unwrap().operation else {
+        panic!()
+    };
+    assert_eq!(annotations[0].kind.as_ref(), "r:flag.v1");
+    for body in [&br#"{"action":0,"type":"r:flag.v1"}"#[..], br#"[{"type":"r:flag.v1"}]"#] {
+        assert_eq!(bench.ask(path, &[JSON], body).await.error(), (400, 40001));
+    }
+}
+
+#[tokio::test]
+async fn what_is_known_of_one_message_is_asked_for_below_it() {
+    let path = |what: &str| format!("/channels/a/messages/{}{what}", serial().item(0));
+    let asked_at = async |what: &str| asked(&path(what)).await;
+    let Ok(Operation::History { query, .. }) = asked_at("/annotations?limit=2").await else {
+        panic!()
+    };
+    assert_eq!((query.kind, query.limit), (Kind::Annotations, 2));
+    assert_eq!(query.about.unwrap().to_string(), serial().item(0));
+    let latest = asked_at("").await;
+    assert!(matches!(latest, Ok(Operation::ReadMessage { what: What::Latest, .. })));
+    let versions = asked_at("/versions?limit=3").await;
+    let Ok(Operation::ReadMessage { what: What::Versions(query), .. }) = versions else { panic!() };
+    assert_eq!((query.limit, query.direction), (3, Direction::Forwards));
+    let summary = asked_at("/client-summary?forClientId=bob").await;
+    let Ok(Operation::ReadMessage { what: What::SummaryOf(client), .. }) = summary else {
+        panic!()
+    };
+    assert_eq!(client, Some("bob".into()));
 }
 
 #[tokio::test]
@@ -306,9 +369,9 @@ async fn a_sandbox_app_says_where_its_clients_are_to_connect() {
 }
 
 #[tokio::test]
-async fn sandbox_apps_are_deleted_and_statistics_accepted() {
+async fn sandbox_apps_are_deleted_and_statistics_posted() {
     let (bench, mut requests) = Bench::answering(|request| match request.operation {
-        Operation::PostStats => Response::Created,
+        Operation::PostStats(_) => Response::Created,
         _ => Response::NoContent,
     })
     .await;
@@ -318,6 +381,8 @@ async fn sandbox_apps_are_deleted_and_statistics_accepted() {
     assert_eq!(id.as_str(), "app");
     let answer = bench.ask("POST /stats", &[AUTH, JSON], br#"[{"intervalId":"x"}]"#).await;
     assert_eq!((answer.status, answer.json()), (201, json!([])));
+    let Operation::PostStats(fixtures) = requests.recv().await.unwrap().operation else { panic!() };
+    assert_eq!(fixtures[0].interval_id, "x");
     let answer = bench.ask("POST /stats", &[AUTH, JSON], b"1").await;
     assert_eq!(answer.error(), (400, 40001));
 }
@@ -325,15 +390,17 @@ async fn sandbox_apps_are_deleted_and_statistics_accepted() {
 #[tokio::test]
 async fn without_the_sandbox_its_paths_do_not_exist() {
     let bench = Bench::new(Settings { sandbox: Sandbox::Off, ..settings() }).await;
-    for call in ["POST /apps", "DELETE /apps/app", "POST /stats"] {
+    for call in ["POST /apps", "DELETE /apps/app"] {
         assert_eq!(bench.ask(call, &[JSON], b"{}").await.error(), (404, 40400), "{call}");
     }
+    assert_eq!(bench.ask("POST /stats", &[JSON], b"[]").await.error(), (405, 40500));
 }
 
 #[tokio::test]
 async fn unknown_paths_and_methods_have_errors_of_their_own() {
     let bench = Bench::new(settings()).await;
-    for path in ["/nowhere", "/channels/a", "/time/", "/keys/app.key/requestToken", "/keys/a", "//"]
+    for path in
+        ["/nowhere", "/channels/a/b", "/time/", "/keys/app.key/requestToken", "/keys/a", "//"]
     {
         assert_eq!(bench.get(path).await.error(), (404, 40400), "{path}");
     }
@@ -480,4 +547,158 @@ async fn requests_follow_each_other_on_one_connection() {
     assert_eq!(got.matches("HTTP/1.1 200 OK").count(), 3);
     let report: Value = serde_json::from_str(got.rsplit("\r\n\r\n").next().unwrap()).unwrap();
     assert_eq!(report["status"], "ready");
+}
+
+#[tokio::test]
+async fn a_publish_without_envelope_has_the_body_as_data() {
+    let (bench, mut requests) = Bench::answering(|_| published()).await;
+    let call = "POST /channels/a/messages?enveloped=false&clientId=bob";
+    let cases = [
+        ("text/plain; charset=utf-8", Data::Text("{}".into()), None),
+        ("application/json", Data::Text("{}".into()), Some("json")),
+        ("application/octet-stream", Data::Binary("{}".into()), None),
+    ];
+    for (content_type, data, encoding) in cases {
+        let header = format!("Content-Type: {content_type}");
+        bench.ask(call, &[AUTH, &header, "X-Ably-Name: n", "X-Ably-MessageId: i"], b"{}").await;
+        let Operation::Publish { messages, .. } = requests.recv().await.unwrap().operation else {
+            panic!()
+        };
+        let expected = Message {
+            id: Some("i".into()),
+            name: Some("n".into()),
+            client_id: Some("bob".into()),
+            encoding: encoding.map(Into::into),
+            data,
+            ..Message::default()
+        };
+        assert_eq!(messages, [expected]);
+    }
+}
+
+fn batch() -> Vec<BatchResult> {
+    let outcome = Err(INVALID_CHANNEL_NAME.info());
+    vec![BatchResult { subject: Subject::Channel("a".into()), outcome }]
+}
+
+#[tokio::test]
+async fn failures_in_a_batch_are_an_error_only_before_version_3() {
+    let (bench, mut requests) = Bench::answering(|_| Response::Batch(batch())).await;
+    let body = br#"{"channels":"a","messages":{"data":"x"}}"#;
+    for (version, status, failed) in [("2", 400, true), ("3", 201, false)] {
+        let header = format!("X-Ably-Version: {version}");
+        let answer = bench.ask("POST /messages", &[AUTH, JSON, &header], body).await;
+        assert_eq!((answer.status, answer.json().get("batchResponse").is_some()), (status, failed));
+        assert_eq!(answer.header("x-ably-errorcode"), failed.then_some("40020"));
+    }
+    let path = "POST /messages?newBatchResponse=true";
+    let answer = bench.ask(path, &[AUTH, JSON, "X-Ably-Version: 2"], body).await;
+    assert_eq!((answer.status, &answer.json()["failureCount"]), (201, &json!(1)));
+
+    while requests.try_recv().is_ok() {}
+    let answer = bench.get("/presence?channels=a;b,c&separator=;").await;
+    assert_eq!(answer.status, 200);
+    let Operation::BatchPresence { channels } = requests.recv().await.unwrap().operation else {
+        panic!()
+    };
+    assert_eq!(channels, ["a", "b,c"]);
+    assert_eq!(bench.get("/presence").await.error(), (400, 40003));
+}
+
+#[tokio::test]
+async fn a_list_of_batches_is_answered_with_a_list() {
+    let (bench, _requests) = Bench::answering(|_| Response::Batches(vec![batch(), batch()])).await;
+    let body = br#"[{"channels":"a","messages":{"data":"x"}}]"#;
+    let answer = bench.ask("POST /messages", &[AUTH, JSON], body).await;
+    assert_eq!(answer.json().as_array().unwrap().len(), 2);
+    assert_eq!(answer.json()[1]["failureCount"], 1);
+}
+
+fn occupied(name: &str) -> ChannelDetails {
+    let occupancy = Occupancy { subscribers: 2, ..Occupancy::default() };
+    ChannelDetails { name: ChannelName::parse(name).unwrap(), is_active: true, occupancy }
+}
+
+#[tokio::test]
+async fn a_channel_is_described_with_all_categories_of_its_occupancy() {
+    let (bench, mut requests) =
+        Bench::answering(|_| Response::ChannelDetails(occupied("a b"))).await;
+    let answer = bench.get("/channels/a%20b").await.json();
+    let Operation::ChannelDetails { channel } = requests.recv().await.unwrap().operation else {
+        panic!()
+    };
+    assert_eq!((channel.as_str(), &answer["channelId"]), ("a b", &json!("a b")));
+    assert_eq!(answer["status"]["isActive"], true);
+    let metrics = answer["status"]["occupancy"]["metrics"].as_object().unwrap();
+    assert_eq!((metrics.len(), &metrics["subscribers"]), (8, &json!(2)));
+}
+
+#[tokio::test]
+async fn channels_are_listed_by_name_or_with_what_is_known_of_them() {
+    let (bench, mut requests) = Bench::answering(|_| {
+        Response::Channels(ChannelsPage {
+            channels: vec![occupied("a,b")],
+            next: Some("a,b".into()),
+        })
+    })
+    .await;
+    let answer = bench.get("/channels?prefix=a&limit=1").await;
+    assert_eq!(answer.json(), json!(["a,b"]));
+    let next = "./channels?prefix=a&limit=1&after=a%2Cb".to_owned();
+    assert!(links(&answer).contains(&("next".into(), next)));
+    let Operation::Channels(query) = requests.recv().await.unwrap().operation else { panic!() };
+    assert_eq!((query.prefix.as_str(), query.limit), ("a", 1));
+    for path in ["/channels?by=value", "/channels?v=2"] {
+        assert_eq!(bench.get(path).await.json()[0]["channelId"], "a,b", "{path}");
+    }
+    assert_eq!(bench.get("/channels?by=name").await.error(), (400, 40003));
+}
+
+#[tokio::test]
+async fn statistics_have_the_form_of_the_version() {
+    let (bench, mut requests) = Bench::answering(|_| {
+        let mut totals = Totals::default();
+        totals.inbound.rest.messages.add(2, 20);
+        let interval = Interval::parse("2024-02-03:15").unwrap();
+        let in_progress = Interval::parse("2024-02-03:15:04");
+        let next = Some(interval.start);
+        let page = Page { periods: vec![Period { interval, totals, in_progress }], next };
+        Response::Stats { app: "app".into(), page }
+    })
+    .await;
+    let answer = bench.get("/stats?by=hour&start=2024-02-03:15&end=2024-02-03:15&limit=1").await;
+    let expected = json!({
+        "intervalId": "2024-02-03:15", "unit": "hour", "inProgress": "2024-02-03:15:04",
+        "appId": "app", "schema": "https://schemas.ably.com/json/app-stats-0.0.5.json",
+    });
+    let item = &answer.json()[0];
+    for (name, value) in expected.as_object().unwrap() {
+        assert_eq!(&item[name], value, "{name}");
+    }
+    assert_eq!(item["entries"]["messages.inbound.all.messages.count"], 2);
+    assert_eq!(links(&answer).len(), 3);
+    let Operation::Stats(query) = requests.recv().await.unwrap().operation else { panic!() };
+    assert_eq!((query.unit, query.limit), (Unit::Hour, 1));
+    let hour = Timestamp(1_706_972_400_000);
+    assert_eq!((query.start, query.end), (Some(hour), Some(Timestamp(hour.0 + 3_599_999))));
+
+    let nested = bench.get("/stats?v=2").await.json();
+    assert_eq!(nested[0]["inbound"]["rest"]["messages"], json!({"count": 2, "data": 20}));
+    for query in ["unit=week", "start=x", "end=2024-13", "direction=up", "limit=1001"] {
+        assert_eq!(bench.get(&format!("/stats?{query}")).await.error(), (400, 40003), "{query}");
+    }
+}
+
+#[tokio::test]
+async fn a_revocation_names_its_targets() {
+    let (bench, mut requests) = Bench::answering(|_| Response::Batch(batch())).await;
+    let body = br#"{"targets":["clientId:a"],"issuedBefore":7,"allowReauthMargin":true}"#;
+    let answer = bench.ask("POST /keys/app.key/revokeTokens", &[AUTH, JSON], body).await;
+    assert_eq!((answer.status, &answer.json()["failureCount"]), (201, &json!(1)));
+    let Operation::RevokeTokens { key_name, request } = requests.recv().await.unwrap().operation
+    else {
+        panic!()
+    };
+    assert_eq!((key_name.as_str(), request.targets.len()), ("app.key", 1));
+    assert_eq!((request.issued_before, request.allow_reauth_margin), (Some(7), true));
 }

@@ -253,7 +253,7 @@ fn the_outbound_rate_is_of_the_connection_whatever_the_channel() {
 #[test]
 fn requests_beyond_the_rate_are_refused_with_42918() {
     let mut world = world_with(|setup| setup.app.limits.request_rate = 1);
-    let stats = || node::Operation::PostStats;
+    let stats = || node::Operation::PostStats(Vec::new());
     assert!(matches!(world.request("all", stats()), node::Response::Created));
     assert_eq!(code(&world.request("all", stats())), 42918);
     world.advance(1_000);

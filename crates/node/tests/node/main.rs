@@ -2,15 +2,19 @@
 //! compared.
 
 mod attach;
+mod batch;
 mod connecting;
 mod leftovers;
 mod limits;
+mod messages;
 mod objects;
+mod occupancy;
 mod presence;
 mod publish;
 mod reauth;
 mod rest;
 mod resume;
+mod revocation;
 mod sandbox;
 mod show;
 mod shutdown;

@@ -84,7 +84,7 @@ fn each_refusal_of_a_publish_has_its_code_and_the_connection_stays() {
         (vec![], 40030),
         (with(&|m| m.data = Data::Text("x".repeat(65_537).into())), 40009),
         (with(&|m| m.client_id = Some("eve".into())), 40012),
-        (with(&|m| m.action = MessageAction::Update), 40021),
+        (with(&|m| m.action = MessageAction::Update), 93002),
         (with(&|m| m.id = Some("".into())), 40031),
         (with(&|m| m.id = Some("i".repeat(513).into())), 40031),
         (with(&|m| m.encoding = Some("e".repeat(513).into())), 40013),
@@ -98,7 +98,7 @@ fn each_refusal_of_a_publish_has_its_code_and_the_connection_stays() {
     for (frame, code) in [
         (publish("", next, "x"), 40010),
         (with_params(publish("news", next, "x"), &[("_forceNack", "true")]), 40099),
-        (ProtocolMessage { action: Action::Annotation, ..publish("news", next, "x") }, 40021),
+        (ProtocolMessage { action: Action::Annotation, ..publish("news", next, "x") }, 93002),
     ] {
         assert_eq!(world.ask(bob, &frame), [format!("nack {next}+1 {code}")]);
     }

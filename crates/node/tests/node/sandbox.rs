@@ -168,6 +168,6 @@ fn only_an_app_that_was_created_is_deleted_and_only_by_itself() {
 #[test]
 fn statistics_are_accepted_from_who_may_authenticate() {
     let mut world = world();
-    assert!(matches!(world.request("all", Operation::PostStats), Response::Created));
-    assert_eq!(code(&world.request_as(Caller::default(), Operation::PostStats)), 40100);
+    assert!(matches!(world.request("all", Operation::PostStats(Vec::new())), Response::Created));
+    assert_eq!(code(&world.request_as(Caller::default(), Operation::PostStats(Vec::new()))), 40100);
 }

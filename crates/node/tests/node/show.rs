@@ -1,7 +1,10 @@
 //! What a client received, as one line of text for each frame.
 
 use protocol::{Action, ObjectItem, ObjectPayload, ProtocolMessage, flags};
-use types::{Data, Message, ObjectAction, ObjectValue, PresenceAction, PresenceMessage};
+use types::{
+    Annotation, Data, Message, MessageAction, ObjectAction, ObjectValue, PresenceAction,
+    PresenceMessage,
+};
 
 pub(crate) fn show(frame: &ProtocolMessage) -> String {
     let mut words = vec![name(frame.action)];
@@ -23,6 +26,7 @@ pub(crate) fn show(frame: &ProtocolMessage) -> String {
         words.push(format!("{first}+{count}"));
     }
     words.extend(frame.messages.iter().map(message));
+    words.extend(frame.annotations.iter().map(annotation));
     words.extend(frame.presence.iter().map(|event| presence(event, frame.action)));
     words.extend(frame.state.iter().map(object));
     words.extend(frame.error.as_ref().map(|error| error.code.to_string()));
@@ -41,10 +45,16 @@ fn name(action: Action) -> String {
     format!("{action:?}").to_lowercase()
 }
 
+/// The action only if it is not a publish.
 fn message(message: &Message) -> String {
-    match &message.name {
-        Some(name) => format!("{name}={}", data(&message.data)),
-        None => data(&message.data),
+    let said = match (&message.name, &message.summary) {
+        (_, Some(summary)) => serde_json::to_string(summary).unwrap(),
+        (Some(name), None) => format!("{name}={}", data(&message.data)),
+        (None, None) => data(&message.data),
+    };
+    match message.action {
+        MessageAction::Create => said,
+        action => format!("{action:?}:{said}").to_lowercase(),
     }
 }
 
@@ -65,6 +75,12 @@ fn object(item: &ObjectItem) -> String {
         }
         other => format!("{other:?}"),
     }
+}
+
+fn annotation(annotation: &Annotation) -> String {
+    let client = annotation.client_id.as_ref().map(ToString::to_string).unwrap_or_default();
+    let what = format!("{:?}", annotation.action).to_lowercase();
+    format!("{what}:{client}:{}", annotation.name.as_deref().unwrap_or_default())
 }
 
 fn presence(event: &PresenceMessage, action: Action) -> String {

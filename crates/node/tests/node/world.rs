@@ -16,8 +16,8 @@ use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::SeedableRng;
 use session::Identity;
 use types::{
-    App, AppId, AppLimits, ChannelName, Data, Entry, HistoryPage, Key, Message, Namespace,
-    NodeLimits, PresenceAction, PresenceMessage, Timestamp,
+    App, AppId, AppLimits, ChannelName, Data, Entry, HistoryPage, ItemPosition, Key, Message,
+    Namespace, NodeLimits, PresenceAction, PresenceMessage, Timestamp,
 };
 
 use crate::show::show;
@@ -85,6 +85,7 @@ pub(crate) fn world_with(change: impl FnOnce(&mut Setup)) -> World {
         namespaces: vec![
             Namespace { persisted: true, ..namespace("kept") },
             Namespace { authenticated: true, ..namespace("members") },
+            Namespace { mutable_messages: true, ..namespace("mutable") },
         ],
         limits: AppLimits::unlimited(),
     };
@@ -148,6 +149,23 @@ impl World {
             Effect::Load { channel, app, name, .. } => {
                 let entries = self.store.entries.get(&(app, name)).cloned().unwrap_or_default();
                 return Some(Event::Loaded { channel, entries: Ok(entries) });
+            }
+            Effect::LoadMessages { channel, app, name, messages } => {
+                let is_about =
+                    |entry: &&Arc<Entry>| messages.iter().any(|key| is_about(entry, *key));
+                let stored = self.store.entries.get(&(app, name));
+                let entries = stored.into_iter().flatten().filter(is_about).cloned().collect();
+                return Some(Event::MessagesLoaded { channel, entries: Ok(entries) });
+            }
+            Effect::ReadMessage { request, app, name, question } => {
+                let stored = self.store.entries.get(&(app, name));
+                let entries: Vec<_> = stored
+                    .into_iter()
+                    .flatten()
+                    .filter(|entry| is_about(entry, question.message))
+                    .cloned()
+                    .collect();
+                self.replies.insert(request, question.answer(&entries));
             }
             Effect::ReadHistory { request, .. } => {
                 self.replies.insert(request, Response::History(HistoryPage::default()));
@@ -317,6 +335,10 @@ impl World {
         self.last_id += 1;
         self.last_id
     }
+}
+
+fn is_about(entry: &Entry, message: ItemPosition) -> bool {
+    entry.serial == message.serial || entry.body.target() == Some(message)
 }
 
 fn failed_load(channel: ChannelKey) -> Event {

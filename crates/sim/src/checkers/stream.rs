@@ -52,7 +52,7 @@ impl Stream {
         let own = record.connection_id.as_ref() == Some(&self.connection_id);
         record.standing == Standing::Certain
             && match record.kind {
-                Kind::Messages => self.echo == Echo::On || !own,
+                Kind::Messages | Kind::Changes | Kind::Annotations => self.echo == Echo::On || !own,
                 Kind::Presence => {
                     place > self.presence_from && record.incarnation >= self.incarnation
                 }

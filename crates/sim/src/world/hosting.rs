@@ -184,6 +184,9 @@ impl World {
                     let delay = self.between(self.setup.store.delay);
                     self.after(delay, Happening::Read { incarnation, channel, name, since, error });
                 }
+                Effect::LoadMessages { .. } | Effect::ReadMessage { .. } => {
+                    violation("workload", "nobody changes or asks for messages")?;
+                }
                 Effect::ReadHistory { request, .. } => {
                     self.reply(request, Response::History(HistoryPage::default()));
                 }

@@ -1,5 +1,6 @@
 //! What every store owes its callers, through its public functions only.
 
+mod about;
 mod crash;
 mod history;
 mod meta;

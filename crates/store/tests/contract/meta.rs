@@ -15,7 +15,7 @@ fn app(id: &str) -> App {
         capability: r#"{"*":["*"]}"#.into(),
         revocable_tokens: false,
     };
-    let namespace = Namespace { id: "persisted".into(), persisted: true, authenticated: false };
+    let namespace = Namespace { id: "persisted".into(), persisted: true, ..Namespace::default() };
     App {
         id: AppId::from(id),
         account_id: "account".into(),

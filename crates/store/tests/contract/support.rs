@@ -57,6 +57,7 @@ pub(crate) fn entry(
 ) -> Arc<Entry> {
     let body = match kind {
         Kind::Messages => Body::Messages(vec![Message::default(); items]),
+        Kind::Changes | Kind::Annotations => panic!("they are about a message"),
         Kind::Presence => Body::Presence(vec![PresenceMessage::new(PresenceAction::Enter); items]),
         Kind::Objects => {
             let operation =

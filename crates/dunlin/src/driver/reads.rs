@@ -1,0 +1,77 @@
+//! What the driver's reading threads do: ask the store, and shape what it knows into answers.
+//! Messages are shown as they are now: what was said of each since is found by its serial.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use channel::MessageState;
+use node::{Question, Response};
+use store::{Store, StoreError};
+use types::{
+    AppId, Body, ChannelName, Entry, ErrorInfo, HistoryPage, HistoryQuery, ItemPosition, Kind,
+    Timestamp, error,
+};
+
+pub(super) type Entries = Result<Vec<Arc<Entry>>, ErrorInfo>;
+
+pub(super) fn recent(store: &Store, app: &AppId, name: &ChannelName, since: Timestamp) -> Entries {
+    store.load_recent(app, name, since).map_err(|error| unreadable(&error, app, name))
+}
+
+pub(super) fn about(
+    store: &Store,
+    app: &AppId,
+    name: &ChannelName,
+    messages: &BTreeSet<ItemPosition>,
+) -> Entries {
+    store.about(app, name, messages).map_err(|error| unreadable(&error, app, name))
+}
+
+pub(super) fn message(
+    store: &Store,
+    app: &AppId,
+    name: &ChannelName,
+    question: &Question,
+) -> Response {
+    let entries = about(store, app, name, &BTreeSet::from([question.message]));
+    entries.map_or_else(Response::Error, |entries| question.answer(&entries))
+}
+
+pub(super) fn history(
+    store: &Store,
+    app: &AppId,
+    name: &ChannelName,
+    query: &HistoryQuery,
+) -> Response {
+    let page = store.history(app, name, query).and_then(|page| match query.kind {
+        Kind::Messages => in_place(store, app, name, page),
+        Kind::Presence | Kind::Changes | Kind::Annotations | Kind::Objects => Ok(page),
+    });
+    page.map_or_else(|error| Response::Error(unreadable(&error, app, name)), Response::History)
+}
+
+/// The page with every message as it is now.
+fn in_place(
+    store: &Store,
+    app: &AppId,
+    name: &ChannelName,
+    mut page: HistoryPage,
+) -> Result<HistoryPage, StoreError> {
+    for (entry, index) in &mut page.items {
+        let key = ItemPosition { serial: entry.serial, index: *index };
+        if !store.is_changed(app, name, key)? {
+            continue;
+        }
+        let entries = store.about(app, name, &BTreeSet::from([key]))?;
+        if let Some(latest) = MessageState::of(key, &entries).latest() {
+            let body = Body::Messages(vec![latest]);
+            (*entry, *index) = (Arc::new(Entry { body, ..entry.as_ref().clone() }), 0);
+        }
+    }
+    Ok(page)
+}
+
+fn unreadable(error: &StoreError, app: &AppId, channel: &ChannelName) -> ErrorInfo {
+    tracing::error!(%error, %app, %channel, "history cannot be read");
+    error::INTERNAL.info()
+}

@@ -1,0 +1,176 @@
+//! The two forms in which clients read statistics: flat entries with dotted keys, since version 3,
+//! and nested objects before. Sums over sources and classes are made here. Zeros are left out.
+
+use serde_json::{Map, Value, json};
+
+use crate::totals::{Count, Level, Requests, Sources, Totals, Traffic};
+
+impl Totals {
+    /// `entries` (TS12r).
+    pub fn flat(&self) -> Map<String, Value> {
+        let mut entries = Map::new();
+        let (inbound, outbound) = (self.inbound.all(), self.outbound.all());
+        let mut all = inbound;
+        all.merge(&outbound);
+        let traffic = [
+            ("messages.all", all),
+            ("messages.inbound.all", inbound),
+            ("messages.inbound.realtime", self.inbound.realtime),
+            ("messages.inbound.rest", self.inbound.rest),
+            ("messages.outbound.all", outbound),
+            ("messages.outbound.realtime", self.outbound.realtime),
+            ("messages.outbound.rest", self.outbound.rest),
+            ("messages.persisted", self.persisted),
+        ];
+        for (prefix, traffic) in traffic {
+            flat_traffic(&mut entries, prefix, &traffic);
+        }
+        flat_level(&mut entries, "connections.all", &self.connections);
+        flat_level(&mut entries, "channels", &self.channels);
+        let mut requests = self.api_requests;
+        requests.merge(&self.token_requests);
+        flat_requests(&mut entries, "apiRequests.all", &requests);
+        flat_requests(&mut entries, "apiRequests.tokenRequests", &self.token_requests);
+        flat_requests(&mut entries, "apiRequests.other", &self.api_requests);
+        entries
+    }
+
+    /// The members of the nested form.
+    pub fn nested(&self) -> Map<String, Value> {
+        let mut all = self.inbound.all();
+        all.merge(&self.outbound.all());
+        let sources = |sources: &Sources| {
+            json!({
+                "all": nested_traffic(&sources.all()),
+                "realtime": nested_traffic(&sources.realtime),
+                "rest": nested_traffic(&sources.rest),
+            })
+        };
+        let requests = |requests: &Requests| {
+            let Requests { succeeded, failed, refused } = requests;
+            numbers(&[("succeeded", *succeeded), ("failed", *failed), ("refused", *refused)])
+        };
+        let members = [
+            ("all", nested_traffic(&all)),
+            ("inbound", sources(&self.inbound)),
+            ("outbound", sources(&self.outbound)),
+            ("persisted", nested_traffic(&self.persisted)),
+            ("connections", json!({ "all": numbers(&level(&self.connections)) })),
+            ("channels", numbers(&level(&self.channels))),
+            ("apiRequests", requests(&self.api_requests)),
+            ("tokenRequests", requests(&self.token_requests)),
+        ];
+        members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+}
+
+fn flat_traffic(entries: &mut Map<String, Value>, prefix: &str, traffic: &Traffic) {
+    for (class, count) in classes(traffic) {
+        let Count { count, data, failed, refused } = count;
+        let metrics = [
+            ("count", count),
+            ("data", data),
+            ("uncompressedData", data),
+            ("failed", failed),
+            ("refused", refused),
+        ];
+        put(entries, &format!("{prefix}.{class}"), &metrics);
+    }
+}
+
+fn flat_level(entries: &mut Map<String, Value>, prefix: &str, level: &Level) {
+    put(entries, prefix, &self::level(level));
+}
+
+fn flat_requests(entries: &mut Map<String, Value>, prefix: &str, requests: &Requests) {
+    let Requests { succeeded, failed, refused } = *requests;
+    put(entries, prefix, &[("succeeded", succeeded), ("failed", failed), ("refused", refused)]);
+}
+
+fn put(entries: &mut Map<String, Value>, prefix: &str, metrics: &[(&str, u64)]) {
+    let present = metrics.iter().filter(|(_, number)| *number != 0);
+    entries.extend(present.map(|(name, number)| (format!("{prefix}.{name}"), (*number).into())));
+}
+
+fn nested_traffic(traffic: &Traffic) -> Value {
+    let count = |count: &Count| numbers(&[("count", count.count), ("data", count.data)]);
+    classes(traffic).iter().map(|(class, of)| ((*class).to_owned(), count(of))).collect()
+}
+
+fn classes(traffic: &Traffic) -> [(&'static str, Count); 5] {
+    [
+        ("all", traffic.all()),
+        ("messages", traffic.messages),
+        ("presence", traffic.presence),
+        ("objects", traffic.objects),
+        ("annotations", traffic.annotations),
+    ]
+}
+
+fn level(level: &Level) -> [(&'static str, u64); 5] {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "entries are integers; a mean is not negative, and lies below the peak"
+    )]
+    let mean = level.mean.round() as u64;
+    [
+        ("peak", level.peak),
+        ("min", level.min),
+        ("mean", mean),
+        ("opened", level.opened),
+        ("refused", level.refused),
+    ]
+}
+
+fn numbers(metrics: &[(&str, u64)]) -> Value {
+    let present = metrics.iter().filter(|(_, number)| *number != 0);
+    present.map(|(name, number)| ((*name).to_owned(), Value::from(*number))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn totals() -> Totals {
+        let mut totals = Totals::default();
+        totals.inbound.realtime.messages.add(2, 20);
+        totals.inbound.rest.presence.add(1, 5);
+        totals.outbound.realtime.messages.add(3, 30);
+        totals.connections = Level { peak: 4, mean: 1.6, ..Level::default() };
+        totals.token_requests.succeeded = 1;
+        totals.api_requests.refused = 2;
+        totals
+    }
+
+    #[test]
+    fn flat_entries_have_sums_and_no_zeros() {
+        let flat = Value::Object(totals().flat());
+        for (key, number) in [
+            ("messages.all.all.count", 6),
+            ("messages.all.messages.data", 50),
+            ("messages.inbound.all.all.count", 3),
+            ("messages.inbound.all.messages.count", 2),
+            ("messages.inbound.rest.presence.data", 5),
+            ("messages.outbound.realtime.messages.uncompressedData", 30),
+            ("connections.all.peak", 4),
+            ("connections.all.mean", 2),
+            ("apiRequests.all.succeeded", 1),
+            ("apiRequests.tokenRequests.succeeded", 1),
+            ("apiRequests.other.refused", 2),
+        ] {
+            assert_eq!(flat[key], number, "{key}");
+        }
+        assert!(flat.as_object().unwrap().values().all(|number| *number != 0));
+    }
+
+    #[test]
+    fn the_nested_form_has_the_same_numbers() {
+        let nested = Value::Object(totals().nested());
+        assert_eq!(nested["all"]["all"]["count"], 6);
+        assert_eq!(nested["inbound"]["rest"]["presence"]["data"], 5);
+        assert_eq!(nested["outbound"]["all"]["messages"]["count"], 3);
+        assert_eq!(nested["connections"]["all"]["peak"], 4);
+        assert_eq!(nested["tokenRequests"], json!({"succeeded": 1}));
+    }
+}

@@ -1,0 +1,80 @@
+//! What is said of messages: the changes and annotations of one, found without reading the rest of
+//! its channel.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use types::{AppId, ChannelName, Entry, ItemPosition, Kind, Serial};
+
+use crate::key;
+use crate::{Store, StoreError, stored};
+
+impl Store {
+    /// The entries that published, changed and annotated these messages, in the order of serials.
+    pub fn about(
+        &self,
+        app: &AppId,
+        channel: &ChannelName,
+        messages: &BTreeSet<ItemPosition>,
+    ) -> Result<Vec<Arc<Entry>>, StoreError> {
+        let channel = key::channel(app, channel);
+        let mut entries = BTreeMap::new();
+        for message in messages {
+            self.read_entry(&channel, Kind::Messages, message.serial, &mut entries)?;
+            for kind in [Kind::Changes, Kind::Annotations] {
+                for serial in self.said(&channel, kind, *message) {
+                    self.read_entry(&channel, kind, serial?, &mut entries)?;
+                }
+            }
+        }
+        Ok(entries.into_values().collect())
+    }
+
+    /// Whether anything was said of a message of this channel since the given one was published.
+    pub fn is_changed(
+        &self,
+        app: &AppId,
+        channel: &ChannelName,
+        message: ItemPosition,
+    ) -> Result<bool, StoreError> {
+        let channel = key::channel(app, channel);
+        for kind in [Kind::Changes, Kind::Annotations] {
+            if let Some(serial) = self.said(&channel, kind, message).next() {
+                return serial.map(|_| true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The serials of what is said of a message, oldest first. What has expired is left out.
+    pub(crate) fn said(
+        &self,
+        channel: &[u8],
+        kind: Kind,
+        message: ItemPosition,
+    ) -> impl DoubleEndedIterator<Item = Result<Serial, StoreError>> + use<> {
+        let [mut low, high] = [[0; key::SERIAL_LENGTH], [0xff; key::SERIAL_LENGTH]];
+        for (to, from) in low.iter_mut().zip(self.retention.horizon().0.to_be_bytes()) {
+            *to = from;
+        }
+        let [low, high] = [low, high].map(|own| key::about(channel, kind, message, &own));
+        self.about.range(low..=high).map(|guard| key::serial_of(&guard.key()?))
+    }
+
+    fn read_entry(
+        &self,
+        channel: &[u8],
+        kind: Kind,
+        serial: Serial,
+        into: &mut BTreeMap<Serial, Arc<Entry>>,
+    ) -> Result<(), StoreError> {
+        if serial.ms < self.retention.horizon().0 || into.contains_key(&serial) {
+            return Ok(());
+        }
+        // The index is written and removed with its entry; between two reads it may have expired.
+        if let Some(value) = self.history.get(key::at(channel, kind, &key::serial(&serial)))? {
+            into.insert(serial, Arc::new(stored::decode(serial, &value)?));
+        }
+        Ok(())
+    }
+}
