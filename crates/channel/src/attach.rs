@@ -41,6 +41,7 @@ impl Channel {
             from,
             replay,
             members,
+            objects: self.objects(),
         }));
     }
 

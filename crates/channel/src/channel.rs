@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use rand::Rng;
-use types::{ChannelName, Clock, Cursor, Rate, SeriesId, Timestamp, error};
+use types::{
+    ChannelName, Clock, Cursor, Entry, ObjectId, ObjectState, Rate, Serial, SeriesId, Timestamp,
+    error,
+};
 
 use crate::config::Config;
 use crate::event::{AttachmentId, Effect, Event};
@@ -13,6 +16,7 @@ use crate::ids::Ids;
 use crate::load::{Stage, Waiting};
 use crate::log::Log;
 use crate::messages::Messages;
+use crate::objects::{ObjectView, Objects};
 use crate::occupancy::{Counts, Occupancy};
 use crate::pending::Pending;
 use crate::presence::Presence;
@@ -33,6 +37,7 @@ pub struct Channel {
     pub(crate) log: Log,
     pub(crate) presence: Presence,
     pub(crate) messages: Messages,
+    pub(crate) objects: Objects,
     /// Only counted: fan-out is the frontend's. Bounded by the frontends' limits on connections
     /// and on channels of a connection.
     pub(crate) attachments: BTreeSet<AttachmentId>,
@@ -71,6 +76,7 @@ impl Channel {
             log: Log::new(series, &config.limits),
             presence: Presence::new(&config.limits),
             messages: Messages::new(config.limits.retention),
+            objects: Objects::new(&config.limits),
             attachments: BTreeSet::new(),
             counts: Counts::default(),
             deserted_at: None,
@@ -126,6 +132,7 @@ impl Channel {
         self.ids.expire(now);
         self.presence.expire(now);
         self.messages.expire(now);
+        self.collect_objects(now, effects);
     }
 
     /// When the channel next needs [`Event::Tick`].
@@ -139,6 +146,7 @@ impl Channel {
             self.presence.committed().deadline(),
             self.counts.deadline(),
             self.messages.deadline(),
+            self.objects.deadline(),
         ];
         deadlines.into_iter().flatten().min()
     }
@@ -150,6 +158,7 @@ impl Channel {
             && matches!(self.stage, Stage::Unloaded | Stage::Loaded)
             && self.pending.len() == 0
             && self.presence.committed().present() == 0
+            && self.objects.is_idle()
             && self.log.is_over(now)
             && self.ids.is_over(now)
             && self.resumable_until().is_none_or(|until| now >= until)
@@ -173,6 +182,22 @@ impl Channel {
     /// The presence set, ordered by connection and client.
     pub fn members(&self) -> impl Iterator<Item = &Arc<Member>> {
         self.presence.committed().members()
+    }
+
+    /// None if there is no object with that id; the root is there from the first operation on.
+    pub fn object(&self, id: &ObjectId) -> Option<ObjectView<'_>> {
+        self.objects.view(id)
+    }
+
+    /// The entry with this serial, if it is still in the log.
+    pub fn entry(&self, serial: Serial) -> Option<&Entry> {
+        let mut newest_first = self.log.entries().rev();
+        newest_first.find(|entry| entry.serial == serial).map(Arc::as_ref)
+    }
+
+    /// All objects; none if there never were any.
+    pub fn objects(&self) -> Vec<ObjectState> {
+        self.objects.states()
     }
 
     pub fn occupancy(&self) -> Occupancy {

@@ -17,7 +17,7 @@ pub struct Config {
     pub limits: Limits,
 }
 
-/// 0 means unlimited for rates and for presence; the other bounds always hold.
+/// 0 means unlimited for rates, for presence and for objects; the other bounds always hold.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// How long entries stay in the log.
@@ -38,6 +38,10 @@ pub struct Limits {
     pub presence_members: usize,
     /// Bytes of data of all members (91006).
     pub presence_data_bytes: usize,
+    /// Bytes of objects that can be reached (92001).
+    pub objects_bytes: usize,
+    /// How long what was removed from objects is remembered, and objects without use are kept.
+    pub objects_grace: Duration,
 }
 
 impl Limits {
@@ -52,6 +56,8 @@ impl Limits {
             message_bytes: app.max_message_size as usize,
             presence_members: app.presence_members as usize,
             presence_data_bytes: app.presence_data_bytes as usize,
+            objects_bytes: app.objects_bytes as usize,
+            objects_grace: Duration::from_millis(node.objects_grace_ms),
         }
     }
 

@@ -27,7 +27,9 @@ impl Content {
     pub(crate) fn of_stored(entry: &Entry) -> Option<Self> {
         match entry.body {
             Body::Messages(_) if entry.body.change().is_some() => None,
-            Body::Messages(_) | Body::Annotations(_) => Self::of(&entry.id, &entry.body),
+            Body::Messages(_) | Body::Annotations(_) | Body::Objects(_) => {
+                Self::of(&entry.id, &entry.body)
+            }
             Body::Presence(_) => None,
         }
     }
@@ -46,6 +48,10 @@ impl Content {
             Body::Presence(items) => {
                 1_u8.hash(&mut hasher);
                 items.iter().for_each(|item| hash_presence(item, &mut hasher));
+            }
+            Body::Objects(items) => {
+                2_u8.hash(&mut hasher);
+                items.hash(&mut hasher);
             }
         }
         Self(NonZeroU64::new(hasher.finish()).unwrap_or(NonZeroU64::MAX))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use types::{
     Body, ClientId, ConnectionId, Cursor, CursorError, Entry, EntryId, ErrorInfo, ItemPosition,
-    Serial,
+    ObjectState, Serial,
 };
 
 use crate::{Member, Occupancy};
@@ -115,6 +115,8 @@ pub struct Attached {
     pub replay: Vec<(Arc<Entry>, Cursor)>,
     /// The presence set at this point.
     pub members: Vec<Arc<Member>>,
+    /// The objects at this point; none if there never were any.
+    pub objects: Vec<ObjectState>,
 }
 
 /// An accepted publish: its first acceptance, also when it is repeated.

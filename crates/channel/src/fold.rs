@@ -138,7 +138,7 @@ impl Member {
 /// The presence events of an entry, each with its index and member.
 pub(crate) fn events(entry: &Entry) -> impl Iterator<Item = (usize, Key, &PresenceMessage)> {
     let items = match &entry.body {
-        Body::Messages(_) | Body::Annotations(_) => &[],
+        Body::Messages(_) | Body::Annotations(_) | Body::Objects(_) => &[],
         Body::Presence(items) => items.as_slice(),
     };
     items.iter().enumerate().filter_map(|(index, item)| {

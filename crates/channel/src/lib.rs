@@ -1,5 +1,5 @@
-//! One channel at its host: its series, its log, the ids it has accepted, its presence set, and the
-//! messages that are changed or annotated.
+//! One channel at its host: its series, its log, the ids it has accepted, its presence set, its
+//! objects, and the messages that are changed or annotated.
 //!
 //! Deterministic and without IO: [`Channel::handle`] takes the time and an event and appends
 //! effects. An entry enters the log when it is committed; a pending one exists only for its ids.
@@ -33,6 +33,7 @@ mod fold;
 mod ids;
 mod log;
 mod messages;
+mod objects;
 mod occupancy;
 mod pending;
 mod presence;
@@ -46,6 +47,7 @@ pub use event::{
 };
 pub use fold::Member;
 pub use messages::MessageState;
+pub use objects::ObjectView;
 pub use occupancy::Occupancy;
 pub use summaries::Method;
 pub use versions::versions;

@@ -14,7 +14,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use types::{
-    Annotation, Body, Cursor, Entry, Message, PresenceMessage, Serial, SeriesId, Timestamp,
+    Annotation, Body, Cursor, Entry, Message, ObjectMessage, PresenceMessage, Serial, SeriesId,
+    Timestamp,
 };
 
 use crate::config::Limits;
@@ -206,6 +207,7 @@ pub(crate) fn body_memory(body: &Body) -> usize {
         Body::Messages(messages) => size_of::<Message>() * messages.len(),
         Body::Annotations(items) => size_of::<Annotation>() * items.len(),
         Body::Presence(items) => size_of::<PresenceMessage>() * items.len(),
+        Body::Objects(items) => size_of::<ObjectMessage>() * items.len(),
     };
     items + body.size()
 }

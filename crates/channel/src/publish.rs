@@ -6,15 +6,30 @@
 
 use std::sync::Arc;
 
-use types::{Body, ClientId, ConnectionId, Entry, EntryId, ErrorInfo, Timestamp, error};
+use types::{
+    Body, ClientId, ConnectionId, Entry, EntryId, ErrorInfo, ObjectAction, ObjectId, ObjectMessage,
+    ObjectOperation, Timestamp, error,
+};
 
 use crate::Channel;
 use crate::content::{Content, check_repeat};
-use crate::event::{Accepted, Effect, Publish};
+use crate::event::{Accepted, Effect, Publish, PublishToken};
 use crate::log::{before, cursor_at};
 use crate::pending::Append;
 
 const NOTHING_APPENDED: Accepted = Accepted { serial: None, items: 0 };
+
+/// Objects that one entry deletes; more take further entries.
+const DELETIONS: usize = 500;
+
+/// What becomes an entry.
+struct Draft {
+    id: EntryId,
+    content: Option<Content>,
+    connection_id: Option<ConnectionId>,
+    body: Body,
+    waiters: Vec<PublishToken>,
+}
 
 /// Where a publish stands when its event has been handled.
 enum Progress {
@@ -64,6 +79,7 @@ impl Channel {
         }
         self.presence.fail(&append.entry);
         self.messages.fail(&append.entry);
+        self.objects.fail(&append.entry);
         for token in append.waiters {
             let error = error::TIMEOUT.with("could not be stored");
             effects.push(Effect::Published { token, result: Err(error) });
@@ -97,23 +113,52 @@ impl Channel {
             return Ok(Progress::Known(NOTHING_APPENDED));
         };
         self.check_rates(now, connection_id.as_ref(), &body)?;
+        let draft = Draft { id, content, connection_id, body, waiters: vec![token] };
+        self.append(now, draft, effects);
+        Ok(Progress::Appended)
+    }
+
+    fn append(&mut self, now: Timestamp, draft: Draft, effects: &mut Vec<Effect>) {
+        let Draft { id, content, connection_id, body, waiters } = draft;
         let serial = self.clock.next(now, self.series);
         self.position += 1;
         let (position, timestamp) = (self.position, Timestamp(serial.ms));
         let entry = Arc::new(Entry { id, serial, position, timestamp, connection_id, body });
-        let append = Append { entry, content, waiters: vec![token] };
+        let append = Append { entry, content, waiters };
         let kept = !append.entry.body.is_ephemeral();
+        let deadline = now.plus(self.config.limits.publish_deadline);
         if self.config.persisted && kept {
             effects.push(Effect::Store(Arc::clone(&append.entry)));
             self.presence.stage(&append.entry);
             self.messages.stage(&append.entry);
+            self.objects.stage(&append.entry);
             self.pending.push(append, deadline);
         } else if self.pending.len() > 0 {
             self.pending.push(append, deadline);
         } else {
             self.commit(now, append, effects);
         }
-        Ok(Progress::Appended)
+    }
+
+    /// Deletes objects without use, by entries of the server's own.
+    pub(crate) fn collect_objects(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        for ids in self.objects.sweep(now).chunks(DELETIONS) {
+            let delete = |id: &ObjectId| {
+                let (object_id, action) = (id.clone(), ObjectAction::Delete);
+                ObjectMessage::new(ObjectOperation { object_id, action })
+            };
+            // No client can publish under it.
+            let connection_id = format!("collect-{}-{}", self.series, self.position);
+            let connection_id = ConnectionId::new(connection_id);
+            let draft = Draft {
+                id: EntryId::Connection { connection_id, msg_serial: 0 },
+                content: None,
+                connection_id: None,
+                body: Body::Objects(ids.iter().map(delete).collect()),
+                waiters: Vec::new(),
+            };
+            self.append(now, draft, effects);
+        }
     }
 
     fn commit(&mut self, now: Timestamp, append: Append, effects: &mut Vec<Effect>) {
@@ -125,6 +170,7 @@ impl Channel {
         } else {
             self.presence.commit(now, &entry);
             self.messages.commit(now, &entry);
+            self.objects.commit(now, &entry);
             self.log.append(Arc::clone(&entry), now);
             // A drop between the two repeats the summary, which changes nothing.
             if let Some(summary) = self.summary(&entry) {
@@ -167,6 +213,10 @@ impl Channel {
         match body {
             Body::Messages(messages) => self.resolve_messages(owner, messages).map(Some),
             Body::Annotations(_) => self.check_annotated(&body).map(|()| Some(body)),
+            Body::Objects(ref messages) => {
+                self.objects.check(messages)?;
+                Ok(Some(body))
+            }
             Body::Presence(items) => {
                 let items = self.presence.resolve(id, connection, items)?;
                 Ok((!items.is_empty()).then_some(Body::Presence(items)))

@@ -11,7 +11,7 @@ use types::Timestamp;
 use types::error::{self, ErrorInfo};
 
 use crate::count::RequestKind;
-use crate::event::{Effect, PresenceQuery, RequestId, Response};
+use crate::event::{Caller, Effect, PresenceQuery, RequestId, Response};
 use crate::node::{Node, Publisher};
 
 /// Channels in one batch, all specifications together; more are refused (90010).
@@ -118,15 +118,17 @@ impl Node {
     }
 
     pub(crate) fn batch_presence(
-        &self,
-        principal: &Principal,
+        &mut self,
+        now: Timestamp,
+        caller: &Caller,
         channels: Vec<String>,
     ) -> Result<Response, ErrorInfo> {
+        let principal = self.authenticate_caller(now, caller)?;
         check_channels(channels.len())?;
         let everyone =
             PresenceQuery { limit: usize::MAX, client_id: None, connection_id: None, after: None };
         let results = channels.into_iter().map(|channel| {
-            let page = self.presence(principal, &channel, &everyone);
+            let page = self.presence(&principal, &channel, &everyone);
             let outcome = page.map(|page| BatchSuccess::Presence(page.members));
             BatchResult { subject: Subject::Channel(channel.into()), outcome }
         });

@@ -4,12 +4,12 @@
 //! Not counted: what a session refuses before it reaches a channel, replays, and what the store
 //! answers without the node.
 
-use auth::{Operation, Principal};
+use auth::Operation;
 use stats::{Class, Fixture, Query, Traffic};
 use types::error::{self, ErrorInfo};
-use types::{Annotation, AppId, Body, Entry, Message, PresenceMessage, Timestamp};
+use types::{Annotation, AppId, Body, Entry, Message, ObjectMessage, PresenceMessage, Timestamp};
 
-use crate::event::Response;
+use crate::event::{Caller, Response};
 use crate::node::{Node, Publisher};
 
 /// What a request counts as.
@@ -56,9 +56,10 @@ impl Node {
         let inbound = &mut state.stats.at(now).inbound;
         let traffic = match publisher {
             Publisher::Session(_) => &mut inbound.realtime,
-            Publisher::Request { .. } | Publisher::Batch { .. } | Publisher::Change { .. } => {
-                &mut inbound.rest
-            }
+            Publisher::Request { .. }
+            | Publisher::Batch { .. }
+            | Publisher::Change { .. }
+            | Publisher::Objects { .. } => &mut inbound.rest,
             Publisher::Fixture(_) => return,
         };
         match error {
@@ -120,6 +121,7 @@ impl Node {
                     Body::Messages(all) => all.get(*index).map(Message::size),
                     Body::Presence(all) => all.get(*index).map(PresenceMessage::size),
                     Body::Annotations(all) => all.get(*index).map(Annotation::size),
+                    Body::Objects(all) => all.get(*index).map(ObjectMessage::size),
                 };
                 let count = outbound.class(class_of(&entry.body));
                 count.add(1, number(bytes.unwrap_or_default()));
@@ -133,13 +135,14 @@ impl Node {
     pub(crate) fn stats(
         &mut self,
         now: Timestamp,
-        principal: &Principal,
+        caller: &Caller,
         query: &Query,
     ) -> Result<Response, ErrorInfo> {
+        let principal = self.authenticate_caller(now, caller)?;
         if !principal.capability.permits_everywhere(Operation::Stats) {
             return Err(error::CAPABILITY_MISSING.info());
         }
-        let app = principal.app_id.clone();
+        let app = principal.app_id;
         let state = self.apps.get_mut(&app).ok_or_else(|| error::NOT_FOUND.info())?;
         Ok(Response::Stats { page: state.stats.query(now, query)?, app })
     }
@@ -147,9 +150,10 @@ impl Node {
     pub(crate) fn post_stats(
         &mut self,
         now: Timestamp,
-        principal: &Principal,
+        caller: &Caller,
         fixtures: &[Fixture],
     ) -> Result<Response, ErrorInfo> {
+        let principal = self.authenticate_caller(now, caller)?;
         let state = self.apps.get_mut(&principal.app_id);
         let state = state.ok_or_else(|| error::NOT_FOUND.info())?;
         fixtures.iter().try_for_each(|fixture| state.stats.insert(now, fixture))?;
@@ -162,6 +166,7 @@ fn class_of(body: &Body) -> Class {
         Body::Messages(_) => Class::Messages,
         Body::Presence(_) => Class::Presence,
         Body::Annotations(_) => Class::Annotations,
+        Body::Objects(_) => Class::Objects,
     }
 }
 

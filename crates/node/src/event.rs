@@ -6,12 +6,14 @@ use std::sync::Arc;
 use auth::{Credentials, RevocationRequest, TokenDetails, TokenRequest};
 use bytes::Bytes;
 use channel::Occupancy;
-use protocol::{BatchPublish, BatchResult, Format, ProtocolMessage, PublishResult};
+use protocol::{
+    BatchPublish, BatchResult, Format, ProtocolMessage, PublishResult, RestOperation, Tree,
+};
 use serde::Deserialize;
 use session::TransportId;
 use types::{
     Annotation, App, AppId, AppLimits, ChannelName, ClientId, ConnectionId, Entry, ErrorInfo,
-    Extras, HistoryPage, HistoryQuery, ItemPosition, Message, Namespace, PresenceMessage,
+    Extras, HistoryPage, HistoryQuery, ItemPosition, Message, Namespace, ObjectId, PresenceMessage,
     Timestamp,
 };
 
@@ -191,6 +193,11 @@ pub enum Operation {
     BatchPresence {
         channels: Vec<String>,
     },
+    PublishObjects {
+        channel: String,
+        operations: Vec<RestOperation>,
+    },
+    ReadObject(ObjectQuery),
     RequestToken {
         key_name: String,
         request: TokenRequest,
@@ -204,6 +211,23 @@ pub enum Operation {
     Stats(stats::Query),
     /// Statistics that test suites want to have been counted.
     PostStats(Vec<stats::Fixture>),
+}
+
+#[derive(Clone, Debug)]
+pub struct ObjectQuery {
+    pub channel: String,
+    /// Where the path begins; without it, at the root.
+    pub object_id: Option<String>,
+    pub path: Option<String>,
+    pub view: View,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum View {
+    /// Values only.
+    Compact,
+    /// With ids and types.
+    Full,
 }
 
 #[derive(Clone, Debug)]
@@ -265,6 +289,12 @@ pub enum Response {
     Summary(Extras),
     History(HistoryPage),
     Presence(PresencePage),
+    ObjectsPublished {
+        channel: ChannelName,
+        message_id: Arc<str>,
+        object_ids: Vec<ObjectId>,
+    },
+    Object(Tree),
     Token(TokenDetails),
     Stats {
         app: AppId,

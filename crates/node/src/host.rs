@@ -191,13 +191,14 @@ impl Node {
         key: ChannelKey,
         lossy: &[(AttachmentId, Arc<str>)],
     ) {
-        let Some(slot) = self.channels.get(&key) else { return };
+        let Some(slot) = self.channels.get(&key).filter(|_| !lossy.is_empty()) else { return };
         let cursor = slot.host.head();
         let members: Vec<_> = slot.host.members().cloned().collect();
+        let objects = slot.host.objects();
         for (attachment, requested) in lossy {
             if let Some(session) = self.attachments.get(attachment).copied() {
                 self.on_session(now, session, |session, ctx| {
-                    session.continuity_lost(ctx, requested, &cursor, &members);
+                    session.continuity_lost(ctx, requested, &cursor, &members, &objects);
                 });
             }
         }
@@ -228,6 +229,14 @@ impl Node {
             }
             Publisher::Batch { part, message_id } => {
                 self.batch_published(part, message_id, result);
+            }
+            Publisher::Objects { id, app, channel, message_id } => {
+                self.count_request(now, &app, RequestKind::Other, result.as_ref().err());
+                let response = match result {
+                    Ok(accepted) => self.objects_published(&app, &channel, message_id, accepted),
+                    Err(error) => Response::Error(error),
+                };
+                self.effects.push(Effect::Reply { request: id, response });
             }
             Publisher::Change { id, app } => {
                 self.count_request(now, &app, RequestKind::Other, result.as_ref().err());

@@ -29,6 +29,8 @@ mod form;
 mod host;
 mod messages;
 mod node;
+mod objects;
+mod path;
 mod rest;
 mod revoke;
 mod sandbox;
@@ -39,7 +41,7 @@ pub use channel::Occupancy;
 pub use config::{Config, PreviousIncarnation};
 pub use event::{
     AppSpec, Caller, ChannelDetails, ChannelKey, ChannelsPage, ChannelsQuery, Effect, Event,
-    Operation, PresencePage, PresenceQuery, Request, RequestId, Response,
+    ObjectQuery, Operation, PresencePage, PresenceQuery, Request, RequestId, Response, View,
 };
 pub use messages::{Question, VersionsPage, VersionsQuery, What};
 pub use node::Node;

@@ -37,6 +37,7 @@ pub(crate) enum Publisher {
     Request { id: RequestId, app: AppId, channel: String, message_id: String },
     Batch { part: Part, message_id: Arc<str> },
     Change { id: RequestId, app: AppId },
+    Objects { id: RequestId, app: AppId, channel: ChannelName, message_id: Arc<str> },
     Fixture(RequestId),
 }
 

@@ -61,8 +61,7 @@ impl Node {
                 Ok(None)
             }
             Operation::BatchPresence { channels } => {
-                let principal = self.authenticate_caller(now, &caller)?;
-                self.batch_presence(&principal, channels).map(Some)
+                self.batch_presence(now, &caller, channels).map(Some)
             }
             Operation::ChannelDetails { channel } => {
                 let principal = self.authenticate_caller(now, &caller)?;
@@ -103,26 +102,21 @@ impl Node {
                 let page = self.presence(&principal, &channel, &query)?;
                 Ok(Some(Response::Presence(page)))
             }
+            Operation::PublishObjects { channel, operations } => {
+                self.publish_objects(now, id, &caller, &channel, operations)?;
+                Ok(None)
+            }
+            Operation::ReadObject(query) => self.read_object(now, &caller, &query).map(Some),
             Operation::RequestToken { key_name, request } => {
                 self.request_token(now, &caller, &key_name, &request).map(Some)
             }
             Operation::RevokeTokens { key_name, request } => {
-                let principal = self.authenticate_caller(now, &caller)?;
-                self.revoke_tokens(now, &principal, &key_name, request).map(Some)
+                self.revoke_tokens(now, &caller, &key_name, request).map(Some)
             }
             Operation::CreateApp(spec) => self.create_app(now, id, &spec),
-            Operation::DeleteApp(app) => {
-                let principal = self.authenticate_caller(now, &caller)?;
-                self.delete_app(now, &principal, &app).map(Some)
-            }
-            Operation::Stats(query) => {
-                let principal = self.authenticate_caller(now, &caller)?;
-                self.stats(now, &principal, &query).map(Some)
-            }
-            Operation::PostStats(fixtures) => {
-                let principal = self.authenticate_caller(now, &caller)?;
-                self.post_stats(now, &principal, &fixtures).map(Some)
-            }
+            Operation::DeleteApp(app) => self.delete_app(now, &caller, &app).map(Some),
+            Operation::Stats(query) => self.stats(now, &caller, &query).map(Some),
+            Operation::PostStats(fixtures) => self.post_stats(now, &caller, &fixtures).map(Some),
         }
     }
 
@@ -261,7 +255,9 @@ impl Node {
     ) -> Result<Option<Response>, ErrorInfo> {
         let operations: &[Capability] = match query.kind {
             Kind::Annotations => &[Capability::History, Capability::AnnotationSubscribe],
-            Kind::Messages | Kind::Presence | Kind::Changes => &[Capability::History],
+            Kind::Messages | Kind::Presence | Kind::Changes | Kind::Objects => {
+                &[Capability::History]
+            }
         };
         let name = self.channel_for(principal, channel, operations)?;
         if let Some(until) = until {

@@ -6,7 +6,7 @@ use protocol::{BatchResult, BatchSuccess, Subject};
 use types::Timestamp;
 use types::error::{self, ErrorInfo};
 
-use crate::event::Response;
+use crate::event::{Caller, Response};
 use crate::node::{Node, SessionKey};
 
 impl Node {
@@ -14,10 +14,11 @@ impl Node {
     pub(crate) fn revoke_tokens(
         &mut self,
         now: Timestamp,
-        principal: &Principal,
+        caller: &Caller,
         key_name: &str,
         request: RevocationRequest,
     ) -> Result<Response, ErrorInfo> {
+        let principal = &self.authenticate_caller(now, caller)?;
         if principal.method != Method::Basic {
             return Err(error::BASIC_AUTH_REQUIRED.info());
         }

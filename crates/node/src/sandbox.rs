@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use auth::Principal;
 use channel::{Accepted, Publish, PublishToken};
 use types::error::{self, ErrorInfo};
 use types::{
@@ -13,7 +12,7 @@ use types::{
 };
 
 use crate::apps::AppState;
-use crate::event::{AppSpec, Effect, MemberSpec, RequestId, Response};
+use crate::event::{AppSpec, Caller, Effect, MemberSpec, RequestId, Response};
 use crate::node::{Node, Publisher, SessionKey};
 use crate::timers::TimerKey;
 
@@ -123,10 +122,10 @@ impl Node {
     pub(crate) fn delete_app(
         &mut self,
         now: Timestamp,
-        principal: &Principal,
+        caller: &Caller,
         app: &AppId,
     ) -> Result<Response, ErrorInfo> {
-        if principal.app_id != *app {
+        if self.authenticate_caller(now, caller)?.app_id != *app {
             return Err(error::FORBIDDEN.info());
         }
         let Some(expiry) =

@@ -8,14 +8,16 @@ use std::fmt;
 use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use types::error::{INTERNAL, INVALID_BODY, PROTOCOL_ERROR};
-use types::{Annotation, ErrorCode, ErrorInfo, Message, PresenceMessage};
+use types::error::{INTERNAL, INVALID_BODY, OBJECT_INVALID, PROTOCOL_ERROR};
+use types::{Annotation, ErrorCode, ErrorInfo, Message, ObjectAction, ObjectKind, PresenceMessage};
 
 use crate::Format;
 use crate::batch::{BatchBody, BatchPublish};
 use crate::frame::ProtocolMessage;
 use crate::json::{JsonReader, JsonWriter};
 use crate::msgpack::{MsgPackReader, MsgPackWriter};
+use crate::object::{Created, RestOperation};
+use crate::object_data::Tree;
 use crate::read::{Decode, Kind, Problem, Read, Reader};
 use crate::write::{Encode, Writer};
 
@@ -74,6 +76,27 @@ pub fn encode_messages(messages: &[Message], format: Format) -> Bytes {
 
 pub fn encode_presence(presence: &[PresenceMessage], format: Format) -> Bytes {
     write(presence, format, presence.iter().map(|event| capacity(event.data.len())).sum())
+}
+
+/// Reads the body of a publish on objects: one operation, or a list of them.
+pub fn decode_object_operations(
+    format: Format,
+    body: &[u8],
+) -> Result<Vec<RestOperation>, ErrorInfo> {
+    read(format, body, INVALID_BODY).map(|OneOrMany(operations)| operations)
+}
+
+/// The creation that a client derived an object's id from; none if the text is not valid.
+pub fn decode_initial_value(
+    kind: ObjectKind,
+    json: &str,
+) -> Result<Option<ObjectAction>, ErrorInfo> {
+    let created: Created = read(Format::Json, json.as_bytes(), OBJECT_INVALID)?;
+    Ok(created.into_action(kind))
+}
+
+pub fn encode_tree(tree: &Tree, format: Format) -> Bytes {
+    write(tree, format, FIELDS_CAPACITY)
 }
 
 /// The body of the answer to a batch request.

@@ -9,6 +9,8 @@ use types::{
     Annotation, ClientId, ConnectionId, ErrorInfo, Message, PresenceMessage, SiteCode, Timestamp,
 };
 
+use crate::object::ObjectItem;
+
 /// `action` (TR2). Numbers that no client sends to a server, or that this version does not know,
 /// decode as `Other`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,6 +98,7 @@ pub mod flags {
     pub const HAS_BACKLOG: u32 = 1 << 1;
     pub const RESUMED: u32 = 1 << 2;
     pub const ATTACH_RESUME: u32 = 1 << 5;
+    pub const HAS_OBJECTS: u32 = 1 << 7;
     pub const PRESENCE: u32 = 1 << 16;
     pub const PUBLISH: u32 = 1 << 17;
     pub const SUBSCRIBE: u32 = 1 << 18;
@@ -145,6 +148,8 @@ pub struct ProtocolMessage {
     pub messages: Vec<Message>,
     pub presence: Vec<PresenceMessage>,
     pub annotations: Vec<Annotation>,
+    /// Operations on objects, or objects.
+    pub state: Vec<ObjectItem>,
     pub res: Vec<PublishResult>,
     pub timestamp: Option<Timestamp>,
     pub params: BTreeMap<String, String>,
@@ -168,6 +173,7 @@ impl ProtocolMessage {
             messages: Vec::new(),
             presence: Vec::new(),
             annotations: Vec::new(),
+            state: Vec::new(),
             res: Vec::new(),
             timestamp: None,
             params: BTreeMap::new(),

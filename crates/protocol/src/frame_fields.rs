@@ -34,6 +34,7 @@ impl Decode for ProtocolMessage {
                 "messages" => frame.messages = r.items()?,
                 "presence" => frame.presence = r.items()?,
                 "annotations" => frame.annotations = r.items()?,
+                "state" => frame.state = r.items()?,
                 "res" => frame.res = r.items()?,
                 "timestamp" => frame.timestamp = Some(Timestamp(r.integer()?)),
                 "params" => read_params(r, &mut frame)?,
@@ -92,6 +93,7 @@ impl Encode for ProtocolMessage {
             f.items("messages", &self.messages);
             f.items("presence", &self.presence);
             f.items("annotations", &self.annotations);
+            f.items("state", &self.state);
             f.items("res", &self.res);
             f.unsigned("timestamp", self.timestamp.map(|timestamp| timestamp.0));
             if !self.params.is_empty() {

@@ -2,7 +2,7 @@
 //! shapes of REST bodies. Pure: bytes in, values out, and back. Knows nothing of connections.
 //!
 //! `read` and `write` say what a format must offer, `json` and `msgpack` offer it, and `message`,
-//! `annotation`, `payload` and `frame_fields` describe the fields once for both.
+//! `annotation`, `payload`, `object*` and `frame_fields` describe the fields once for both.
 #![cfg_attr(
     not(test),
     deny(
@@ -26,6 +26,9 @@ mod frame_fields;
 mod json;
 mod message;
 mod msgpack;
+mod object;
+mod object_data;
+mod object_state;
 mod payload;
 mod query;
 mod read;
@@ -33,10 +36,13 @@ mod write;
 
 pub use batch::{BatchBody, BatchPublish, BatchResult, BatchSpec, BatchSuccess, Subject};
 pub use codec::{
-    decode, decode_all, decode_annotations, decode_batch, decode_messages, decode_presence,
-    decode_value, encode, encode_annotations, encode_batch, encode_error, encode_message,
-    encode_messages, encode_presence, encode_value, join,
+    decode, decode_all, decode_annotations, decode_batch, decode_initial_value, decode_messages,
+    decode_object_operations, decode_presence, decode_value, encode, encode_annotations,
+    encode_batch, encode_error, encode_message, encode_messages, encode_presence, encode_tree,
+    encode_value, join,
 };
 pub use format::Format;
 pub use frame::{Action, ConnectionDetails, ProtocolMessage, PublishResult, flags};
+pub use object::{InitialValue, ObjectItem, ObjectPayload, ObjectRequest, RestOperation};
+pub use object_data::Tree;
 pub use query::{decode_segment, parse_query};

@@ -113,6 +113,10 @@ pub(crate) fn read_extras<'a, R: Reader<'a>>(r: &mut R) -> Read<Option<Extras>> 
     }
 }
 
+pub(crate) fn decode_base64(text: &str) -> Option<Bytes> {
+    BASE64.decode(text.as_bytes()).ok().map(Bytes::from)
+}
+
 fn split_last(encoding: &str) -> (&str, &str) {
     encoding.rsplit_once('/').unwrap_or(("", encoding))
 }

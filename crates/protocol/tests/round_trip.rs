@@ -5,11 +5,15 @@ use std::sync::Arc;
 use proptest::collection::{btree_map, vec};
 use proptest::option::of;
 use proptest::prelude::*;
-use protocol::{Action, ConnectionDetails, Format, ProtocolMessage, PublishResult, decode, encode};
+use protocol::{
+    Action, ConnectionDetails, Format, InitialValue, ObjectItem, ObjectPayload, ObjectRequest,
+    ProtocolMessage, PublishResult, decode, encode,
+};
 use serde_json::Value;
 use types::{
-    Annotation, AnnotationAction, ClientId, ConnectionId, Data, ErrorInfo, Extras, Message,
-    MessageAction, PresenceAction, PresenceMessage, Timestamp, Version,
+    Annotation, AnnotationAction, ClientId, ConnectionId, Data, ErrorInfo, Extras, Finite,
+    ItemPosition, MapEntry, MapValue, Message, MessageAction, ObjectAction, ObjectData, ObjectId,
+    ObjectKind, ObjectState, ObjectValue, PresenceAction, PresenceMessage, Timestamp, Version,
 };
 
 fn text() -> impl Strategy<Value = Arc<str>> {
@@ -130,6 +134,98 @@ fn presence() -> impl Strategy<Value = PresenceMessage> {
     )
 }
 
+fn object_id() -> impl Strategy<Value = ObjectId> {
+    "root|(map|counter):[a-zA-Z0-9_-]{1,9}@[0-9]{1,14}".prop_map(|id| ObjectId::parse(&id).unwrap())
+}
+
+fn finite() -> impl Strategy<Value = Finite> {
+    prop_oneof![any::<f64>(), any::<i32>().prop_map(f64::from)]
+        .prop_filter_map("finite", Finite::new)
+}
+
+fn object_data() -> impl Strategy<Value = ObjectData> {
+    prop_oneof![
+        object_id().prop_map(ObjectData::Object),
+        any::<bool>().prop_map(ObjectData::Boolean),
+        vec(any::<u8>(), 0..9).prop_map(|bytes| ObjectData::Bytes(bytes.into())),
+        finite().prop_map(ObjectData::Number),
+        text().prop_map(ObjectData::Text),
+        Just(ObjectData::Json(r#"{"a":[1,"b"]}"#.into())),
+    ]
+}
+
+fn entries() -> impl Strategy<Value = Vec<(Arc<str>, ObjectData)>> {
+    btree_map(text(), object_data(), 0..3).prop_map(|entries| entries.into_iter().collect())
+}
+
+fn object_payload() -> impl Strategy<Value = ObjectPayload> {
+    let action = prop_oneof![
+        entries().prop_map(ObjectAction::MapCreate),
+        (text(), object_data()).prop_map(|(key, value)| ObjectAction::MapSet { key, value }),
+        text().prop_map(|key| ObjectAction::MapRemove { key }),
+        Just(ObjectAction::MapClear),
+        finite().prop_map(ObjectAction::CounterCreate),
+        finite().prop_map(ObjectAction::CounterInc),
+        Just(ObjectAction::Delete),
+    ];
+    let kind = prop_oneof![Just(ObjectKind::Map), Just(ObjectKind::Counter)];
+    let initial =
+        (kind, text(), text()).prop_map(|(kind, json, nonce)| InitialValue { kind, json, nonce });
+    prop_oneof![action.prop_map(ObjectPayload::Action), initial.prop_map(ObjectPayload::Create),]
+}
+
+fn item_serial() -> impl Strategy<Value = ItemPosition> {
+    "[0-9]{14}-[0-9]{3}@dun[a-z]{9}:[0-9]{3}".prop_map(|serial| serial.parse().unwrap())
+}
+
+fn object_state() -> impl Strategy<Value = ObjectState> {
+    let value = prop_oneof![
+        object_data().prop_map(MapValue::Data),
+        any::<u64>().prop_map(|at| MapValue::Tombstone(Timestamp(at))),
+    ];
+    let entry = (value, of(item_serial())).prop_map(|(value, serial)| MapEntry { value, serial });
+    let value = prop_oneof![
+        finite().prop_map(ObjectValue::Counter),
+        (btree_map(text(), entry, 0..3), of(item_serial()))
+            .prop_map(|(entries, cleared)| ObjectValue::Map { entries, cleared }),
+    ];
+    let sites = btree_map("[a-z]{3}".prop_map(|site| site.parse().unwrap()), item_serial(), 0..2);
+    let created = of(entries().prop_map(ObjectAction::MapCreate));
+    (object_id(), sites, timestamp(), created, value).prop_map(
+        |(object_id, site_serials, deleted, created, value)| ObjectState {
+            object_id,
+            site_serials,
+            deleted,
+            created,
+            value,
+        },
+    )
+}
+
+fn object_item() -> impl Strategy<Value = ObjectItem> {
+    let operation = (of(text()), of(object_payload()))
+        .prop_map(|(object_id, payload)| ObjectRequest { object_id, payload });
+    let ids = (of(text()), client_id(), connection_id(), of(text()), of("[a-z]{3}"));
+    let times = (timestamp(), timestamp());
+    (ids, times, extras(), of(operation), of(object_state())).prop_map(
+        |((id, client_id, connection_id, serial, site), times, extras, operation, object)| {
+            let deleted = object.as_ref().and_then(|object| object.deleted);
+            ObjectItem {
+                id,
+                client_id,
+                connection_id,
+                extras,
+                timestamp: times.0,
+                operation,
+                object: object.map(Box::new),
+                serial,
+                serial_timestamp: deleted.or(times.1),
+                site_code: site.map(|site| site.parse().unwrap()),
+            }
+        },
+    )
+}
+
 fn details() -> impl Strategy<Value = Option<Box<ConnectionDetails>>> {
     let numbers = (any::<[u32; 3]>(), any::<[u64; 3]>());
     of((client_id(), text(), text(), "[a-z]{3}", numbers).prop_map(
@@ -162,12 +258,13 @@ fn frame() -> impl Strategy<Value = ProtocolMessage> {
     let texts = (of(text()), of(text()), of(text()), of(text()), of(text()));
     let numbers = (any::<u8>(), of(any::<u32>()), of(any::<u32>()), of(any::<i64>()), timestamp());
     let res = vec(vec(of(text()), 0..20), 0..3);
-    let items = (vec(message(), 0..3), vec(annotation(), 0..3), vec(presence(), 0..3), res);
+    let items = (vec(message(), 0..3), vec(annotation(), 0..3), vec(presence(), 0..3));
+    let items = (items, vec(object_item(), 0..3), res);
     let rest = (details(), error(), connection_id(), btree_map(".{0,8}", ".{0,8}", 0..20));
     (texts, numbers, items, rest).prop_map(|(texts, numbers, items, rest)| {
         let (id, access_token, channel, channel_serial, connection_key) = texts;
         let (action, count, flags, msg_serial, timestamp) = numbers;
-        let (messages, annotations, presence, res) = items;
+        let ((messages, annotations, presence), state, res) = items;
         let (connection_details, error, connection_id, params) = rest;
         ProtocolMessage {
             action: Action::from_code(action),
@@ -184,6 +281,7 @@ fn frame() -> impl Strategy<Value = ProtocolMessage> {
             msg_serial,
             messages,
             presence,
+            state,
             annotations,
             res: res.into_iter().map(|serials| PublishResult { serials }).collect(),
             timestamp,

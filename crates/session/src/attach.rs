@@ -10,10 +10,11 @@ use auth::Operation;
 use channel::{Attach, Attached, AttachmentId, Member};
 use protocol::{Action, ProtocolMessage, flags};
 use types::error::{self, ErrorInfo};
-use types::{ChannelName, ChannelRef, Cursor, Params, Serial};
+use types::{Body, ChannelName, ChannelRef, Cursor, ObjectState, Params, Serial};
 
 use crate::delivery::{Appends, sync_frames};
 use crate::filter::Filter;
+use crate::object_sync::object_sync_frames;
 use crate::options::{granted_modes, occupancy, requested_modes, rewind, understood};
 use crate::session::{Session, is_retryable};
 use crate::{Context, Echo, Effect, Subscription};
@@ -80,19 +81,29 @@ impl Attachment {
         self.modes & flags::PRESENCE_SUBSCRIBE != 0 && self.filter.is_none()
     }
 
+    fn sees_objects(&self) -> bool {
+        self.modes & flags::OBJECT_SUBSCRIBE != 0 && self.filter.is_none()
+    }
+
     /// ATTACHED, with the flags that hold whatever the reason for it.
     fn frame(
         &self,
         requested: &Arc<str>,
         cursor: &Cursor,
         members: &[Arc<Member>],
+        objects: &[ObjectState],
     ) -> ProtocolMessage {
         let has_presence = self.sees_presence() && !members.is_empty();
+        let has_objects = self.sees_objects() && !objects.is_empty();
         let mut frame = ProtocolMessage::new(Action::Attached);
         frame.channel = Some(Arc::clone(requested));
         frame.channel_serial = Some(cursor.encode(self.channel.as_str()).into());
         frame.params = self.params.clone();
-        frame.flags = Some(self.modes | if has_presence { flags::HAS_PRESENCE } else { 0 });
+        frame.flags = Some(
+            self.modes
+                | if has_presence { flags::HAS_PRESENCE } else { 0 }
+                | if has_objects { flags::HAS_OBJECTS } else { 0 },
+        );
         frame
     }
 }
@@ -195,12 +206,15 @@ impl Session {
         let resumed = attached.resumed || attachment.state == State::ChangingOptions;
         attachment.state = State::Attached;
         attachment.from = Some(attached.from);
-        let mut answer = attachment.frame(&requested, &attached.cursor, &attached.members);
+        let Attached { cursor, members, objects, .. } = &attached;
+        let mut answer = attachment.frame(&requested, cursor, members, objects);
         let Some(attachment) = self.attachments.get(&requested) else { return };
         let subscription = attachment.subscription(self, &requested);
         let replay: Vec<_> = attached
             .replay
             .iter()
+            // Operations on objects are not replayed: what follows contains them.
+            .filter(|(entry, _)| !matches!(entry.body, Body::Objects(_)))
             .filter(|(entry, _)| subscription.wants(entry))
             .map(|(entry, cursor)| subscription.delivery(entry, cursor))
             .collect();
@@ -217,6 +231,7 @@ impl Session {
         if !attached.members.is_empty() {
             self.send_members(ctx, &requested, &attached.members);
         }
+        self.send_objects(ctx, &requested, &attached.objects);
         ctx.effects.push(Effect::Subscribe(subscription));
     }
 
@@ -227,13 +242,28 @@ impl Session {
         requested: &Arc<str>,
         cursor: &Cursor,
         members: &[Arc<Member>],
+        objects: &[ObjectState],
     ) {
         let Some(attachment) = self.attachments.get(requested) else { return };
-        let mut answer = attachment.frame(requested, cursor, members);
+        let mut answer = attachment.frame(requested, cursor, members, objects);
         answer.error = Some(error::CONTINUITY_LOST.info());
         self.send(ctx, answer);
         if !members.is_empty() {
             self.send_members(ctx, requested, members);
+        }
+        self.send_objects(ctx, requested, objects);
+    }
+
+    /// The objects, as OBJECT_SYNC, if there are any and this attachment sees them. A RESUMED
+    /// attach needs them too: clients begin anew with every ATTACHED (RTO4).
+    fn send_objects(&self, ctx: &mut Context<'_>, requested: &Arc<str>, objects: &[ObjectState]) {
+        let sees = self.attachments.get(requested).is_some_and(Attachment::sees_objects);
+        if sees && !objects.is_empty() {
+            let sequence = ctx.sync_sequence();
+            let frame_size = ctx.app.limits.max_message_size as usize;
+            for frame in object_sync_frames(objects, &sequence, requested, frame_size) {
+                self.send(ctx, frame);
+            }
         }
     }
 

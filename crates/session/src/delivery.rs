@@ -10,6 +10,7 @@ use types::{
 };
 
 use crate::filter::Filter;
+use crate::object_sync::operation_item;
 use crate::{Echo, OccupancyOf};
 
 /// Members in one SYNC frame.
@@ -54,6 +55,11 @@ impl Subscription {
                         .iter()
                         .enumerate()
                         .any(|(n, message)| self.selects(entry, n, message))
+            }
+            Body::Objects(_) => {
+                self.filter.is_none()
+                    && self.modes & flags::OBJECT_SUBSCRIBE != 0
+                    && !(own && self.echo == Echo::Off)
             }
             Body::Annotations(_) => {
                 self.filter.is_none() && self.modes & flags::ANNOTATION_SUBSCRIBE != 0
@@ -149,6 +155,11 @@ fn delivery(
             frame.action = Action::Annotation;
             let indices = 0..annotations.len();
             frame.annotations = indices.filter_map(|index| entry.annotation(index)).collect();
+        }
+        Body::Objects(objects) => {
+            frame.action = Action::Object;
+            let items = objects.iter().enumerate();
+            frame.state = items.map(|(n, object)| operation_item(entry, n, object)).collect();
         }
         Body::Presence(presence) => {
             frame.action = Action::Presence;

@@ -75,7 +75,7 @@ pub(crate) fn check_labels(id: Option<&str>, encoding: Option<&str>) -> Result<(
 }
 
 /// The id that covers all messages: a single one's own, or the `<base>` of `<base>:<index>` (RSL1k).
-pub(crate) fn named_id(ids: &[Option<&str>]) -> Result<Option<Arc<str>>, ErrorInfo> {
+pub fn named_id(ids: &[Option<&str>]) -> Result<Option<Arc<str>>, ErrorInfo> {
     if ids.iter().all(Option::is_none) {
         return Ok(None);
     }

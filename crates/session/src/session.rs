@@ -14,9 +14,6 @@ use crate::attach::Attachment;
 use crate::members::Members;
 use crate::{Context, Effect, Params, TransportId};
 
-/// Milliseconds that clients keep tombstones of objects; told in connectionDetails.
-const OBJECTS_GC_GRACE_MS: u64 = 86_400_000;
-
 /// A transport that has been authenticated for a session.
 #[derive(Debug)]
 pub struct Connect {
@@ -159,15 +156,8 @@ impl Session {
             Action::Presence => self.handle_presence(ctx, frame),
             Action::Sync => self.handle_sync(ctx, frame.channel.unwrap_or_default()),
             Action::Auth => self.handle_auth(ctx, frame),
+            Action::Object => self.handle_object(ctx, frame),
             Action::Annotation => self.handle_annotation(ctx, frame),
-            Action::Object => {
-                self.handle_publish(
-                    ctx,
-                    frame,
-                    1,
-                    |_, _, _| Err(error::UNSUPPORTED_FEATURE.info()),
-                );
-            }
             // Not sent by clients, or not known to this version: tolerated (RTF1).
             Action::Ack
             | Action::Nack
@@ -271,7 +261,7 @@ impl Session {
             max_idle_interval: millis(self.heartbeat_interval(ctx)),
             server_id: Arc::clone(&ctx.identity.server_id),
             site_code: ctx.identity.site,
-            objects_gc_grace_period: OBJECTS_GC_GRACE_MS,
+            objects_gc_grace_period: ctx.limits.objects_grace_ms,
         }));
         self.send(ctx, frame);
     }

@@ -63,7 +63,7 @@ pub struct Channel {
     pub records: BTreeMap<Place, Record>,
     by_serial: BTreeMap<Serial, Place>,
     by_id: BTreeMap<EntryId, Vec<Place>>,
-    newest: [Option<Serial>; 2],
+    newest: [Option<Serial>; 3],
 }
 
 #[derive(Debug, Default)]
@@ -155,5 +155,6 @@ fn index(kind: Kind) -> usize {
     match kind {
         Kind::Messages | Kind::Changes | Kind::Annotations => 0,
         Kind::Presence => 1,
+        Kind::Objects => 2,
     }
 }

@@ -61,7 +61,8 @@ impl Store {
         since: Timestamp,
     ) -> Result<Vec<Arc<Entry>>, StoreError> {
         let channel = key::channel(app, channel);
-        let kinds = [Kind::Messages, Kind::Presence, Kind::Changes, Kind::Annotations];
+        let kinds =
+            [Kind::Messages, Kind::Presence, Kind::Changes, Kind::Annotations, Kind::Objects];
         let mut rows =
             kinds.map(|kind| self.rows(&channel, &HistoryQuery::new(kind, usize::MAX)).peekable());
         let mut entries = Vec::new();

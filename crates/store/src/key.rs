@@ -26,6 +26,7 @@ fn code(kind: Kind) -> u8 {
         Kind::Presence => 1,
         Kind::Changes => 2,
         Kind::Annotations => 3,
+        Kind::Objects => 4,
     }
 }
 

@@ -1,6 +1,8 @@
 //! The format in which an entry is kept. It is no wire format and changes with none: a version byte,
 //! then the fields in the order below; a new field is a new version. The serial is in the key.
 
+mod object;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -21,6 +23,7 @@ const NAMED_ID: u8 = 1;
 const MESSAGES: u8 = 0;
 const PRESENCE: u8 = 1;
 const ANNOTATIONS: u8 = 2;
+const OBJECTS: u8 = 3;
 
 const NO_DATA: u8 = 0;
 const TEXT: u8 = 1;
@@ -47,6 +50,7 @@ pub(crate) fn encode(entry: &Entry) -> Result<Vec<u8>, StoreError> {
         Body::Messages(messages) => (MESSAGES, messages.len()),
         Body::Annotations(annotations) => (ANNOTATIONS, annotations.len()),
         Body::Presence(presence) => (PRESENCE, presence.len()),
+        Body::Objects(objects) => (OBJECTS, objects.len()),
     };
     to.push(kind);
     put_varint(&mut to, count as u64);
@@ -59,6 +63,9 @@ pub(crate) fn encode(entry: &Entry) -> Result<Vec<u8>, StoreError> {
         }
         Body::Presence(presence) => {
             presence.iter().try_for_each(|event| put_presence(&mut to, event))?;
+        }
+        Body::Objects(objects) => {
+            objects.iter().try_for_each(|message| object::put(&mut to, message))?;
         }
     }
     Ok(to)
@@ -88,6 +95,9 @@ pub(crate) fn decode(serial: Serial, bytes: &[u8]) -> Result<Entry, StoreError> 
         }
         PRESENCE => {
             Body::Presence((0..count).map(|_| take_presence(&mut from)).collect::<Result<_, _>>()?)
+        }
+        OBJECTS => {
+            Body::Objects((0..count).map(|_| object::take(&mut from)).collect::<Result<_, _>>()?)
         }
         _ => return Err(from.damaged()),
     };
@@ -264,7 +274,9 @@ fn take_extras(from: &mut Decoder<'_>) -> Result<Extras, StoreError> {
 mod tests {
     use proptest::prelude::*;
     use serde_json::Value;
-    use types::SeriesId;
+    use types::{
+        Finite, ObjectAction, ObjectData, ObjectId, ObjectMessage, ObjectOperation, SeriesId,
+    };
 
     use super::*;
 
@@ -375,6 +387,44 @@ mod tests {
         }
     }
 
+    fn object_data() -> impl Strategy<Value = ObjectData> {
+        prop_oneof![
+            object_id().prop_map(ObjectData::Object),
+            any::<bool>().prop_map(ObjectData::Boolean),
+            prop::collection::vec(any::<u8>(), 0..9).prop_map(|b| ObjectData::Bytes(b.into())),
+            number().prop_map(ObjectData::Number),
+            text().prop_map(ObjectData::Text),
+            text().prop_map(ObjectData::Json),
+        ]
+    }
+
+    fn object_id() -> impl Strategy<Value = ObjectId> {
+        "root|(map|counter):[a-z]{1,5}@[0-9]{1,9}".prop_map(|id| ObjectId::parse(&id).unwrap())
+    }
+
+    fn number() -> impl Strategy<Value = Finite> {
+        prop::num::f64::NORMAL.prop_map(|number| Finite::new(number).unwrap())
+    }
+
+    fn object() -> impl Strategy<Value = ObjectMessage> {
+        let action = prop_oneof![
+            prop::collection::vec((text(), object_data()), 0..3).prop_map(ObjectAction::MapCreate),
+            (text(), object_data()).prop_map(|(key, value)| ObjectAction::MapSet { key, value }),
+            text().prop_map(|key| ObjectAction::MapRemove { key }),
+            number().prop_map(ObjectAction::CounterCreate),
+            number().prop_map(ObjectAction::CounterInc),
+            Just(ObjectAction::Delete),
+            Just(ObjectAction::MapClear),
+        ];
+        let client_id = prop::option::of(text().prop_map(ClientId::new));
+        (prop::option::of(text()), client_id, extras(), object_id(), action).prop_map(
+            |(id, client_id, extras, object_id, action)| {
+                let operation = ObjectOperation { object_id, action };
+                ObjectMessage { id, client_id, extras, operation }
+            },
+        )
+    }
+
     prop_compose! {
         fn entry()(
             id in prop_oneof![
@@ -391,6 +441,7 @@ mod tests {
                 prop::collection::vec(message(), 0..3).prop_map(Body::Messages),
                 prop::collection::vec(annotation(), 0..3).prop_map(Body::Annotations),
                 prop::collection::vec(presence(), 0..3).prop_map(Body::Presence),
+                prop::collection::vec(object(), 0..3).prop_map(Body::Objects),
             ],
         ) -> Entry {
             Entry { id, serial: serial(), position, timestamp, connection_id, body }

@@ -1,12 +1,13 @@
 //! An entry: one thing that happened on a channel. It is one atomic publish: one or more messages,
-//! a change of one message, annotations of one message, or presence events, that were accepted,
-//! stored and are delivered together.
+//! a change of one message, annotations of one message, presence events, or operations on objects,
+//! that were accepted, stored and are delivered together.
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::{
-    Annotation, ConnectionId, ItemPosition, Message, PresenceMessage, Serial, Timestamp, Version,
+    Annotation, ConnectionId, ItemPosition, Message, ObjectMessage, PresenceMessage, Serial,
+    Timestamp, Version,
 };
 
 /// The id under which a publish is accepted once (`connectionId:msgSerial`, or the client's own).
@@ -34,6 +35,7 @@ pub enum Body {
     /// All of one message.
     Annotations(Vec<Annotation>),
     Presence(Vec<PresenceMessage>),
+    Objects(Vec<ObjectMessage>),
 }
 
 impl Body {
@@ -42,6 +44,7 @@ impl Body {
             Self::Messages(messages) => messages.len(),
             Self::Annotations(annotations) => annotations.len(),
             Self::Presence(presence) => presence.len(),
+            Self::Objects(objects) => objects.len(),
         }
     }
 
@@ -55,6 +58,7 @@ impl Body {
             Self::Messages(messages) => messages.iter().map(Message::size).sum(),
             Self::Annotations(annotations) => annotations.iter().map(Annotation::size).sum(),
             Self::Presence(presence) => presence.iter().map(PresenceMessage::size).sum(),
+            Self::Objects(objects) => objects.iter().map(ObjectMessage::size).sum(),
         }
     }
 
@@ -66,7 +70,7 @@ impl Body {
                 _ => None,
             },
             Self::Annotations(annotations) => annotations.first()?.message_serial.as_deref(),
-            Self::Presence(_) => None,
+            Self::Presence(_) | Self::Objects(_) => None,
         };
         serial?.parse().ok()
     }
@@ -78,7 +82,7 @@ impl Body {
                 [message] if message.action.is_change() => Some(message),
                 _ => None,
             },
-            Self::Annotations(_) | Self::Presence(_) => None,
+            Self::Annotations(_) | Self::Presence(_) | Self::Objects(_) => None,
         }
     }
 
@@ -88,7 +92,7 @@ impl Body {
             Self::Messages(messages) => {
                 !messages.is_empty() && messages.iter().all(Message::is_ephemeral)
             }
-            Self::Annotations(_) | Self::Presence(_) => false,
+            Self::Annotations(_) | Self::Presence(_) | Self::Objects(_) => false,
         }
     }
 }
@@ -112,6 +116,7 @@ impl Entry {
             Body::Messages(messages) => messages.get(index).and_then(|m| m.id.as_deref()),
             Body::Annotations(annotations) => annotations.get(index).and_then(|a| a.id.as_deref()),
             Body::Presence(presence) => presence.get(index).and_then(|p| p.id.as_deref()),
+            Body::Objects(objects) => objects.get(index).and_then(|o| o.id.as_deref()),
         };
         own.map_or_else(|| format!("{}:{index}", self.id), str::to_owned)
     }

@@ -140,6 +140,14 @@ errors! {
     PRESENCE_DATA_LIMIT = 91006, 400, "presence data too large", "use less data per member";
     MUTABLE_MESSAGES_OFF = 93002, 400, "updates, deletes, appends and annotations are not enabled for this channel", "set mutableMessages for the namespace";
     CONNECTION_LEFT = 91100, 400, "connection of the member was lost", "none";
+    OBJECT_INVALID = 92000, 400, "invalid object operation", "correct the operation";
+    OBJECTS_TOO_LARGE = 92001, 400, "objects of the channel too large", "remove what is not needed, or raise the limit";
+    OBJECT_DELETED = 92002, 400, "the object was deleted", "create another object";
+    OBJECT_ROOT_DELETED = 92003, 400, "the object at the root of what was asked for was deleted", "ask for another object";
+    OBJECT_NOT_FOUND = 92004, 404, "no such object", "create the object first";
+    OBJECT_PATH_NOT_FOUND = 92005, 404, "nothing at this path", "correct the path";
+    OBJECT_UNNAMED = 92006, 400, "neither objectId nor path", "name the object by id or by path";
+    OBJECT_NOT_PROCESSABLE = 92007, 400, "the object cannot take this operation", "use an operation of the object's kind";
 }
 
 #[cfg(test)]

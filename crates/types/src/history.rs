@@ -15,6 +15,8 @@ pub enum Kind {
     /// Updates, deletes and appends of messages.
     Changes,
     Annotations,
+    /// Kept for the ids only: operations on objects have no history.
+    Objects,
 }
 
 impl Kind {
@@ -24,6 +26,7 @@ impl Kind {
             Body::Messages(_) => Self::Messages,
             Body::Annotations(_) => Self::Annotations,
             Body::Presence(_) => Self::Presence,
+            Body::Objects(_) => Self::Objects,
         }
     }
 }

@@ -24,6 +24,7 @@ mod id;
 pub mod limits;
 mod message;
 mod name;
+mod object;
 mod rate;
 mod serial;
 mod time;
@@ -38,6 +39,10 @@ pub use id::{AppId, ClientId, ConnectionId, random_text};
 pub use limits::{AppLimits, NodeLimits};
 pub use message::{Data, Extras, Message, MessageAction, PresenceAction, PresenceMessage, Version};
 pub use name::{ChannelName, ChannelRef, Params};
+pub use object::{
+    Finite, MapEntry, MapValue, ObjectAction, ObjectData, ObjectId, ObjectKind, ObjectMessage,
+    ObjectOperation, ObjectState, ObjectValue,
+};
 pub use rate::Rate;
 pub use serial::{Clock, Serial, SeriesId, SiteCode};
 pub use time::Timestamp;

@@ -24,6 +24,8 @@ pub struct AppLimits {
     pub presence_members: u32,
     /// Bytes of data of all members of one channel's presence set (91006).
     pub presence_data_bytes: u32,
+    /// Bytes of one channel's objects, as far as they can be reached from the root (92001).
+    pub objects_bytes: u32,
     /// Connections at a time (40150).
     pub connections: u32,
     /// New connections per second (80021).
@@ -51,6 +53,7 @@ impl Default for AppLimits {
             channel_kib_rate: 1_024,
             presence_members: 200,
             presence_data_bytes: 1_048_576,
+            objects_bytes: 6_815_744,
             connections: 10_000,
             connection_rate: 250,
             channels: 10_000,
@@ -105,6 +108,9 @@ pub struct NodeLimits {
     pub publish_deadline_ms: u64,
     /// Ids that a channel remembers for deduplication; a publish beyond it is refused (42913).
     pub ids_per_channel: u32,
+    /// Milliseconds that what was removed from an object is remembered, and that an object to which
+    /// nothing refers is kept (`objectsGCGracePeriod`).
+    pub objects_grace_ms: u64,
     /// Frames per second from one connection beyond which it is closed (42924).
     pub connection_frame_rate: u32,
     /// Publishes of one connection that wait for their acknowledgement; more close it (42920).
@@ -124,6 +130,7 @@ impl Default for NodeLimits {
             log_bytes_per_channel: 64 << 20,
             publish_deadline_ms: 10_000,
             ids_per_channel: 1_000_000,
+            objects_grace_ms: 86_400_000,
             connection_frame_rate: 2_000,
             connection_unacknowledged: 10_000,
             send_queue_bytes: 4 << 20,

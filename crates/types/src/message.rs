@@ -188,7 +188,7 @@ impl PresenceMessage {
     }
 }
 
-fn text_len(text: Option<&str>) -> usize {
+pub(crate) fn text_len(text: Option<&str>) -> usize {
     text.map_or(0, str::len)
 }
 

@@ -55,6 +55,12 @@ impl SeriesId {
         id.iter().all(u8::is_ascii_alphanumeric).then_some(Self(id))
     }
 
+    /// The site whose host writes it.
+    pub fn site(&self) -> SiteCode {
+        let [first, second, third, ..] = self.0;
+        SiteCode([first, second, third])
+    }
+
     pub fn as_bytes(&self) -> &[u8; Self::LENGTH] {
         &self.0
     }

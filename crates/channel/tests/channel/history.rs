@@ -15,7 +15,7 @@ fn pages(host: &Host, mut query: HistoryQuery) -> Vec<String> {
         let page = host.channel.history(&query).unwrap();
         let items = page.items.iter().map(|(entry, index)| match &entry.body {
             Body::Messages(messages) => text(&messages[*index].data).to_owned(),
-            Body::Annotations(_) | Body::Presence(_) => content(entry),
+            Body::Annotations(_) | Body::Presence(_) | Body::Objects(_) => content(entry),
         });
         pages.push(items.collect::<Vec<_>>().join(" "));
         match page.next {

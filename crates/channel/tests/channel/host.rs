@@ -190,6 +190,7 @@ pub(crate) fn content(entry: &Entry) -> String {
             .iter()
             .map(|item| format!("{}:{}", item.kind, item.name.as_deref().unwrap_or_default()))
             .collect(),
+        Body::Objects(items) => items.iter().map(|o| o.operation.object_id.to_string()).collect(),
         Body::Presence(items) => items
             .iter()
             .map(|item| {
@@ -214,7 +215,7 @@ pub(crate) fn line(effect: &Effect) -> String {
             };
             assert!(match &entry.body {
                 Body::Messages(messages) => (*cursor == covers) == is_kept(messages),
-                Body::Annotations(_) | Body::Presence(_) => *cursor == covers,
+                Body::Annotations(_) | Body::Presence(_) | Body::Objects(_) => *cursor == covers,
             });
             format!("deliver {}", content(entry))
         }

@@ -45,7 +45,7 @@ pub(super) fn history(
 ) -> Response {
     let page = store.history(app, name, query).and_then(|page| match query.kind {
         Kind::Messages => in_place(store, app, name, page),
-        Kind::Presence | Kind::Changes | Kind::Annotations => Ok(page),
+        Kind::Presence | Kind::Changes | Kind::Annotations | Kind::Objects => Ok(page),
     });
     page.map_or_else(|error| Response::Error(unreadable(&error, app, name)), Response::History)
 }

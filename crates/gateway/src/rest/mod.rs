@@ -38,6 +38,8 @@ mod client_summary;
 
 mod presence;
 
+mod objects;
+
 mod token;
 
 mod revoke;
@@ -160,6 +162,8 @@ async fn operation(
         Endpoint::Presence { channel } => presence::operation(channel, call),
         Endpoint::BatchPresence => batch::presence(call),
         Endpoint::PresenceHistory { channel } => history::operation(channel, Kind::Presence, call),
+        Endpoint::PublishObjects { channel } => objects::publish(channel, call, &body.await?),
+        Endpoint::ReadObject { channel, object_id } => objects::read(channel, object_id, call),
         Endpoint::RequestToken { key_name } => token::operation(key_name, call, &body.await?),
         Endpoint::RevokeTokens { key_name } => revoke::operation(key_name, call, &body.await?),
         Endpoint::CreateApp => sandbox::create(call, &body.await?),
@@ -185,6 +189,10 @@ fn render(server: &Server, call: &Call<'_>, response: Response) -> Result<Answer
         Response::Summary(summary) => client_summary::answer(&summary, call),
         Response::History(page) => Ok(history::answer(&page, call)),
         Response::Presence(page) => Ok(presence::answer(&page, call)),
+        Response::ObjectsPublished { channel, message_id, object_ids } => {
+            objects::published(&channel, &message_id, &object_ids, call)
+        }
+        Response::Object(tree) => Ok(objects::object(&tree, call)),
         Response::Stats { app, page } => stats::answer(&app, &page, call),
         Response::Token(details) => token::answer(&details, call),
         Response::AppCreated(app) => sandbox::answer(&app, call, server),

@@ -43,6 +43,8 @@ pub(super) enum Endpoint<'a> {
     Presence { channel: &'a str },
     BatchPresence,
     PresenceHistory { channel: &'a str },
+    PublishObjects { channel: &'a str },
+    ReadObject { channel: &'a str, object_id: Option<&'a str> },
     RequestToken { key_name: &'a str },
     RevokeTokens { key_name: &'a str },
     CreateApp,
@@ -121,6 +123,15 @@ impl<'a> Route<'a> {
             ["channels", channel, "presence"] => read(Endpoint::Presence { channel }),
             ["channels", channel, "presence", "history"] => {
                 read(Endpoint::PresenceHistory { channel })
+            }
+            ["channels", channel, "object" | "objects"] if is_get => {
+                read(Endpoint::ReadObject { channel, object_id: None })
+            }
+            ["channels", channel, "object" | "objects"] => {
+                write(Method::POST, "GET, POST", Endpoint::PublishObjects { channel })
+            }
+            ["channels", channel, "object" | "objects", id] => {
+                read(Endpoint::ReadObject { channel, object_id: Some(id) })
             }
             ["messages"] => write(Method::POST, "POST", Endpoint::BatchPublish),
             ["presence"] => read(Endpoint::BatchPresence),

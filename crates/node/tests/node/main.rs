@@ -7,6 +7,7 @@ mod connecting;
 mod leftovers;
 mod limits;
 mod messages;
+mod objects;
 mod occupancy;
 mod presence;
 mod publish;

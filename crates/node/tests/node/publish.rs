@@ -99,7 +99,6 @@ fn each_refusal_of_a_publish_has_its_code_and_the_connection_stays() {
         (publish("", next, "x"), 40010),
         (with_params(publish("news", next, "x"), &[("_forceNack", "true")]), 40099),
         (ProtocolMessage { action: Action::Annotation, ..publish("news", next, "x") }, 93002),
-        (ProtocolMessage { action: Action::Object, ..publish("news", next, "x") }, 40021),
     ] {
         assert_eq!(world.ask(bob, &frame), [format!("nack {next}+1 {code}")]);
     }

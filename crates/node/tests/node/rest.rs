@@ -148,6 +148,7 @@ fn items(page: &HistoryPage) -> Vec<String> {
     let item = |(entry, index): &(std::sync::Arc<types::Entry>, usize)| match &entry.body {
         Body::Messages(messages) => show::data(&messages[*index].data),
         Body::Annotations(_) => String::new(),
+        Body::Objects(objects) => objects[*index].operation.object_id.to_string(),
         Body::Presence(events) => {
             format!("{:?}:{}", events[*index].action, events[*index].client_id.clone().unwrap())
         }

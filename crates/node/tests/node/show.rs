@@ -1,7 +1,10 @@
 //! What a client received, as one line of text for each frame.
 
-use protocol::{Action, ProtocolMessage, flags};
-use types::{Annotation, Data, Message, MessageAction, PresenceAction, PresenceMessage};
+use protocol::{Action, ObjectItem, ObjectPayload, ProtocolMessage, flags};
+use types::{
+    Annotation, Data, Message, MessageAction, ObjectAction, ObjectValue, PresenceAction,
+    PresenceMessage,
+};
 
 pub(crate) fn show(frame: &ProtocolMessage) -> String {
     let mut words = vec![name(frame.action)];
@@ -11,6 +14,7 @@ pub(crate) fn show(frame: &ProtocolMessage) -> String {
         let known = [
             (flags::RESUMED, "resumed"),
             (flags::HAS_PRESENCE, "presence"),
+            (flags::HAS_OBJECTS, "objects"),
             (flags::HAS_BACKLOG, "backlog"),
         ];
         words
@@ -24,6 +28,7 @@ pub(crate) fn show(frame: &ProtocolMessage) -> String {
     words.extend(frame.messages.iter().map(message));
     words.extend(frame.annotations.iter().map(annotation));
     words.extend(frame.presence.iter().map(|event| presence(event, frame.action)));
+    words.extend(frame.state.iter().map(object));
     words.extend(frame.error.as_ref().map(|error| error.code.to_string()));
     words.join(" ")
 }
@@ -50,6 +55,25 @@ fn message(message: &Message) -> String {
     match message.action {
         MessageAction::Create => said,
         action => format!("{action:?}:{said}").to_lowercase(),
+    }
+}
+
+fn object(item: &ObjectItem) -> String {
+    if let Some(object) = &item.object {
+        return match &object.value {
+            ObjectValue::Counter(sum) => format!("counter={}", sum.get()),
+            ObjectValue::Map { entries, .. } => {
+                let keys: Vec<_> = entries.keys().map(AsRef::as_ref).collect();
+                format!("map={}", keys.join(","))
+            }
+        };
+    }
+    match item.operation.as_ref().and_then(|operation| operation.payload.as_ref()) {
+        Some(ObjectPayload::Action(ObjectAction::MapSet { key, .. })) => format!("set:{key}"),
+        Some(ObjectPayload::Action(ObjectAction::CounterInc(number))) => {
+            format!("inc:{}", number.get())
+        }
+        other => format!("{other:?}"),
     }
 }
 

@@ -159,7 +159,7 @@ fn decode(cursor: &str, channel: &str) -> Result<Cursor, Violation> {
 /// The checker that speaks for missing or repeated entries of a kind.
 pub(crate) fn checker_of(kind: Kind) -> &'static str {
     match kind {
-        Kind::Messages | Kind::Changes | Kind::Annotations => exactly_once::NAME,
+        Kind::Messages | Kind::Changes | Kind::Annotations | Kind::Objects => exactly_once::NAME,
         Kind::Presence => presence_truth::NAME,
     }
 }

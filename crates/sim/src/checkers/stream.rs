@@ -56,6 +56,8 @@ impl Stream {
                 Kind::Presence => {
                     place > self.presence_from && record.incarnation >= self.incarnation
                 }
+                // Who attaches gets the objects, not the operations.
+                Kind::Objects => false,
             }
     }
 

@@ -17,7 +17,12 @@ fn forwards(limit: usize) -> HistoryQuery {
 #[test]
 fn entries_are_there_and_equal_after_reopening() {
     let (dir, orders) = (Dir::new(), channel("orders"));
-    let stored = [message(1, 1, 10), entry(Kind::Presence, 1, 2, 11, 2), message(1, 3, 12)];
+    let stored = [
+        message(1, 1, 10),
+        entry(Kind::Presence, 1, 2, 11, 2),
+        entry(Kind::Objects, 1, 3, 12, 2),
+        message(1, 4, 13),
+    ];
     append(&dir.open(), &orders, &stored);
     assert_eq!(dir.open().load_recent(&app(), &orders, Timestamp(0)).unwrap(), stored);
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use store::{AppendRequest, Store, Writer};
 use testkit::Folder;
 use types::{
-    AppId, Body, ChannelName, Entry, EntryId, Message, PresenceAction, PresenceMessage, Serial,
-    SeriesId, Timestamp,
+    AppId, Body, ChannelName, Entry, EntryId, Message, ObjectAction, ObjectId, ObjectMessage,
+    ObjectOperation, PresenceAction, PresenceMessage, Serial, SeriesId, Timestamp,
 };
 use types::{Direction, HistoryQuery, Kind};
 
@@ -59,6 +59,11 @@ pub(crate) fn entry(
         Kind::Messages => Body::Messages(vec![Message::default(); items]),
         Kind::Changes | Kind::Annotations => panic!("they are about a message"),
         Kind::Presence => Body::Presence(vec![PresenceMessage::new(PresenceAction::Enter); items]),
+        Kind::Objects => {
+            let operation =
+                ObjectOperation { object_id: ObjectId::root(), action: ObjectAction::MapClear };
+            Body::Objects(vec![ObjectMessage::new(operation); items])
+        }
     };
     Arc::new(Entry {
         id: EntryId::Named(format!("{series_number}-{position}").into()),
