@@ -1,12 +1,12 @@
 //! The simulator: a node, model clients, transports that break at any frame, virtual time, and one
 //! checker for each invariant. One seed and one commit are one run.
 //!
-//! - [`run`] runs seeds; [`setup`] draws what a run is made of; [`workload`] says what its clients do
-//! - [`world`] is the run: clock, [`queue`], node, [`store`], [`transport`]s
-//! - [`script`] has the steps of scripted runs, for tests
-//! - [`client`] follows the rules of the client libraries
-//! - [`truth`] knows what was really committed, [`checkers`] judge by it
-//! - [`planted`] are bugs on purpose, one for each thing that a checker must find
+//! - `run` runs seeds; `setup` draws what a run is made of; `workload` says what its clients do
+//! - `world` is the run: clock, `queue`, node, `store`, `transport`s
+//! - `script` has the steps of scripted runs, for tests
+//! - `client` follows the rules of the client libraries
+//! - `truth` knows what was really committed, `checkers` judge by it
+//! - `planted` are bugs on purpose, one for each thing that a checker must find
 //!
 //! It depends on the cores and they do not know of it. It proves nothing about sockets, disks and
 //! threads.
