@@ -6,19 +6,19 @@ use std::sync::Arc;
 use auth::{Credentials, Nonces, Place, Principal, Revocations, SealingKey};
 use stats::Stats;
 use types::error::{self, ErrorInfo};
-use types::{App, AppId, Rate, Timestamp};
+use types::{App, AppId, Exceeded, Meter, Rate, Timestamp};
 
 #[derive(Debug)]
 pub(crate) struct AppState {
     pub(crate) app: Arc<App>,
-    pub(crate) message_rate: Rate,
+    pub(crate) messages: Meter,
     pub(crate) nonces: Nonces,
     pub(crate) revocations: Revocations,
     pub(crate) stats: Stats,
     connection_rate: Rate,
     channel_rate: Rate,
-    request_rate: Rate,
-    token_request_rate: Rate,
+    requests: Meter,
+    token_requests: Meter,
     connections: u32,
     channels: u32,
 }
@@ -27,14 +27,14 @@ impl AppState {
     pub(crate) fn new(app: Arc<App>) -> Self {
         Self {
             app,
-            message_rate: Rate::default(),
+            messages: Meter::default(),
             nonces: Nonces::default(),
             revocations: Revocations::default(),
             stats: Stats::default(),
             connection_rate: Rate::default(),
             channel_rate: Rate::default(),
-            request_rate: Rate::default(),
-            token_request_rate: Rate::default(),
+            requests: Meter::default(),
+            token_requests: Meter::default(),
             connections: 0,
             channels: 0,
         }
@@ -85,17 +85,21 @@ impl AppState {
     }
 
     pub(crate) fn admit_request(&mut self, now: Timestamp) -> Result<(), ErrorInfo> {
-        if self.request_rate.take(now, self.app.limits.request_rate, 1) {
-            return Ok(());
-        }
-        Err(error::REQUEST_RATE_LIMIT.info())
+        let limits = &self.app.limits;
+        let taken = self.requests.take(now, limits.request_rate, limits.requests_per_hour, 1);
+        taken.map_err(|exceeded| match exceeded {
+            Exceeded::Rate => error::REQUEST_RATE_LIMIT.info(),
+            Exceeded::Quota => error::REQUEST_QUOTA.info(),
+        })
     }
 
     pub(crate) fn admit_token_request(&mut self, now: Timestamp) -> Result<(), ErrorInfo> {
-        if self.token_request_rate.take(now, self.app.limits.token_request_rate, 1) {
-            return Ok(());
-        }
-        Err(error::RATE_LIMIT.with("token request rate limit exceeded"))
+        let limits = &self.app.limits;
+        let (rate, quota) = (limits.token_request_rate, limits.token_requests_per_hour);
+        self.token_requests.take(now, rate, quota, 1).map_err(|exceeded| match exceeded {
+            Exceeded::Rate => error::RATE_LIMIT.with("token request rate limit exceeded"),
+            Exceeded::Quota => error::REQUEST_QUOTA.with("token request quota used up"),
+        })
     }
 }
 

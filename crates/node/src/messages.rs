@@ -170,10 +170,7 @@ impl Node {
         body: Body,
     ) -> Result<(String, Publish), ErrorInfo> {
         let state = self.apps.get_mut(&principal.app_id).ok_or_else(not_found)?;
-        let count = u32::try_from(body.len()).unwrap_or(u32::MAX);
-        if !state.message_rate.take(now, state.app.limits.message_rate, count) {
-            return Err(error::APP_RATE_LIMIT.info());
-        }
+        state.app.limits.take_messages(&mut state.messages, now, body.len())?;
         let base = named.unwrap_or_else(|| random_text(&mut self.rng, MESSAGE_ID_LENGTH).into());
         let message_id = base.to_string();
         let token = PublishToken(self.next());

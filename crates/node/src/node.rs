@@ -246,7 +246,7 @@ impl Node {
             now,
             limits: &self.config.limits,
             app: &state.app,
-            message_rate: &mut state.message_rate,
+            messages: &mut state.messages,
             identity: &self.config.identity,
             next_id: &mut self.next_id,
             effects: &mut effects,

@@ -59,10 +59,7 @@ impl Node {
             return Err(error::NOT_FOUND.info());
         };
         check_objects_size(&state.app.limits, &objects)?;
-        let count = u32::try_from(objects.len()).unwrap_or(u32::MAX);
-        if !state.message_rate.take(now, state.app.limits.message_rate, count) {
-            return Err(error::APP_RATE_LIMIT.info());
-        }
+        state.app.limits.take_messages(&mut state.messages, now, objects.len())?;
         let base = named.unwrap_or_else(|| random_text(&mut self.rng, MESSAGE_ID_LENGTH).into());
         let publish = Publish {
             token: PublishToken(self.next()),

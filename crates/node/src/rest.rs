@@ -201,10 +201,7 @@ impl Node {
         let publisher = on_behalf.as_ref().map_or(principal, |(_, publisher)| publisher);
         let state = self.apps.get_mut(&principal.app_id).ok_or_else(|| error::NOT_FOUND.info())?;
         let named = check_messages(publisher, &state.app.limits, &mut messages)?;
-        let count = u32::try_from(messages.len()).unwrap_or(u32::MAX);
-        if !state.message_rate.take(now, state.app.limits.message_rate, count) {
-            return Err(error::APP_RATE_LIMIT.info());
-        }
+        state.app.limits.take_messages(&mut state.messages, now, messages.len())?;
         let base = named.unwrap_or_else(|| random_text(&mut self.rng, MESSAGE_ID_LENGTH).into());
         let publish = Publish {
             token: PublishToken(self.next()),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use channel::{Attach, AttachmentId, Publish, PublishToken};
 use protocol::ProtocolMessage;
-use types::{App, ChannelName, NodeLimits, Rate, SiteCode, Timestamp};
+use types::{App, ChannelName, Meter, NodeLimits, SiteCode, Timestamp};
 
 use crate::Subscription;
 
@@ -25,7 +25,7 @@ pub struct Context<'a> {
     pub limits: &'a NodeLimits,
     pub app: &'a App,
     /// Messages of the whole app.
-    pub message_rate: &'a mut Rate,
+    pub messages: &'a mut Meter,
     pub identity: &'a Identity,
     /// Source of attachment ids and publish tokens, unique within the node.
     pub next_id: &'a mut u64,

@@ -209,10 +209,7 @@ impl Session {
                 "publish rate limit of the connection exceeded: {limit} messages per second"
             )));
         }
-        if !ctx.message_rate.take(ctx.now, ctx.app.limits.message_rate, count) {
-            return Err(error::APP_RATE_LIMIT.info());
-        }
-        Ok(())
+        ctx.app.limits.take_messages(ctx.messages, ctx.now, count as usize)
     }
 
     fn check_message_frame(&self, ctx: &Context<'_>, mut frame: ProtocolMessage) -> Checked {

@@ -84,6 +84,7 @@ errors! {
     INCOMPATIBLE_CREDENTIALS = 40102, 401, "incompatible credentials", "connect anew with these credentials";
     TIMESTAMP_NOT_CURRENT = 40104, 401, "token request timestamp not current", "set the clock, or query the server's time";
     NONCE_REPLAYED = 40105, 401, "token request nonce used before", "sign a new token request";
+    MESSAGE_QUOTA = 40112, 401, "message quota of the application used up", "wait for the next hour, or raise the limit";
     APP_DISABLED = 40120, 401, "application disabled", "ask the operator";
     KEY_UNKNOWN = 40130, 401, "key unknown", "correct the key";
     WRONG_REVOCATION_KEY = 40133, 401, "tokens of another key cannot be revoked", "use the key that issued the tokens";
@@ -100,6 +101,7 @@ errors! {
     REVOCATION_DISABLED = 40163, 401, "the tokens of this key cannot be revoked", "allow revocable tokens for the key";
     MODE_MISSING = 40165, 401, "channel mode not requested", "attach with the mode";
     OWN_NEEDS_IDENTITY = 40166, 401, "only own messages may be changed, and anonymous clients have none", "connect with a clientId";
+    REQUEST_QUOTA = 40115, 403, "request quota of the application used up", "wait for the next hour, or raise the limit";
     CHANNEL_LIMIT = 40114, 403, "channel limit exceeded", "use fewer channels, or raise the limit";
     FORBIDDEN = 40300, 403, "forbidden", "use other credentials";
     NOT_FOUND = 40400, 404, "not found", "correct the path or id";

@@ -43,6 +43,6 @@ pub use object::{
     Finite, MapEntry, MapValue, ObjectAction, ObjectData, ObjectId, ObjectKind, ObjectMessage,
     ObjectOperation, ObjectState, ObjectValue,
 };
-pub use rate::Rate;
+pub use rate::{Exceeded, Meter, Rate};
 pub use serial::{Clock, Serial, SeriesId, SiteCode};
 pub use time::Timestamp;

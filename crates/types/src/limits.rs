@@ -3,6 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::rate::Exceeded;
+use crate::{ErrorInfo, Meter, Timestamp, error};
+
 /// Limits of one app, its channels and its connections.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -36,10 +39,16 @@ pub struct AppLimits {
     pub channel_rate: u32,
     /// Messages published per second, all channels together (42917).
     pub message_rate: u32,
+    /// Messages published per clock hour, all channels together (40112).
+    pub messages_per_hour: u32,
     /// REST requests per second (42918).
     pub request_rate: u32,
+    /// REST requests per clock hour (40115).
+    pub requests_per_hour: u32,
     /// Token requests per second (42910).
     pub token_request_rate: u32,
+    /// Token requests per clock hour (40115).
+    pub token_requests_per_hour: u32,
 }
 
 impl Default for AppLimits {
@@ -59,8 +68,11 @@ impl Default for AppLimits {
             channels: 10_000,
             channel_rate: 250,
             message_rate: 2_500,
+            messages_per_hour: 5_208_000,
             request_rate: 362,
+            requests_per_hour: 521_000,
             token_request_rate: 250,
+            token_requests_per_hour: 360_000,
         }
     }
 }
@@ -81,10 +93,31 @@ impl AppLimits {
             channels: 0,
             channel_rate: 0,
             message_rate: 0,
+            messages_per_hour: 0,
             request_rate: 0,
+            requests_per_hour: 0,
             token_request_rate: 0,
+            token_requests_per_hour: 0,
             ..Self::default()
         }
+    }
+}
+
+impl AppLimits {
+    /// Takes messages from the app's rate and quota, or says which of them is used up.
+    pub fn take_messages(
+        &self,
+        meter: &mut Meter,
+        now: Timestamp,
+        count: usize,
+    ) -> Result<(), ErrorInfo> {
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        meter.take(now, self.message_rate, self.messages_per_hour, count).map_err(|exceeded| {
+            match exceeded {
+                Exceeded::Rate => error::APP_RATE_LIMIT.info(),
+                Exceeded::Quota => error::MESSAGE_QUOTA.info(),
+            }
+        })
     }
 }
 

@@ -1,7 +1,9 @@
-//! A rate limit as a value: the generic cell rate algorithm. Local to one connection, channel or
-//! node; the caller gives the time.
+//! Limits over time as values: a rate by the generic cell rate algorithm, and a quota of a clock
+//! hour. Local to one connection, channel or app; the caller gives the time.
 
 use crate::Timestamp;
+
+const MS_PER_HOUR: u64 = 3_600_000;
 
 /// Permits `per_second` units a second on average and a burst of one second's worth.
 #[derive(Clone, Copy, Debug, Default)]
@@ -27,9 +29,77 @@ impl Rate {
     }
 }
 
+/// What was used within the current clock hour (UTC).
+#[derive(Clone, Copy, Debug, Default)]
+struct Quota {
+    hour: u64,
+    used: u32,
+}
+
+impl Quota {
+    fn take(&mut self, now: Timestamp, per_hour: u32, units: u32) -> bool {
+        let hour = now.0 / MS_PER_HOUR;
+        if hour != self.hour {
+            *self = Self { hour, used: 0 };
+        }
+        let used = self.used.saturating_add(units);
+        if per_hour != 0 && used > per_hour {
+            return false;
+        }
+        self.used = used;
+        true
+    }
+}
+
+/// Why a meter did not grant what was asked of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exceeded {
+    Rate,
+    Quota,
+}
+
+/// A rate and an hourly quota of the same thing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Meter {
+    rate: Rate,
+    quota: Quota,
+}
+
+impl Meter {
+    /// Takes `units` if they are within both; 0 means unlimited for either.
+    pub fn take(
+        &mut self,
+        now: Timestamp,
+        per_second: u32,
+        per_hour: u32,
+        units: u32,
+    ) -> Result<(), Exceeded> {
+        let mut quota = self.quota;
+        if !quota.take(now, per_hour, units) {
+            return Err(Exceeded::Quota);
+        }
+        if !self.rate.take(now, per_second, units) {
+            return Err(Exceeded::Rate);
+        }
+        self.quota = quota;
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_quota_is_of_the_clock_hour_and_what_is_refused_does_not_use_it_up() {
+        let mut meter = Meter::default();
+        let at = |hour: u64, ms: u64| Timestamp(hour * MS_PER_HOUR + ms);
+        assert_eq!(meter.take(at(7, 3_599_000), 0, 3, 2), Ok(()));
+        assert_eq!(meter.take(at(7, 3_599_500), 0, 3, 2), Err(Exceeded::Quota));
+        assert_eq!(meter.take(at(8, 0), 1, 3, 1), Ok(()));
+        assert_eq!(meter.take(at(8, 0), 1, 3, 1), Err(Exceeded::Rate));
+        assert_eq!(meter.take(at(8, 0), 0, 3, 2), Ok(()));
+    }
 
     #[test]
     fn a_burst_of_one_second_passes_and_the_rest_is_refused_until_time_passes() {

@@ -76,6 +76,29 @@ fn messages_beyond_the_rate_of_the_app_are_refused_with_42917() {
 }
 
 #[test]
+fn messages_beyond_the_hourly_quota_of_the_app_are_refused_with_40112() {
+    let mut world = world_with(|setup| setup.app.limits.messages_per_hour = 4);
+    let client = world.connect(ALL);
+    assert_eq!(refused(&mut world, client, 6, 40112), 2);
+    let publish = node::Operation::Publish { channel: "news".into(), messages: vec![text("x")] };
+    assert_eq!(code(&world.request("all", publish)), 40112);
+}
+
+#[test]
+fn requests_beyond_the_hourly_quota_are_refused_with_40115() {
+    let mut world = world_with(|setup| {
+        setup.app.limits.requests_per_hour = 1;
+        setup.app.limits.token_requests_per_hour = 1;
+    });
+    let stats = || node::Operation::PostStats(Vec::new());
+    assert!(matches!(world.request("all", stats()), node::Response::Created));
+    assert_eq!(code(&world.request("all", stats())), 40115);
+    world.advance(3_600_000);
+    assert!(matches!(crate::tokens::unsigned(&mut world), node::Response::Token(_)));
+    assert_eq!(code(&crate::tokens::unsigned(&mut world)), 40115);
+}
+
+#[test]
 fn messages_beyond_the_rate_of_a_channel_are_refused_with_42913() {
     let mut world = world_with(|setup| setup.app.limits.channel_message_rate = 4);
     let client = world.connect(ALL);
