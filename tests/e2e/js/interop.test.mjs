@@ -57,10 +57,16 @@ test('extras pass unchanged between the formats', LIMIT, async (t) => {
   const name = source.channelName();
   const inbox = new Inbox();
   await subscriber.channels.get(name).subscribe(inbox.take);
-  const extras = { headers: { lang: 'cs', deep: { n: 1.5 } } };
-  await source.rest().channels.get(name).publish({ name: 'x', extras });
+  const extras = {
+    headers: { lang: 'cs', n: 1.5, on: true, none: null },
+    ref: { type: 'com.example.reply', timeserial: '01726585978590-001@abcdefghijkl:001' },
+  };
+  const channel = source.rest().channels.get(name);
+  await channel.publish({ name: 'x', extras });
   const message = await inbox.item((item) => item.name === 'x', 'the message');
-  assert.deepEqual(message.extras.headers, extras.headers);
+  assert.deepEqual(message.extras, extras);
+  const nested = { name: 'y', extras: { headers: { deep: { n: 1 } } } };
+  await assert.rejects(channel.publish(nested), { code: 40032 });
 });
 
 /** The channel's newest message as it is on the wire in each format. */
