@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use auth::SealingKey;
 use gateway::{Hub, Sandbox};
 use http::HeaderValue;
@@ -19,7 +19,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{MissedTickBehavior, interval, timeout};
-use types::{App, random_text};
+use types::{App, NodeLimits, error, random_text};
 
 use crate::clock::{Clock, system_time};
 use crate::data_dir;
@@ -138,6 +138,8 @@ fn configure(
     if let Some(twin) = settings.apps.iter().find(|other| other.id == app.id) {
         return Err(anyhow!("the configuration has an app {}, as has the data directory", twin.id));
     }
+    let apps: Vec<App> = std::iter::once(app).chain(&settings.apps).cloned().collect();
+    check_counts(&settings.node, &apps)?;
     let secret = data_dir::secret(store, rng)?;
     let server_id = format!("{}-{}", settings.site.as_str(), random_text(rng, SERVER_ID_LENGTH));
     let previous = incarnation.previous_alive.map(|last_alive| PreviousIncarnation {
@@ -147,11 +149,20 @@ fn configure(
     Ok(node::Config {
         identity: Identity { site: settings.site, server_id: server_id.into() },
         limits: settings.node.clone(),
-        apps: std::iter::once(app).chain(&settings.apps).cloned().collect(),
+        apps,
         sealing_key: SealingKey::from_bytes(secret),
         incarnation: incarnation.number,
         previous,
     })
+}
+
+fn check_counts(limits: &NodeLimits, apps: &[App]) -> Result<()> {
+    let count = u32::try_from(apps.len()).unwrap_or(u32::MAX);
+    ensure!(limits.apps == 0 || count <= limits.apps, "{}", error::APP_LIMIT.info());
+    for app in apps {
+        app.check_counts(limits).with_context(|| format!("app {}", app.id))?;
+    }
+    Ok(())
 }
 
 /// Records again and again that the node lives, for as long as the runtime does.
@@ -195,4 +206,28 @@ fn page(hub: &Hub, writer: &Weak<Writer>, metrics: &Metrics, health: &Health) ->
         commit_seconds: Duration::from_micros(written.commit_micros).as_secs_f64(),
     };
     metrics.encode(gateway, store)
+}
+
+#[cfg(test)]
+mod tests {
+    use types::AppId;
+
+    use super::*;
+
+    #[test]
+    fn more_apps_than_the_limit_are_refused_with_40128() {
+        let app = App {
+            id: AppId::new("a"),
+            account_id: "local".into(),
+            keys: Vec::new(),
+            namespaces: Vec::new(),
+            limits: types::AppLimits::default(),
+        };
+        let limits = |apps| NodeLimits { apps, ..NodeLimits::default() };
+        let two = [app.clone(), app];
+        assert!(check_counts(&limits(2), &two).is_ok());
+        assert!(check_counts(&limits(0), &two).is_ok());
+        let refusal = check_counts(&limits(1), &two).unwrap_err();
+        assert_eq!(refusal.to_string(), error::APP_LIMIT.info().to_string());
+    }
 }

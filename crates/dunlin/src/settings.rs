@@ -39,6 +39,7 @@ impl Settings {
     }
 
     fn weigh(args: ServeArgs, config: Config) -> Self {
+        let mut node = config.node;
         let unlimited = args.unlimited.unwrap_or(config.unlimited);
         let mut limits = config.limits;
         let mut apps: Vec<App> = config.apps.into_iter().map(App::from).collect();
@@ -47,6 +48,7 @@ impl Settings {
                 let max_message_size = limits.max_message_size;
                 *limits = AppLimits { max_message_size, ..AppLimits::unlimited() };
             }
+            node = NodeLimits { apps: 0, keys_per_app: 0, namespaces_per_app: 0, ..node };
         }
         let hours = u64::from(config.history_retention_hours);
         let grace = args.shutdown_grace.unwrap_or(config.shutdown_grace_seconds);
@@ -60,7 +62,7 @@ impl Settings {
             history_retention: Duration::from_secs(hours * 60 * 60),
             shutdown_grace: Duration::from_secs(grace.into()),
             max_connections: config.max_connections.get(),
-            node: config.node,
+            node,
             limits,
             namespaces: config.namespaces.into_iter().map(Namespace::from).collect(),
             apps,
@@ -114,6 +116,7 @@ mod tests {
         let settings = resolve(file, &["--unlimited"]);
         assert_eq!(settings.limits, AppLimits { max_message_size: 10, ..AppLimits::unlimited() });
         assert_eq!(settings.apps[0].limits, AppLimits::unlimited());
+        assert_eq!((settings.node.apps, settings.node.keys_per_app), (0, 0));
     }
 
     #[test]

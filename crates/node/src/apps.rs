@@ -6,12 +6,12 @@ use std::sync::Arc;
 use auth::{Credentials, Nonces, Place, Principal, Revocations, SealingKey};
 use stats::Stats;
 use types::error::{self, ErrorInfo};
-use types::{App, AppId, Exceeded, Meter, Rate, Timestamp};
+use types::{Allowance, App, AppId, Exceeded, Meter, Rate, Timestamp, Usage};
 
 #[derive(Debug)]
 pub(crate) struct AppState {
     pub(crate) app: Arc<App>,
-    pub(crate) messages: Meter,
+    pub(crate) usage: Usage,
     pub(crate) nonces: Nonces,
     pub(crate) revocations: Revocations,
     pub(crate) stats: Stats,
@@ -27,7 +27,7 @@ impl AppState {
     pub(crate) fn new(app: Arc<App>) -> Self {
         Self {
             app,
-            messages: Meter::default(),
+            usage: Usage::default(),
             nonces: Nonces::default(),
             revocations: Revocations::default(),
             stats: Stats::default(),
@@ -86,21 +86,28 @@ impl AppState {
 
     pub(crate) fn admit_request(&mut self, now: Timestamp) -> Result<(), ErrorInfo> {
         let limits = &self.app.limits;
-        let taken = self.requests.take(now, limits.request_rate, limits.requests_per_hour, 1);
-        taken.map_err(|exceeded| match exceeded {
+        let allowance = of_requests(limits.request_rate, limits.requests_per_hour);
+        self.requests.take(now, &allowance, 1).map_err(|exceeded| match exceeded {
             Exceeded::Rate => error::REQUEST_RATE_LIMIT.info(),
-            Exceeded::Quota => error::REQUEST_QUOTA.info(),
+            Exceeded::Hour | Exceeded::Month => error::REQUEST_QUOTA.info(),
         })
     }
 
     pub(crate) fn admit_token_request(&mut self, now: Timestamp) -> Result<(), ErrorInfo> {
         let limits = &self.app.limits;
-        let (rate, quota) = (limits.token_request_rate, limits.token_requests_per_hour);
-        self.token_requests.take(now, rate, quota, 1).map_err(|exceeded| match exceeded {
+        let allowance = of_requests(limits.token_request_rate, limits.token_requests_per_hour);
+        self.token_requests.take(now, &allowance, 1).map_err(|exceeded| match exceeded {
             Exceeded::Rate => error::RATE_LIMIT.with("token request rate limit exceeded"),
-            Exceeded::Quota => error::REQUEST_QUOTA.with("token request quota used up"),
+            Exceeded::Hour | Exceeded::Month => {
+                error::REQUEST_QUOTA.with("token request quota used up")
+            }
         })
     }
+}
+
+fn of_requests(per_second: u32, per_hour: u32) -> Allowance {
+    let (per_second, per_hour) = (per_second.into(), per_hour.into());
+    Allowance { per_second, burst_seconds: 1, per_hour, per_month: 0 }
 }
 
 /// The apps of the node, by id.

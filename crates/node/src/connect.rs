@@ -151,7 +151,7 @@ impl Node {
             now,
             limits: &self.config.limits,
             app: &state.app,
-            messages: &mut state.messages,
+            usage: &mut state.usage,
             identity: &self.config.identity,
             next_id: &mut self.next_id,
             effects: &mut effects,

@@ -1,5 +1,6 @@
 //! What is counted for the statistics of an app, and where: publishes when their outcome is known,
-//! deliveries when they leave, requests when they are answered.
+//! deliveries when they leave, requests when they are answered. What leaves counts against the
+//! app's limits as well.
 //!
 //! Not counted: what a session refuses before it reaches a channel, replays, and what the store
 //! answers without the node.
@@ -80,8 +81,9 @@ impl Node {
         copies: usize,
     ) {
         let Some(state) = self.apps.get_mut(app) else { return };
-        let outbound = &mut state.stats.at(now).outbound.realtime;
-        Volume::of(&entry.body).times(copies).add_to(outbound);
+        let volume = Volume::of(&entry.body).times(copies);
+        volume.add_to(&mut state.stats.at(now).outbound.realtime);
+        state.usage.deliver(now, &state.app.limits, volume.count, volume.bytes);
     }
 
     /// An entry that is in the store.
@@ -115,6 +117,10 @@ impl Node {
     pub(crate) fn count_response(&mut self, now: Timestamp, app: &AppId, response: &Response) {
         let Some(state) = self.apps.get_mut(app) else { return };
         let outbound = &mut state.stats.at(now).outbound.rest;
+        let mut deliver = |class, count, bytes| {
+            outbound.class(class).add(count, bytes);
+            state.usage.deliver(now, &state.app.limits, count, bytes);
+        };
         if let Response::History(page) = response {
             for (entry, index) in &page.items {
                 let bytes = match &entry.body {
@@ -123,12 +129,11 @@ impl Node {
                     Body::Annotations(all) => all.get(*index).map(Annotation::size),
                     Body::Objects(all) => all.get(*index).map(ObjectMessage::size),
                 };
-                let count = outbound.class(class_of(&entry.body));
-                count.add(1, number(bytes.unwrap_or_default()));
+                deliver(class_of(&entry.body), 1, number(bytes.unwrap_or_default()));
             }
         } else if let Response::Presence(page) = response {
             let bytes = page.members.iter().map(PresenceMessage::size).sum();
-            outbound.presence.add(number(page.members.len()), number(bytes));
+            deliver(Class::Presence, number(page.members.len()), number(bytes));
         }
     }
 

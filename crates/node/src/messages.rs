@@ -170,7 +170,7 @@ impl Node {
         body: Body,
     ) -> Result<(String, Publish), ErrorInfo> {
         let state = self.apps.get_mut(&principal.app_id).ok_or_else(not_found)?;
-        state.app.limits.take_messages(&mut state.messages, now, body.len())?;
+        state.usage.publish(now, &state.app.limits, &body)?;
         let base = named.unwrap_or_else(|| random_text(&mut self.rng, MESSAGE_ID_LENGTH).into());
         let message_id = base.to_string();
         let token = PublishToken(self.next());

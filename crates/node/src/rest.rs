@@ -201,14 +201,15 @@ impl Node {
         let publisher = on_behalf.as_ref().map_or(principal, |(_, publisher)| publisher);
         let state = self.apps.get_mut(&principal.app_id).ok_or_else(|| error::NOT_FOUND.info())?;
         let named = check_messages(publisher, &state.app.limits, &mut messages)?;
-        state.app.limits.take_messages(&mut state.messages, now, messages.len())?;
+        let body = Body::Messages(messages);
+        state.usage.publish(now, &state.app.limits, &body)?;
         let base = named.unwrap_or_else(|| random_text(&mut self.rng, MESSAGE_ID_LENGTH).into());
         let publish = Publish {
             token: PublishToken(self.next()),
             id: EntryId::Named(Arc::clone(&base)),
             connection_id: on_behalf.map(|(connection_id, _)| connection_id),
             owner: None,
-            body: Body::Messages(messages),
+            body,
         };
         Ok((name, publish, base))
     }

@@ -38,7 +38,7 @@ impl Node {
         spec: &AppSpec,
     ) -> Result<Option<Response>, ErrorInfo> {
         if self.app_expiries.len() >= MAX_APPS {
-            return Err(error::OVERLOADED.with("too many sandbox apps"));
+            return Err(error::APP_LIMIT.info());
         }
         let fixtures = spec
             .channels
@@ -68,6 +68,7 @@ impl Node {
             namespaces: spec.namespaces.clone(),
             limits: spec.limits.to_limits(),
         });
+        app.check_counts(&self.config.limits)?;
         self.apps.insert(app.id.clone(), AppState::new(Arc::clone(&app)));
         let expiry = self.next();
         self.app_expiries.insert(expiry, app.id.clone());

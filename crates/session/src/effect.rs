@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use channel::{Attach, AttachmentId, Publish, PublishToken};
 use protocol::ProtocolMessage;
-use types::{App, ChannelName, Meter, NodeLimits, SiteCode, Timestamp};
+use types::{App, ChannelName, NodeLimits, SiteCode, Timestamp, Usage};
 
 use crate::Subscription;
 
@@ -24,8 +24,8 @@ pub struct Context<'a> {
     pub now: Timestamp,
     pub limits: &'a NodeLimits,
     pub app: &'a App,
-    /// Messages of the whole app.
-    pub messages: &'a mut Meter,
+    /// What the whole app has used.
+    pub usage: &'a mut Usage,
     pub identity: &'a Identity,
     /// Source of attachment ids and publish tokens, unique within the node.
     pub next_id: &'a mut u64,

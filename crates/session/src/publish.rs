@@ -139,7 +139,8 @@ impl Session {
         }
         // A resend is judged by its id alone: refusing it here, with its successor accepted, would
         // break the order.
-        let outcome = if self.is_resend(msg_serial) { Ok(()) } else { self.take_rate(ctx, count) };
+        let resend = self.is_resend(msg_serial);
+        let outcome = if resend { Ok(()) } else { self.take_rate(ctx, count) };
         if self.transport.is_none() {
             return;
         }
@@ -147,6 +148,9 @@ impl Session {
             let (channel, _, body) = &checked;
             let owner = |change| change_owner(&self.principal, &channel.name, change);
             let owner = body.change().map(owner).transpose()?.flatten();
+            if !resend {
+                ctx.usage.publish(ctx.now, &ctx.app.limits, body)?;
+            }
             Ok((checked, owner))
         });
         self.last_msg_serial = self.last_msg_serial.max(Some(msg_serial));
@@ -209,7 +213,7 @@ impl Session {
                 "publish rate limit of the connection exceeded: {limit} messages per second"
             )));
         }
-        ctx.app.limits.take_messages(ctx.messages, ctx.now, count as usize)
+        Ok(())
     }
 
     fn check_message_frame(&self, ctx: &Context<'_>, mut frame: ProtocolMessage) -> Checked {

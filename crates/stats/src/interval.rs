@@ -4,14 +4,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use types::Timestamp;
+use types::calendar::{MS_PER_DAY as DAY_MS, civil, days};
 
 const MINUTE_MS: u64 = 60_000;
 const HOUR_MS: u64 = 60 * MINUTE_MS;
-const DAY_MS: u64 = 24 * HOUR_MS;
-/// Days from the first of March of year 0 to the Unix epoch.
-const EPOCH_DAYS: u64 = 719_468;
-/// Days of 400 years.
-const ERA_DAYS: u64 = 146_097;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Unit {
@@ -115,32 +111,6 @@ impl fmt::Display for Interval {
         }
         Ok(())
     }
-}
-
-/// Year, month and day, of days since the epoch. Years here begin with March, so that the day which
-/// is not always there is the last.
-fn civil(days: u64) -> (u64, u64, u64) {
-    let days = days + EPOCH_DAYS;
-    let (era, of_era) = (days / ERA_DAYS, days % ERA_DAYS);
-    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_index = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month_index + 2) / 5 + 1;
-    let month = if month_index < 10 { month_index + 3 } else { month_index - 9 };
-    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
-}
-
-/// Days since the epoch; none before it, or beyond what has four digits.
-fn days(year: u64, month: u64, day: u64) -> Option<u64> {
-    if !(1970..=9999).contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
-        return None;
-    }
-    let year = year - u64::from(month <= 2);
-    let month_index = if month > 2 { month - 3 } else { month + 9 };
-    let of_year = (153 * month_index + 2) / 5 + day - 1;
-    let year_of_era = year % 400;
-    let of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + of_year;
-    (year / 400 * ERA_DAYS + of_era).checked_sub(EPOCH_DAYS)
 }
 
 #[cfg(test)]

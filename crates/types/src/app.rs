@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AppId, AppLimits, ChannelName};
+use crate::{AppId, AppLimits, ChannelName, ErrorInfo, NodeLimits, error};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -23,6 +23,18 @@ pub struct App {
 impl App {
     pub fn key(&self, key_id: &str) -> Option<&Key> {
         self.keys.iter().find(|key| key.id.as_ref() == key_id)
+    }
+
+    /// Whether it has no more keys and namespaces than an app may have.
+    pub fn check_counts(&self, limits: &NodeLimits) -> Result<(), ErrorInfo> {
+        let beyond = |count: usize, limit: u32| limit != 0 && count > limit as usize;
+        if beyond(self.keys.len(), limits.keys_per_app) {
+            return Err(error::KEY_LIMIT.info());
+        }
+        if beyond(self.namespaces.len(), limits.namespaces_per_app) {
+            return Err(error::NAMESPACE_LIMIT.info());
+        }
+        Ok(())
     }
 
     /// The namespace whose rules apply to `channel`.

@@ -84,8 +84,11 @@ errors! {
     INCOMPATIBLE_CREDENTIALS = 40102, 401, "incompatible credentials", "connect anew with these credentials";
     TIMESTAMP_NOT_CURRENT = 40104, 401, "token request timestamp not current", "set the clock, or query the server's time";
     NONCE_REPLAYED = 40105, 401, "token request nonce used before", "sign a new token request";
-    MESSAGE_QUOTA = 40112, 401, "message quota of the application used up", "wait for the next hour, or raise the limit";
+    MESSAGE_QUOTA = 40112, 401, "message quota of the application used up", "wait for the next hour or month, or raise the limit";
     APP_DISABLED = 40120, 401, "application disabled", "ask the operator";
+    NAMESPACE_LIMIT = 40126, 401, "too many namespaces", "use fewer, or raise the limit";
+    KEY_LIMIT = 40127, 401, "too many keys", "use fewer, or raise the limit";
+    APP_LIMIT = 40128, 401, "too many applications", "use fewer, or raise the limit";
     KEY_UNKNOWN = 40130, 401, "key unknown", "correct the key";
     WRONG_REVOCATION_KEY = 40133, 401, "tokens of another key cannot be revoked", "use the key that issued the tokens";
     TOKEN_ERROR = 40140, 401, "token error", "obtain a new token";

@@ -16,6 +16,7 @@
 
 mod annotation;
 mod app;
+pub mod calendar;
 mod cursor;
 mod entry;
 pub mod error;
@@ -28,6 +29,7 @@ mod object;
 mod rate;
 mod serial;
 mod time;
+mod usage;
 
 pub use annotation::{Annotation, AnnotationAction};
 pub use app::{App, Key, Namespace};
@@ -43,6 +45,7 @@ pub use object::{
     Finite, MapEntry, MapValue, ObjectAction, ObjectData, ObjectId, ObjectKind, ObjectMessage,
     ObjectOperation, ObjectState, ObjectValue,
 };
-pub use rate::{Exceeded, Meter, Rate};
+pub use rate::{Allowance, Exceeded, Meter, Rate};
 pub use serial::{Clock, Serial, SeriesId, SiteCode};
 pub use time::Timestamp;
+pub use usage::Usage;

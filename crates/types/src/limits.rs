@@ -3,9 +3,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::rate::Exceeded;
-use crate::{ErrorInfo, Meter, Timestamp, error};
-
 /// Limits of one app, its channels and its connections.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -37,10 +34,18 @@ pub struct AppLimits {
     pub channels: u32,
     /// Channels activated per second (90021).
     pub channel_rate: u32,
-    /// Messages published per second, all channels together (42917).
+    /// Messages published and delivered per second, on average over 24 seconds (42917).
     pub message_rate: u32,
-    /// Messages published per clock hour, all channels together (40112).
+    /// Messages published and delivered per clock hour (40112).
     pub messages_per_hour: u32,
+    /// Messages published and delivered per calendar month (40112).
+    pub messages_per_month: u32,
+    /// KiB of messages published and delivered per second, on average over 24 seconds (42910).
+    pub bandwidth_kib_rate: u32,
+    /// MiB of messages published and delivered per clock hour (40112).
+    pub bandwidth_mib_per_hour: u32,
+    /// GiB of messages published and delivered per calendar month (40112).
+    pub bandwidth_gib_per_month: u32,
     /// REST requests per second (42918).
     pub request_rate: u32,
     /// REST requests per clock hour (40115).
@@ -69,6 +74,10 @@ impl Default for AppLimits {
             channel_rate: 250,
             message_rate: 2_500,
             messages_per_hour: 5_208_000,
+            messages_per_month: 0,
+            bandwidth_kib_rate: 11_921,
+            bandwidth_mib_per_hour: 25_395,
+            bandwidth_gib_per_month: 1_192,
             request_rate: 362,
             requests_per_hour: 521_000,
             token_request_rate: 250,
@@ -94,6 +103,10 @@ impl AppLimits {
             channel_rate: 0,
             message_rate: 0,
             messages_per_hour: 0,
+            messages_per_month: 0,
+            bandwidth_kib_rate: 0,
+            bandwidth_mib_per_hour: 0,
+            bandwidth_gib_per_month: 0,
             request_rate: 0,
             requests_per_hour: 0,
             token_request_rate: 0,
@@ -103,28 +116,16 @@ impl AppLimits {
     }
 }
 
-impl AppLimits {
-    /// Takes messages from the app's rate and quota, or says which of them is used up.
-    pub fn take_messages(
-        &self,
-        meter: &mut Meter,
-        now: Timestamp,
-        count: usize,
-    ) -> Result<(), ErrorInfo> {
-        let count = u32::try_from(count).unwrap_or(u32::MAX);
-        meter.take(now, self.message_rate, self.messages_per_hour, count).map_err(|exceeded| {
-            match exceeded {
-                Exceeded::Rate => error::APP_RATE_LIMIT.info(),
-                Exceeded::Quota => error::MESSAGE_QUOTA.info(),
-            }
-        })
-    }
-}
-
 /// Limits and timings of a node, for all its apps.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct NodeLimits {
+    /// Apps (40128).
+    pub apps: u32,
+    /// Keys of one app (40127).
+    pub keys_per_app: u32,
+    /// Namespaces of one app (40126).
+    pub namespaces_per_app: u32,
     /// Largest frame or request body, in bytes.
     pub max_frame_size: u32,
     /// Milliseconds that a dropped connection's state is kept (`connectionStateTtl`).
@@ -155,6 +156,9 @@ pub struct NodeLimits {
 impl Default for NodeLimits {
     fn default() -> Self {
         Self {
+            apps: 100,
+            keys_per_app: 100,
+            namespaces_per_app: 100,
             max_frame_size: 524_288,
             connection_state_ttl_ms: 120_000,
             max_idle_interval_ms: 15_000,

@@ -1,11 +1,12 @@
-//! Limits over time as values: a rate by the generic cell rate algorithm, and a quota of a clock
-//! hour. Local to one connection, channel or app; the caller gives the time.
+//! Limits over time as values: a rate by the generic cell rate algorithm, and quotas of the clock
+//! hour and the calendar month (UTC). Local to one connection, channel or app; the caller gives the
+//! time.
 
-use crate::Timestamp;
+use crate::{Timestamp, calendar};
 
 const MS_PER_HOUR: u64 = 3_600_000;
 
-/// Permits `per_second` units a second on average and a burst of one second's worth.
+/// Permits so many units a second on average, and a burst.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Rate {
     /// Microseconds since the epoch at which the bucket is empty again.
@@ -13,76 +14,107 @@ pub struct Rate {
 }
 
 impl Rate {
-    /// Takes `units` if they fit; says whether they did. `per_second` 0 means unlimited.
+    /// Takes `units` if they fit, with a burst of one second's worth; says whether they did.
+    /// `per_second` 0 means unlimited.
     pub fn take(&mut self, now: Timestamp, per_second: u32, units: u32) -> bool {
-        if per_second == 0 {
-            return true;
+        let granted = per_second == 0 || self.has_room(now, 1);
+        if granted {
+            self.charge(now, per_second.into(), units.into());
         }
+        granted
+    }
+
+    fn has_room(self, now: Timestamp, burst_seconds: u64) -> bool {
         let now_us = now.0.saturating_mul(1_000);
-        let cost_us = u64::from(units) * 1_000_000 / u64::from(per_second);
-        let start = self.theoretical_arrival_us.max(now_us);
-        if start - now_us >= 1_000_000 {
-            return false;
-        }
+        self.theoretical_arrival_us.saturating_sub(now_us) < burst_seconds * 1_000_000
+    }
+
+    fn charge(&mut self, now: Timestamp, per_second: u64, units: u64) {
+        let Some(cost_us) = units.saturating_mul(1_000_000).checked_div(per_second) else { return };
+        let start = self.theoretical_arrival_us.max(now.0.saturating_mul(1_000));
         self.theoretical_arrival_us = start.saturating_add(cost_us);
-        true
     }
 }
 
-/// What was used within the current clock hour (UTC).
+/// What was used within the current period.
 #[derive(Clone, Copy, Debug, Default)]
 struct Quota {
-    hour: u64,
-    used: u32,
+    period: u64,
+    used: u64,
 }
 
 impl Quota {
-    fn take(&mut self, now: Timestamp, per_hour: u32, units: u32) -> bool {
-        let hour = now.0 / MS_PER_HOUR;
-        if hour != self.hour {
-            *self = Self { hour, used: 0 };
-        }
-        let used = self.used.saturating_add(units);
-        if per_hour != 0 && used > per_hour {
-            return false;
-        }
-        self.used = used;
-        true
+    fn has_room(self, period: u64, limit: u64, units: u64) -> bool {
+        let used = if period == self.period { self.used } else { 0 };
+        limit == 0 || used.saturating_add(units) <= limit
     }
+
+    fn charge(&mut self, period: u64, units: u64) {
+        if period != self.period {
+            *self = Self { period, used: 0 };
+        }
+        self.used = self.used.saturating_add(units);
+    }
+}
+
+/// What may be used of one thing; 0 means unlimited for each.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Allowance {
+    pub per_second: u64,
+    /// Seconds over which the rate is an average.
+    pub burst_seconds: u64,
+    pub per_hour: u64,
+    pub per_month: u64,
 }
 
 /// Why a meter did not grant what was asked of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exceeded {
     Rate,
-    Quota,
+    Hour,
+    Month,
 }
 
-/// A rate and an hourly quota of the same thing.
+/// Counts one thing against its [`Allowance`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Meter {
     rate: Rate,
-    quota: Quota,
+    hour: Quota,
+    month: Quota,
 }
 
 impl Meter {
-    /// Takes `units` if they are within both; 0 means unlimited for either.
+    /// Takes `units` if all of the allowance has room for them.
     pub fn take(
         &mut self,
         now: Timestamp,
-        per_second: u32,
-        per_hour: u32,
-        units: u32,
+        allowance: &Allowance,
+        units: u64,
     ) -> Result<(), Exceeded> {
-        let mut quota = self.quota;
-        if !quota.take(now, per_hour, units) {
-            return Err(Exceeded::Quota);
+        self.check(now, allowance, units)?;
+        self.charge(now, allowance, units);
+        Ok(())
+    }
+
+    /// Whether [`Self::take`] would grant `units`.
+    pub fn check(&self, now: Timestamp, allowance: &Allowance, units: u64) -> Result<(), Exceeded> {
+        if !self.month.has_room(calendar::month(now), allowance.per_month, units) {
+            return Err(Exceeded::Month);
         }
-        if !self.rate.take(now, per_second, units) {
+        if !self.hour.has_room(now.0 / MS_PER_HOUR, allowance.per_hour, units) {
+            return Err(Exceeded::Hour);
+        }
+        if allowance.per_second != 0 && !self.rate.has_room(now, allowance.burst_seconds) {
             return Err(Exceeded::Rate);
         }
-        self.quota = quota;
         Ok(())
+    }
+
+    /// Counts what happens whether or not there is room for it: what comes next has less.
+    pub fn charge(&mut self, now: Timestamp, allowance: &Allowance, units: u64) {
+        self.rate.charge(now, allowance.per_second, units);
+        self.hour.charge(now.0 / MS_PER_HOUR, units);
+        self.month.charge(calendar::month(now), units);
     }
 }
 
@@ -90,15 +122,40 @@ impl Meter {
 mod tests {
     use super::*;
 
+    const MS_PER_DAY: u64 = 24 * MS_PER_HOUR;
+
     #[test]
     fn a_quota_is_of_the_clock_hour_and_what_is_refused_does_not_use_it_up() {
         let mut meter = Meter::default();
         let at = |hour: u64, ms: u64| Timestamp(hour * MS_PER_HOUR + ms);
-        assert_eq!(meter.take(at(7, 3_599_000), 0, 3, 2), Ok(()));
-        assert_eq!(meter.take(at(7, 3_599_500), 0, 3, 2), Err(Exceeded::Quota));
-        assert_eq!(meter.take(at(8, 0), 1, 3, 1), Ok(()));
-        assert_eq!(meter.take(at(8, 0), 1, 3, 1), Err(Exceeded::Rate));
-        assert_eq!(meter.take(at(8, 0), 0, 3, 2), Ok(()));
+        let hourly = Allowance { per_hour: 3, ..Allowance::default() };
+        let both = Allowance { per_second: 1, burst_seconds: 1, ..hourly };
+        assert_eq!(meter.take(at(7, 3_599_000), &hourly, 2), Ok(()));
+        assert_eq!(meter.take(at(7, 3_599_500), &hourly, 2), Err(Exceeded::Hour));
+        assert_eq!(meter.take(at(8, 0), &both, 1), Ok(()));
+        assert_eq!(meter.take(at(8, 0), &both, 1), Err(Exceeded::Rate));
+        assert_eq!(meter.take(at(8, 0), &hourly, 2), Ok(()));
+    }
+
+    #[test]
+    fn a_quota_is_of_the_calendar_month() {
+        let mut meter = Meter::default();
+        let monthly = Allowance { per_month: 3, ..Allowance::default() };
+        let at = |day: u64| Timestamp(day * MS_PER_DAY);
+        assert_eq!(meter.take(at(0), &monthly, 2), Ok(()));
+        assert_eq!(meter.take(at(30), &monthly, 2), Err(Exceeded::Month));
+        assert_eq!(meter.take(at(31), &monthly, 2), Ok(()));
+    }
+
+    #[test]
+    fn what_is_charged_counts_though_there_is_no_room_for_it() {
+        let mut meter = Meter::default();
+        let allowance = Allowance { per_second: 10, burst_seconds: 2, per_hour: 100, per_month: 0 };
+        meter.charge(Timestamp(1), &allowance, 40);
+        assert_eq!(meter.take(Timestamp(1_000), &allowance, 1), Err(Exceeded::Rate));
+        assert_eq!(meter.take(Timestamp(2_002), &allowance, 1), Ok(()));
+        meter.charge(Timestamp(2_002), &allowance, 100);
+        assert_eq!(meter.take(Timestamp(60_000), &allowance, 1), Err(Exceeded::Hour));
     }
 
     #[test]
@@ -115,5 +172,8 @@ mod tests {
     fn zero_means_unlimited() {
         let mut rate = Rate::default();
         assert!((0..10_000).all(|_| rate.take(Timestamp(1), 0, 1)));
+        let mut meter = Meter::default();
+        let unlimited = Allowance::default();
+        assert!((0..10_000).all(|_| meter.take(Timestamp(1), &unlimited, u64::MAX / 2).is_ok()));
     }
 }

@@ -67,9 +67,9 @@ fn too_many_unacknowledged_publishes_end_the_connection_with_42920() {
 
 #[test]
 fn messages_beyond_the_rate_of_the_app_are_refused_with_42917() {
-    let mut world = world_with(|setup| setup.app.limits.message_rate = 4);
+    let mut world = world_with(|setup| setup.app.limits.message_rate = 1);
     let [client, other] = [(); 2].map(|()| world.connect(ALL));
-    assert_eq!(refused(&mut world, client, 4, 42917), 0);
+    assert_eq!(refused(&mut world, client, 24, 42917), 0, "an average over 24 seconds");
     assert_eq!(refused(&mut world, other, 2, 42917), 2);
     let publish = node::Operation::Publish { channel: "news".into(), messages: vec![text("x")] };
     assert_eq!(code(&world.request("all", publish)), 42917);
@@ -82,6 +82,64 @@ fn messages_beyond_the_hourly_quota_of_the_app_are_refused_with_40112() {
     assert_eq!(refused(&mut world, client, 6, 40112), 2);
     let publish = node::Operation::Publish { channel: "news".into(), messages: vec![text("x")] };
     assert_eq!(code(&world.request("all", publish)), 40112);
+}
+
+#[test]
+fn messages_beyond_the_monthly_quota_of_the_app_are_refused_with_40112() {
+    let mut world = world_with(|setup| setup.app.limits.messages_per_month = 4);
+    let client = world.connect(ALL);
+    assert_eq!(refused(&mut world, client, 6, 40112), 2);
+}
+
+#[test]
+fn what_is_delivered_counts_against_the_limits_of_the_app() {
+    let mut world = world_with(|setup| setup.app.limits.messages_per_hour = 6);
+    let [publisher, reader] = [(); 2].map(|()| world.connect(ALL));
+    world.attach(reader, "news");
+    assert_eq!(refused(&mut world, publisher, 4, 40112), 1);
+    assert_eq!(world.seen(reader).len(), 3);
+}
+
+#[test]
+fn bytes_beyond_the_bandwidth_of_the_app_are_refused_with_42910() {
+    let mut world = world_with(|setup| setup.app.limits.bandwidth_kib_rate = 1);
+    let client = world.connect(ALL);
+    let large = "x".repeat(24 << 10);
+    assert_eq!(world.ask(client, &publish("news", 0, &large)), ["ack 0+1"]);
+    assert_eq!(world.ask(client, &publish("news", 1, "x")), ["nack 1+1 42910"]);
+    world.advance(1_000);
+    assert_eq!(world.ask(client, &publish("news", 2, "x")), ["ack 2+1"]);
+}
+
+#[test]
+fn bytes_beyond_the_hourly_bandwidth_of_the_app_are_refused_with_40112() {
+    let mut world = world_with(|setup| setup.app.limits.bandwidth_mib_per_hour = 1);
+    let client = world.connect(ALL);
+    let large = "x".repeat(60 << 10);
+    for n in 0..17 {
+        assert_eq!(world.ask(client, &publish("news", n, &large)), [format!("ack {n}+1")]);
+    }
+    assert_eq!(world.ask(client, &publish("news", 17, &large)), ["nack 17+1 40112"]);
+    assert_eq!(world.ask(client, &publish("news", 18, "x")), ["ack 18+1"]);
+}
+
+#[test]
+fn apps_with_too_many_keys_or_namespaces_are_refused_with_40127_and_40126() {
+    let mut world = world_with(|setup| {
+        setup.limits.keys_per_app = 2;
+        setup.limits.namespaces_per_app = 1;
+    });
+    let mut create = |keys: usize, namespaces: usize| {
+        let spec = serde_json::from_value(serde_json::json!({
+            "keys": vec![serde_json::json!({}); keys],
+            "namespaces": vec![serde_json::json!({ "id": "a" }); namespaces],
+        }))
+        .unwrap();
+        world.request_as(node::Caller::default(), node::Operation::CreateApp(spec))
+    };
+    assert_eq!(code(&create(3, 1)), 40127);
+    assert_eq!(code(&create(2, 2)), 40126);
+    assert!(matches!(create(2, 1), node::Response::AppCreated(_)));
 }
 
 #[test]
