@@ -70,8 +70,8 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "conformance",
-        arguments: "autobahn | suite SCRIPT [ARGS…]",
-        effect: "public test suites against this server",
+        arguments: "[autobahn | CHECKOUT | PROGRAM] …",
+        effect: "suites written against the protocol: those in here, or another's",
         run: conformance::run,
     },
     Command {

@@ -1,32 +1,48 @@
-//! Any suite that needs only a URL: runs `SCRIPT URL ARGS…` against a release build in sandbox
-//! mode, on a free port, with a data directory that is gone afterwards.
+//! A suite that lies elsewhere, against a release build in sandbox mode, on a free port, with a data
+//! directory that is gone afterwards: a folder is the checkout of a client library, whose tests
+//! `tests/conformance/run.mjs` runs; anything else is a program that takes a URL.
 
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::process::{self, Server, cargo};
+use crate::process::{self, Server, cargo, root, tool};
 
 const SCHEME: &str = "http://";
 
-pub(super) fn run(args: &[String]) -> Result<()> {
-    let (script, rest) = args.split_first().context("suite needs a SCRIPT")?;
-    let script = std::fs::canonicalize(script).with_context(|| format!("find {script}"))?;
+pub(super) fn run(path: &str, args: &[String]) -> Result<()> {
+    let path = std::fs::canonicalize(path).with_context(|| format!("find {path}"))?;
     process::run(&mut cargo(&["build", "--release", "-p", "dunlin"]))?;
+    let runner = root().join("tests/conformance");
+    if path.is_dir() && !runner.join("node_modules").exists() {
+        let install = ["ci", "--no-audit", "--no-fund"];
+        process::run(Command::new("npm").args(install).current_dir(&runner))?;
+    }
     let data = std::env::temp_dir().join(format!("dunlin-suite-{}", std::process::id()));
-    let outcome = serve_and_run(&data, &script, rest);
+    let outcome = serve(&data).and_then(|server| {
+        let url = url(&server.ready).with_context(|| format!("no URL in {:?}", server.ready))?;
+        let mut suite = if path.is_dir() {
+            let mut node = tool("node");
+            node.arg(runner.join("run.mjs")).arg(url).arg(&path);
+            node
+        } else {
+            let mut program = tool(&path);
+            program.arg(url);
+            program
+        };
+        process::run(suite.args(args))
+    });
     if data.exists() {
         std::fs::remove_dir_all(&data).with_context(|| format!("remove {}", data.display()))?;
     }
     outcome
 }
 
-fn serve_and_run(data: &Path, script: &Path, args: &[String]) -> Result<()> {
+fn serve(data: &Path) -> Result<Server> {
     let mut serve = cargo(&["run", "--quiet", "--release", "-p", "dunlin", "--", "serve"]);
     serve.args(["--sandbox", "--listen", "127.0.0.1:0", "--data-dir"]).arg(data);
-    let server = Server::start(&mut serve, "http://127.0.0.1:")?;
-    let url = url(&server.ready).with_context(|| format!("no URL in {:?}", server.ready))?;
-    process::run(process::tool(script).arg(url).args(args))
+    Server::start(&mut serve, "http://127.0.0.1:")
 }
 
 /// The first `http://HOST:PORT` of a line, without what follows it.
