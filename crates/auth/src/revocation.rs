@@ -4,10 +4,11 @@
 //! key, a channel. A revocation is forgotten when every token that it is about has expired.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use types::error::{BAD_REQUEST, INVALID_BODY, INVALID_PARAM, RATE_LIMIT};
 use types::{ClientId, ErrorInfo, Timestamp};
 
@@ -51,7 +52,8 @@ impl RevocationRequest {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Revocation {
     /// Only tokens issued before this instant are void.
     pub issued_before: Timestamp,
@@ -96,6 +98,16 @@ impl Target {
     }
 }
 
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Client(id) => write!(f, "clientId:{id}"),
+            Self::RevocationKey(key) => write!(f, "revocationKey:{key}"),
+            Self::Channel(name) => write!(f, "channel:{name}"),
+        }
+    }
+}
+
 /// The revocations of one app.
 #[derive(Debug, Default)]
 pub struct Revocations {
@@ -103,17 +115,18 @@ pub struct Revocations {
 }
 
 impl Revocations {
-    /// Revokes tokens of the key `key_id`; 42910 if there is no room for it.
+    /// Revokes tokens of the key `key_id`; returns all that is revoked of the target, or 42910 if
+    /// there is no room for it.
     pub fn revoke(
         &mut self,
         key_id: &Arc<str>,
         target: Target,
         revocation: Revocation,
-    ) -> Result<(), ErrorInfo> {
+    ) -> Result<&[Revocation], ErrorInfo> {
         let count: usize = self.by_key.values().flat_map(BTreeMap::values).map(Vec::len).sum();
         let known = self.by_key.entry(Arc::clone(key_id)).or_default().entry(target).or_default();
         if known.iter().any(|known| known.covers(&revocation)) {
-            return Ok(());
+            return Ok(known);
         }
         let before = known.len();
         known.retain(|known| !revocation.covers(known));
@@ -121,7 +134,7 @@ impl Revocations {
             return Err(RATE_LIMIT.with("too many revocations at a time"));
         }
         known.push(revocation);
-        Ok(())
+        Ok(known)
     }
 
     /// From when on the token of `principal` is void, if it is revoked.
@@ -136,15 +149,19 @@ impl Revocations {
             .min()
     }
 
-    /// Forgets what is about expired tokens only.
-    pub fn expire(&mut self, now: Timestamp) {
-        self.by_key.retain(|_, targets| {
-            targets.retain(|_, revocations| {
+    /// Forgets what is about expired tokens only. Returns the keys and targets of which nothing is
+    /// left.
+    pub fn expire(&mut self, now: Timestamp) -> Vec<(Arc<str>, Target)> {
+        let mut over = Vec::new();
+        self.by_key.retain(|key_id, targets| {
+            let empty = targets.extract_if(.., |_, revocations| {
                 revocations.retain(|revocation| !revocation.is_over(now));
-                !revocations.is_empty()
+                revocations.is_empty()
             });
+            over.extend(empty.map(|(target, _)| (Arc::clone(key_id), target)));
             !targets.is_empty()
         });
+        over
     }
 }
 
@@ -229,6 +246,9 @@ mod tests {
         assert_eq!(request(Some(NOW.0 + 5)).terms(NOW).unwrap().issued_before, NOW);
         let none = RevocationRequest { targets: Vec::new(), ..request(None) };
         assert_eq!(none.terms(NOW).unwrap_err().code, 40001);
+        for target in ["clientId:a:b", "revocationKey:k", "channel:[x]a:*"] {
+            assert_eq!(Target::parse(target).unwrap().to_string(), target);
+        }
         for target in ["invalidType:abc", "clientId", "clientId:", ""] {
             assert_eq!(Target::parse(target).unwrap_err().code, 40000, "{target}");
         }
@@ -237,9 +257,9 @@ mod tests {
     #[test]
     fn revocations_end_with_the_tokens_that_they_are_about() {
         let mut revocations = revoked("clientId:bob", request(None).terms(NOW).unwrap());
-        revocations.expire(NOW.plus(Duration::from_mins(59)));
-        assert!(!revocations.by_key.is_empty());
-        revocations.expire(NOW.plus(MAX_REVOCABLE_TTL));
+        assert_eq!(revocations.expire(NOW.plus(Duration::from_mins(59))), []);
+        let over = revocations.expire(NOW.plus(MAX_REVOCABLE_TTL));
+        assert_eq!(over, [("key".into(), Target::Client("bob".into()))]);
         assert!(revocations.by_key.is_empty());
     }
 
@@ -248,10 +268,11 @@ mod tests {
         let terms = request(None).terms(NOW).unwrap();
         let mut revocations = Revocations::default();
         let mut revoke = |n: usize| {
-            revocations.revoke(&"key".into(), Target::Client(n.to_string().as_str().into()), terms)
+            let target = Target::Client(n.to_string().as_str().into());
+            revocations.revoke(&"key".into(), target, terms).is_ok()
         };
         // Counting is linear, so the bound is approached from just below.
-        assert!((0..3).all(|n| revoke(n).is_ok()));
+        assert!((0..3).all(&mut revoke));
         let full: Vec<_> = (0..MAX_REVOCATIONS as u64)
             .map(|n| Revocation { issued_before: NOW, applies_at: Timestamp(NOW.0 + n) })
             .collect();

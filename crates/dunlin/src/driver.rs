@@ -16,13 +16,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gateway::Hub;
-use node::{ChannelKey, Effect, Event, Node, Operation, Request};
-use store::{Store, Writer};
+use node::{ChannelKey, Effect, Event, Node, Operation, Request, Ticket};
+use store::{Store, Write, WriteRequest, Writer};
 use telemetry::{Health, Metrics};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{Receiver, UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
-use types::{Entry, ErrorInfo, Timestamp};
+use types::{Entry, ErrorInfo, RecordChange, Timestamp};
 
 use crate::clock::Clock;
 use appends::{Append, Appends, Durable};
@@ -50,6 +50,11 @@ pub(crate) enum Inside {
     MessagesLoaded {
         channel: ChannelKey,
         entries: Result<Vec<Arc<Entry>>, ErrorInfo>,
+    },
+    /// Changes of records that the node waits for have been worked off.
+    Kept {
+        ticket: Ticket,
+        durable: bool,
     },
     Leave,
     Stop,
@@ -211,6 +216,9 @@ impl Turns {
                 Inside::MessagesLoaded { channel, entries } => {
                     self.driver.node.handle(now, Event::MessagesLoaded { channel, entries });
                 }
+                Inside::Kept { ticket, durable } => {
+                    self.driver.node.handle(now, Event::Kept { ticket, durable });
+                }
                 Inside::Leave => self.driver.node.handle(now, Event::Shutdown),
                 Inside::Stop => then = Then::End,
             }
@@ -263,6 +271,7 @@ impl Turns {
                 let append = Append { channel, position: entry.position, since: began };
                 self.appends.start(append, app, name, entry);
             }
+            Effect::Keep { ticket, changes } => self.keep(ticket, changes),
             Effect::Load { channel, app, name, since } => {
                 self.read(move |store, inside| {
                     let entries = reads::recent(store, &app, &name, since);
@@ -287,6 +296,21 @@ impl Turns {
                     hub.reply(request, reads::message(store, &app, &name, &question));
                 });
             }
+        }
+    }
+
+    /// Hands changes of records to the writer. Without a ticket nobody asks what became of them.
+    fn keep(&self, ticket: Option<Ticket>, changes: Vec<RecordChange>) {
+        let inside = self.inside.clone();
+        let done = Box::new(move |durable| {
+            if let Some(ticket) = ticket {
+                inside.send(Inside::Kept { ticket, durable }).ok();
+            }
+        });
+        let request = WriteRequest { write: Write::Records(changes), done };
+        if let Err(refused) = self.driver.writer.try_write(request) {
+            tracing::warn!("records are not kept: too much waits for the store");
+            (refused.done)(false);
         }
     }
 

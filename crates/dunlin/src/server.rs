@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, anyhow, ensure};
 use auth::SealingKey;
 use gateway::{Hub, Sandbox};
 use http::HeaderValue;
-use node::{Node, PreviousIncarnation};
+use node::{Damaged, Node, PreviousIncarnation};
 use rand_chacha::ChaCha12Rng;
 use session::Identity;
 use store::{Store, Writer};
@@ -19,7 +19,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{MissedTickBehavior, interval, timeout};
-use types::{App, NodeLimits, error, random_text};
+use types::{App, NodeLimits, Timestamp, error, random_text};
 
 use crate::clock::{Clock, system_time};
 use crate::data_dir;
@@ -62,7 +62,7 @@ impl Server {
             move || page(&hub, &writer, &metrics, &health)
         };
         let driver = Driver {
-            node: Node::new(config, rng),
+            node: restore(Node::new(config, rng), &store, clock.now())?,
             clock: clock.clone(),
             hub: hub.clone(),
             store: store.clone(),
@@ -163,6 +163,17 @@ fn check_counts(limits: &NodeLimits, apps: &[App]) -> Result<()> {
         app.check_counts(limits).with_context(|| format!("app {}", app.id))?;
     }
     Ok(())
+}
+
+/// The node with what its earlier runs kept.
+fn restore(mut node: Node, store: &Store, now: Timestamp) -> Result<Node> {
+    for record in store.records() {
+        let record = record?;
+        if node.restore(now, &record) == Err(Damaged) {
+            tracing::warn!(record = %record.id, "a record cannot be read, and is ignored");
+        }
+    }
+    Ok(node)
 }
 
 /// Records again and again that the node lives, for as long as the runtime does.

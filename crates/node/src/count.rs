@@ -20,6 +20,9 @@ pub(crate) enum RequestKind {
     Other,
 }
 
+/// Whose request it is, and what it counts as.
+pub(crate) type Asker = (AppId, RequestKind);
+
 /// A publish on its way, as it will be counted.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Volume {

@@ -14,7 +14,7 @@ use session::TransportId;
 use types::{
     Annotation, App, AppId, AppLimits, ChannelName, ClientId, ConnectionId, Entry, ErrorInfo,
     Extras, HistoryPage, HistoryQuery, ItemPosition, Message, Namespace, ObjectId, PresenceMessage,
-    Timestamp,
+    RecordChange, Timestamp,
 };
 
 use crate::messages::{Question, VersionsPage, What};
@@ -22,6 +22,10 @@ use crate::messages::{Question, VersionsPage, What};
 /// Names one activation of a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ChannelKey(pub u64);
+
+/// Names a change of records that somebody waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
 
 /// Names one REST request on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -68,6 +72,11 @@ pub enum Event {
         channel: ChannelKey,
         entries: Result<Vec<Arc<Entry>>, ErrorInfo>,
     },
+    /// Answers [`Effect::Keep`].
+    Kept {
+        ticket: Ticket,
+        durable: bool,
+    },
     /// The node is about to stop: clients are told to reconnect, nobody new is served.
     Shutdown,
     /// Time passed.
@@ -107,6 +116,12 @@ pub enum Effect {
         app: AppId,
         name: ChannelName,
         entry: Arc<Entry>,
+    },
+    /// Make these changes of records durable, all or none, and in the order of these effects. Answered
+    /// if there is a ticket.
+    Keep {
+        ticket: Option<Ticket>,
+        changes: Vec<RecordChange>,
     },
     /// Read the stored entries since `since` and the newest before it, oldest first.
     Load {

@@ -31,6 +31,7 @@ mod messages;
 mod node;
 mod objects;
 mod path;
+mod records;
 mod rest;
 mod revoke;
 mod sandbox;
@@ -41,8 +42,10 @@ pub use channel::Occupancy;
 pub use config::{Config, PreviousIncarnation};
 pub use event::{
     AppSpec, Caller, ChannelDetails, ChannelKey, ChannelsPage, ChannelsQuery, Effect, Event,
-    ObjectQuery, Operation, PresencePage, PresenceQuery, Request, RequestId, Response, View,
+    ObjectQuery, Operation, PresencePage, PresenceQuery, Request, RequestId, Response, Ticket,
+    View,
 };
 pub use messages::{Question, VersionsPage, VersionsQuery, What};
 pub use node::Node;
+pub use records::Damaged;
 pub use session::TransportId;

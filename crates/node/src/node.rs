@@ -13,10 +13,11 @@ use types::{AppId, ChannelName, ConnectionId, Timestamp};
 use crate::apps::{AppState, Apps};
 use crate::batch::{Batch, Part};
 use crate::config::Config;
-use crate::count::{RequestKind, Volume};
-use crate::event::{ChannelKey, Effect, Event, RequestId};
+use crate::count::{Asker, Volume};
+use crate::event::{ChannelKey, Effect, Event, RequestId, Ticket};
 use crate::fanout::OutboundRates;
 use crate::host::Slot;
+use crate::records::{Unkept, not_kept};
 use crate::sandbox::Fixtures;
 use crate::timers::{TimerKey, Timers};
 
@@ -61,8 +62,9 @@ pub struct Node {
     pub(crate) attachments: BTreeMap<AttachmentId, SessionKey>,
     pub(crate) publishers: BTreeMap<PublishToken, (ChannelKey, Publisher, Volume)>,
     /// Whose request is being answered, once that is known.
-    pub(crate) asker: Option<(AppId, RequestKind)>,
+    pub(crate) asker: Option<Asker>,
     pub(crate) batches: BTreeMap<RequestId, Batch>,
+    pub(crate) unkept: BTreeMap<Ticket, Unkept>,
     pub(crate) fixtures: BTreeMap<RequestId, Fixtures>,
     pub(crate) app_expiries: BTreeMap<u64, AppId>,
     pub(crate) timers: Timers,
@@ -93,6 +95,7 @@ impl Node {
             publishers: BTreeMap::new(),
             asker: None,
             batches: BTreeMap::new(),
+            unkept: BTreeMap::new(),
             fixtures: BTreeMap::new(),
             app_expiries: BTreeMap::new(),
             timers: Timers::default(),
@@ -140,6 +143,8 @@ impl Node {
             Event::MessagesLoaded { channel, entries } => {
                 self.on_channel(now, channel, channel::Event::MessagesLoaded(entries));
             }
+            Event::Kept { ticket, durable: true } => self.kept(now, ticket, Ok(())),
+            Event::Kept { ticket, durable: false } => self.kept(now, ticket, Err(not_kept())),
             Event::Shutdown => self.shut_down(now),
             Event::Tick => {}
         }
@@ -178,6 +183,7 @@ impl Node {
             && self.attachments.is_empty()
             && self.publishers.is_empty()
             && self.batches.is_empty()
+            && self.unkept.is_empty()
             && self.fixtures.is_empty()
             && self.work.is_empty()
     }

@@ -13,7 +13,7 @@ use types::{
 };
 
 use crate::apps::identify;
-use crate::count::RequestKind;
+use crate::count::{Asker, RequestKind};
 use crate::event::{
     Caller, Effect, Operation, PresencePage, PresenceQuery, Request, RequestId, Response,
 };
@@ -27,11 +27,20 @@ impl Node {
     pub(crate) fn handle_request(&mut self, now: Timestamp, id: RequestId, request: Request) {
         let answer = self.answer(now, id, request);
         let asker = self.asker.take();
-        let response = match answer {
-            Ok(None) => return,
-            Ok(Some(response)) => response,
-            Err(error) => Response::Error(error),
-        };
+        match answer {
+            Ok(None) => {}
+            Ok(Some(response)) => self.respond(now, id, asker, response),
+            Err(error) => self.respond(now, id, asker, Response::Error(error)),
+        }
+    }
+
+    pub(crate) fn respond(
+        &mut self,
+        now: Timestamp,
+        id: RequestId,
+        asker: Option<Asker>,
+        response: Response,
+    ) {
         if let Some((app, kind)) = asker {
             let error = if let Response::Error(error) = &response { Some(error) } else { None };
             self.count_request(now, &app, kind, error);
@@ -110,7 +119,7 @@ impl Node {
                 self.request_token(now, &caller, &key_name, &request).map(Some)
             }
             Operation::RevokeTokens { key_name, request } => {
-                self.revoke_tokens(now, &caller, &key_name, request).map(Some)
+                self.revoke_tokens(now, id, &caller, &key_name, request)
             }
             Operation::CreateApp(spec) => self.create_app(now, id, &spec),
             Operation::DeleteApp(app) => self.delete_app(now, &caller, &app).map(Some),

@@ -1,14 +1,15 @@
 //! Apps that come and go by request, for the test suites of client libraries. They live in memory
-//! and end by themselves.
+//! and end by themselves, at the latest with the run of the node; their records end with them.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use channel::{Accepted, Publish, PublishToken};
 use types::error::{self, ErrorInfo};
 use types::{
     App, AppId, Body, ChannelName, ClientId, Data, EntryId, Key, PresenceAction, PresenceMessage,
-    Timestamp, random_text,
+    Record, RecordChange, RecordId, RecordKind, Timestamp, random_text,
 };
 
 use crate::apps::AppState;
@@ -70,6 +71,8 @@ impl Node {
         });
         app.check_counts(&self.config.limits)?;
         self.apps.insert(app.id.clone(), AppState::new(Arc::clone(&app)));
+        let passing = RecordId { app: app.id.clone(), kind: RecordKind::Passing, key: "".into() };
+        self.keep(vec![RecordChange::Keep(Record { id: passing, value: Bytes::new() })]);
         let expiry = self.next();
         self.app_expiries.insert(expiry, app.id.clone());
         self.timers.set(TimerKey::App(expiry), Some(now.plus(APP_LIFETIME)));
@@ -160,6 +163,7 @@ impl Node {
         }
         self.abandon_publishers(now);
         self.apps.remove(&app);
+        self.keep(vec![RecordChange::DeleteApp(app)]);
     }
 
     /// Answers those who wait for channels that no longer exist.

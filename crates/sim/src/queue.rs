@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use node::{ChannelKey, RequestId};
+use node::{ChannelKey, RequestId, Ticket};
 use protocol::ProtocolMessage;
 use session::TransportId;
 use types::{Entry, ErrorInfo, Timestamp};
@@ -40,6 +40,12 @@ pub(crate) enum Happening {
         incarnation: u64,
         channel: ChannelKey,
         entry: Arc<Entry>,
+        outcome: Write,
+    },
+    /// The store has worked off changes of records.
+    Changed {
+        incarnation: u64,
+        ticket: Option<Ticket>,
         outcome: Write,
     },
     Read {

@@ -1,11 +1,11 @@
 //! The store as the node sees it: writes take time, are answered in order, sometimes fail, and are
 //! lost by a crash when they are not yet durable. What is durable survives every crash.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use node::ChannelKey;
-use types::{Entry, EntryId, Timestamp};
+use node::{ChannelKey, Node};
+use types::{Entry, EntryId, Record, RecordChange, RecordId, Timestamp};
 
 use crate::queue::Write;
 
@@ -17,6 +17,10 @@ pub(crate) struct Store {
     /// Writes on their way, in order; the channel's last answer keeps the order.
     waiting: Vec<(Arc<str>, Arc<Entry>)>,
     last: BTreeMap<ChannelKey, Timestamp>,
+    records: BTreeMap<RecordId, Record>,
+    /// Changes of records on their way, in order, and when the last of them is answered.
+    changes: VecDeque<Vec<RecordChange>>,
+    last_change: Timestamp,
 }
 
 impl Store {
@@ -46,8 +50,44 @@ impl Store {
         Some(name)
     }
 
-    /// The node dies: of the writes on their way, the first `reached` get there.
-    pub(crate) fn crash(&mut self, reached: usize) {
+    /// When changes of records that would be made at `at` are answered.
+    pub(crate) fn begin_change(&mut self, changes: Vec<RecordChange>, at: Timestamp) -> Timestamp {
+        self.changes.push_back(changes);
+        self.last_change = at.max(self.last_change);
+        self.last_change
+    }
+
+    pub(crate) fn finish_change(&mut self, outcome: Write) {
+        let changes = self.changes.pop_front();
+        if outcome != Write::Failed {
+            changes.into_iter().flatten().for_each(|change| self.change(change));
+        }
+    }
+
+    /// Gives a new node what earlier ones kept. Returns the records that it cannot read.
+    pub(crate) fn restore(&self, now: Timestamp, node: &mut Node) -> Vec<RecordId> {
+        let damaged = self.records.values().filter(|record| node.restore(now, record).is_err());
+        damaged.map(|record| record.id.clone()).collect()
+    }
+
+    fn change(&mut self, change: RecordChange) {
+        match change {
+            RecordChange::Keep(record) => {
+                self.records.insert(record.id.clone(), record);
+            }
+            RecordChange::Delete(id) => {
+                self.records.remove(&id);
+            }
+            RecordChange::DeleteApp(app) => self.records.retain(|id, _| id.app != app),
+        }
+    }
+
+    /// The node dies: of the writes on their way, the first `reached` get there, and of the changes
+    /// of records the first `changed`.
+    pub(crate) fn crash(&mut self, reached: usize, changed: usize) {
+        let changes: Vec<_> = std::mem::take(&mut self.changes).into_iter().take(changed).collect();
+        changes.into_iter().flatten().for_each(|change| self.change(change));
+        self.last_change = Timestamp::default();
         for (at, (name, entry)) in std::mem::take(&mut self.waiting).into_iter().enumerate() {
             if at < reached {
                 self.keep(&name, entry);
@@ -58,6 +98,10 @@ impl Store {
 
     pub(crate) fn waiting(&self) -> usize {
         self.waiting.len()
+    }
+
+    pub(crate) fn waiting_changes(&self) -> usize {
+        self.changes.len()
     }
 
     /// What was stored since `since`, and the newest before, oldest first.

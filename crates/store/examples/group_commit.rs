@@ -1,13 +1,13 @@
 //! Measures what this disk allows: durable appends per second, and how long each waits, with few and
 //! with many in flight. Run it in release; the directory to use is the argument, else a temporary one.
 
-use std::io::Write;
+use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use store::{AppendRequest, DEFAULT_RETENTION, Store, Writer};
+use store::{DEFAULT_RETENTION, Store, Write, WriteRequest, Writer};
 use types::{AppId, Body, ChannelName, Data, Entry, EntryId, Message, Serial, SeriesId, Timestamp};
 
 const DURATION: Duration = Duration::from_secs(5);
@@ -64,15 +64,17 @@ fn append_for(
         while usize::try_from(position)? < waits.len() + in_flight {
             position += 1;
             let (done, sent) = (done.clone(), Instant::now());
-            let request = AppendRequest {
-                app: AppId::from("app"),
-                channel: ChannelName::parse(&format!("channel-{}", position % CHANNELS))?,
-                entry: Arc::new(entry(position).ok_or("a series of this length")?),
+            let request = WriteRequest {
+                write: Write::Entry {
+                    app: AppId::from("app"),
+                    channel: ChannelName::parse(&format!("channel-{}", position % CHANNELS))?,
+                    entry: Arc::new(entry(position).ok_or("a series of this length")?),
+                },
                 done: Box::new(move |stored| {
                     let _receiver_gone = done.send((stored, sent.elapsed()));
                 }),
             };
-            if writer.try_append(request).is_err() {
+            if writer.try_write(request).is_err() {
                 return Err("the queue is full".into());
             }
         }

@@ -106,6 +106,10 @@ impl<'a> Decoder<'a> {
         }
     }
 
+    pub(crate) fn rest(self) -> &'a [u8] {
+        self.rest
+    }
+
     pub(crate) fn finish(self) -> Result<(), StoreError> {
         if self.rest.is_empty() { Ok(()) } else { Err(self.damaged()) }
     }

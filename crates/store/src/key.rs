@@ -3,8 +3,12 @@
 //! `<app><channel><kind><ms><counter><series>`: app and channel with their lengths in front, so that
 //! no name is the beginning of another's keys; the rest of fixed length, big-endian. So the entries
 //! of one kind of one channel lie together, in canonical order.
+//!
+//! Records: `<app><kind><key>`.
 
-use types::{AppId, ChannelName, Entry, ItemPosition, Kind, Serial, SeriesId};
+use types::{
+    AppId, ChannelName, Entry, ItemPosition, Kind, RecordId, RecordKind, Serial, SeriesId,
+};
 
 use crate::StoreError;
 use crate::codec::{Decoder, put_bytes};
@@ -18,6 +22,32 @@ pub(crate) fn channel(app: &AppId, channel: &ChannelName) -> Vec<u8> {
     put_bytes(&mut key, app.as_str().as_bytes());
     put_bytes(&mut key, channel.as_str().as_bytes());
     key
+}
+
+/// What the keys of one app's records begin with.
+pub(crate) fn app(app: &AppId) -> Vec<u8> {
+    let mut key = Vec::with_capacity(64);
+    put_bytes(&mut key, app.as_str().as_bytes());
+    key
+}
+
+pub(crate) fn record(id: &RecordId) -> Vec<u8> {
+    let mut key = app(&id.app);
+    key.push(id.kind.code());
+    key.extend_from_slice(id.key.as_bytes());
+    key
+}
+
+/// The record that has this key.
+pub(crate) fn take_record(record_key: &[u8]) -> Result<RecordId, StoreError> {
+    const WHAT: &str = "the key of a record";
+    let mut decoder = Decoder::new(record_key, WHAT);
+    let app = AppId::new(decoder.text()?);
+    let code = decoder.byte()?;
+    let unknown = StoreError::UnknownFormat { what: "the kind of a record", found: code.into() };
+    let kind = RecordKind::from_code(code).ok_or(unknown)?;
+    let key = str::from_utf8(decoder.rest()).or(Err(StoreError::Damaged(WHAT)))?;
+    Ok(RecordId { app, kind, key: key.into() })
 }
 
 fn code(kind: Kind) -> u8 {

@@ -1,11 +1,11 @@
 //! The embedded store of one node, in one data directory: the history of persisted channels, the
-//! app documents, and what the node remembers of itself across restarts.
+//! app documents with the records of each app, and what the node remembers of itself.
 //!
-//! Reads happen on any thread, through clones of [`Store`]. History is written by one [`Writer`],
+//! Reads happen on any thread, through clones of [`Store`]. History and records are written by one [`Writer`],
 //! which makes what has gathered durable with one fsync. Nothing here decides what is persisted, and
 //! nothing here knows the client protocol: what is kept are entries, in formats of their own.
 //!
-//! Invariants: an append that was completed with `true` is on disk; every stored value names its
+//! Invariants: a write that was completed with `true` is on disk; every stored value names its
 //! format, and one that is not known is an error; an entry past its retention is never read again.
 
 mod about;
@@ -15,6 +15,8 @@ mod expiry;
 mod history;
 mod key;
 mod meta;
+mod record;
+mod stage;
 mod stored;
 mod writer;
 
@@ -26,7 +28,7 @@ use fjall::{Database, Keyspace, KeyspaceCreateOptions};
 
 pub use error::StoreError;
 pub use meta::Incarnation;
-pub use writer::{AppendRequest, Writer, WriterCounters};
+pub use writer::{Write, WriteRequest, Writer, WriterCounters};
 
 use expiry::Retention;
 
@@ -51,6 +53,8 @@ pub struct Store {
     about: Keyspace,
     /// The serial last stored of each series, by channel.
     series: Keyspace,
+    /// Records by app, kind and key.
+    records: Keyspace,
     retention: Arc<Retention>,
 }
 
@@ -70,6 +74,7 @@ impl Store {
             times: keyspace("times")?,
             about: keyspace("about")?,
             series: keyspace("series")?,
+            records: keyspace("records")?,
             retention: Arc::new(Retention::new(retention)),
             database,
         };

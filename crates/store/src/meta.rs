@@ -5,7 +5,7 @@ use fjall::PersistMode;
 use serde::{Deserialize, Serialize};
 use types::{App, AppId, Timestamp};
 
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, key};
 
 /// The version of the layout: which keyspaces there are, and how keys are made.
 const LAYOUT: u64 = 1;
@@ -82,10 +82,13 @@ impl Store {
         self.put_durably(&app_key(&app.id), &document)
     }
 
-    /// Removes the app's document; its history expires as ever.
+    /// Removes the app's document and its records; its history expires as ever.
     pub fn remove_app(&self, id: &AppId) -> Result<(), StoreError> {
         let mut batch = self.database.batch().durability(Some(PersistMode::SyncAll));
         batch.remove(&self.meta, app_key(id));
+        for guard in self.records.prefix(key::app(id)) {
+            batch.remove(&self.records, guard.key()?);
+        }
         Ok(batch.commit()?)
     }
 

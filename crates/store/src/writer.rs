@@ -4,17 +4,16 @@
 //! Requests are completed in the order in which they were taken. A request that was not taken is
 //! handed back at once; nobody ever waits for the disk but this thread.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use fjall::{OwnedWriteBatch, PersistMode};
-use types::{AppId, ChannelName, Entry, Kind, Timestamp};
+use types::{AppId, ChannelName, Entry, RecordChange, Timestamp};
 
-use crate::{Store, StoreError, expiry, key, stored};
+use crate::stage::{Stage, Staged};
+use crate::{Store, expiry};
 
 /// Requests that wait for the writer at most; further ones are handed back.
 const MAX_QUEUED: usize = 16_384;
@@ -23,19 +22,31 @@ const MAX_QUEUED_BYTES: usize = 64 << 20;
 /// What one fsync makes durable at most. More would only make the first of a batch wait longer.
 const MAX_BATCH: usize = 4096;
 const MAX_BATCH_BYTES: usize = 8 << 20;
-/// The engine's longest key.
-const MAX_KEY: usize = u16::MAX as usize;
 /// Time between looks for expired entries, and between the steps of removing many.
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(10);
 const EXPIRY_PAUSE: Duration = Duration::from_millis(20);
 
-pub struct AppendRequest {
-    pub app: AppId,
-    pub channel: ChannelName,
-    pub entry: Arc<Entry>,
-    /// Called once, on the writer's thread: whether the entry is durable. It must neither block
+pub struct WriteRequest {
+    pub write: Write,
+    /// Called once, on the writer's thread: whether the write is durable. It must neither block
     /// nor panic.
     pub done: Box<dyn FnOnce(bool) + Send>,
+}
+
+pub enum Write {
+    /// Adds an entry to a channel's history.
+    Entry { app: AppId, channel: ChannelName, entry: Arc<Entry> },
+    /// Changes records: all of these, or none.
+    Records(Vec<RecordChange>),
+}
+
+impl Write {
+    fn size(&self) -> usize {
+        match self {
+            Self::Entry { entry, .. } => entry.body.size(),
+            Self::Records(changes) => changes.iter().map(RecordChange::size).sum(),
+        }
+    }
 }
 
 /// What the writer has done since it started. Durations are in microseconds.
@@ -46,7 +57,7 @@ pub struct WriterCounters {
     pub entries: u64,
     /// Stored bytes of these entries, without keys.
     pub bytes: u64,
-    /// Entries that could not be made durable.
+    /// Writes that could not be made durable.
     pub failed: u64,
     /// Time spent in committing batches: the journal's write and its fsync.
     pub commit_micros: u64,
@@ -63,7 +74,7 @@ pub struct Writer {
 }
 
 struct Queued {
-    request: AppendRequest,
+    request: WriteRequest,
     bytes: usize,
 }
 
@@ -89,8 +100,8 @@ impl Writer {
     }
 
     /// Takes the request, or hands it back if too much is waiting. Never blocks.
-    pub fn try_append(&self, request: AppendRequest) -> Result<(), AppendRequest> {
-        let bytes = request.entry.body.size();
+    pub fn try_write(&self, request: WriteRequest) -> Result<(), WriteRequest> {
+        let bytes = request.write.size();
         let queued = self.shared.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
         let refused = match &self.queue {
             Some(queue) if queued.saturating_add(bytes) <= MAX_QUEUED_BYTES => {
@@ -168,23 +179,23 @@ impl Run {
     }
 
     fn write(&mut self) {
-        let mut batch = self.store.database.batch().durability(Some(PersistMode::SyncAll));
-        let requests = self.waiting.iter().map(|queued| &queued.request);
-        let staged = self.store.stage(&mut batch, requests);
+        let mut stage = Stage::new(&self.store);
+        let writes = self.waiting.iter().map(|queued| &queued.request.write);
+        let staged: Vec<_> = writes.map(|write| stage.add(write)).collect();
         let started = Instant::now();
-        let committed = batch.commit();
+        let committed = stage.commit();
         let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.shared.commit_micros.fetch_add(micros, Ordering::Relaxed);
         self.shared.max_commit_micros.fetch_max(micros, Ordering::Relaxed);
         self.shared.batches.fetch_add(1, Ordering::Relaxed);
         if let Err(error) = &committed {
-            tracing::error!(%error, entries = staged.len(), "history could not be written");
+            tracing::error!(%error, writes = staged.len(), "the store could not be written");
         }
         for (queued, staged) in self.waiting.drain(..).zip(staged) {
             let stored = staged.filter(|_| committed.is_ok());
             match stored {
-                Some(bytes) => {
-                    self.shared.entries.fetch_add(1, Ordering::Relaxed);
+                Some(Staged { entries, bytes }) => {
+                    self.shared.entries.fetch_add(entries, Ordering::Relaxed);
                     self.shared.bytes.fetch_add(bytes, Ordering::Relaxed);
                 }
                 None => {
@@ -206,59 +217,6 @@ impl Run {
                 EXPIRY_INTERVAL
             }
         }
-    }
-}
-
-impl Store {
-    /// Adds the entries to the batch. For each, in order, its stored bytes; none if it cannot be
-    /// stored, which is no reason to lose the others.
-    fn stage<'a>(
-        &self,
-        batch: &mut OwnedWriteBatch,
-        requests: impl Iterator<Item = &'a AppendRequest>,
-    ) -> Vec<Option<u64>> {
-        let mut last_of_series = BTreeMap::new();
-        let staged = requests
-            .map(|AppendRequest { app, channel, entry, .. }| {
-                let channel_key = key::channel(app, channel);
-                let bytes = self.stage_entry(batch, &channel_key, entry).inspect_err(|error| {
-                    tracing::error!(%error, %app, %channel, "an entry cannot be stored");
-                });
-                let bytes = bytes.ok()?;
-                let series_key = key::series(&channel_key, entry.serial.series);
-                last_of_series.insert(series_key, key::serial(&entry.serial));
-                Some(bytes)
-            })
-            .collect();
-        for (series_key, serial) in last_of_series {
-            batch.insert(&self.series, series_key, serial);
-        }
-        staged
-    }
-
-    fn stage_entry(
-        &self,
-        batch: &mut OwnedWriteBatch,
-        channel_key: &[u8],
-        entry: &Entry,
-    ) -> Result<u64, StoreError> {
-        let entry_key = key::entry(channel_key, entry);
-        let time_key = key::time(&entry_key, entry.serial.ms);
-        let value = stored::encode(entry)?;
-        if time_key.len() > MAX_KEY {
-            return Err(StoreError::NameTooLong);
-        }
-        let bytes = value.len() as u64;
-        let about_key = entry.body.target().map(|message| {
-            let own = key::serial(&entry.serial);
-            key::about(channel_key, Kind::of(&entry.body), message, &own)
-        });
-        if let Some(about_key) = &about_key {
-            batch.insert(&self.about, about_key.as_slice(), []);
-        }
-        batch.insert(&self.times, time_key, about_key.unwrap_or_default());
-        batch.insert(&self.history, entry_key, value);
-        Ok(bytes)
     }
 }
 

@@ -27,6 +27,7 @@ mod message;
 mod name;
 mod object;
 mod rate;
+mod record;
 mod serial;
 mod time;
 mod usage;
@@ -46,6 +47,7 @@ pub use object::{
     ObjectOperation, ObjectState, ObjectValue,
 };
 pub use rate::{Allowance, Exceeded, Meter, Rate};
+pub use record::{Record, RecordChange, RecordId, RecordKind};
 pub use serial::{Clock, Serial, SeriesId, SiteCode};
 pub use time::Timestamp;
 pub use usage::Usage;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use node::{ChannelKey, Event};
-use store::{AppendRequest, Writer};
+use store::{Write, WriteRequest, Writer};
 use tokio::sync::mpsc::UnboundedSender;
 use types::{AppId, ChannelName, Entry};
 
@@ -69,8 +69,8 @@ impl Appends {
             let durable = if durable { Durable::Yes } else { Durable::No };
             tell(&outcomes, Inside::Appended { append, durable });
         });
-        let request = AppendRequest { app, channel, entry, done };
-        if self.writer.try_append(request).is_ok() {
+        let request = WriteRequest { write: Write::Entry { app, channel, entry }, done };
+        if self.writer.try_write(request).is_ok() {
             self.order.take();
         } else if let Some(refused) = self.order.refuse(append) {
             tell(&self.outcomes, Inside::Refused(refused));

@@ -212,13 +212,12 @@ fn rates_never_refuse_what_is_sent_again_and_do_not_excuse_anything_else() {
 }
 
 fn restarted(store: crate::world::Store, now: u64) -> World {
-    let mut world = world_with(|setup| {
+    world_with(|setup| {
         setup.incarnation = 2;
         setup.previous = Some(PreviousIncarnation { number: 1, last_alive: Timestamp(START) });
         setup.now = now;
-    });
-    world.store = store;
-    world
+        setup.store = store;
+    })
 }
 
 #[test]

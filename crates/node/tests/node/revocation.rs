@@ -1,4 +1,4 @@
-//! Tokens that are revoked while clients use them.
+//! Tokens that are revoked while clients use them, and that stay so after a restart.
 
 use std::time::Duration;
 
@@ -6,10 +6,33 @@ use auth::{Credentials, RevocationRequest};
 use node::{Caller, Operation, Response};
 use protocol::{Action, BatchSuccess, ProtocolMessage};
 
-use crate::world::{World, code, world, world_with};
+use types::{Record, RecordId, RecordKind};
+
+use crate::world::{Setup, Store, World, code, key_caller, world, world_with};
 
 fn revocable() -> World {
-    world_with(|setup| setup.app.keys[0].revocable_tokens = true)
+    revocable_with(|_| {})
+}
+
+fn revocable_with(change: impl FnOnce(&mut Setup)) -> World {
+    world_with(|setup| {
+        setup.app.keys[0].revocable_tokens = true;
+        change(setup);
+    })
+}
+
+/// The world after a restart `ms` later.
+fn restarted(world: World, ms: u64) -> World {
+    revocable_with(|setup| {
+        setup.incarnation = 2;
+        setup.now = world.now + ms;
+        setup.store = world.store;
+    })
+}
+
+fn connects(world: &mut World, token: &str) -> Vec<(Action, Option<u32>)> {
+    let transport = world.open(&format!("accessToken={token}"));
+    error_codes(&world.frames(transport))
 }
 
 fn at_once(target: &str) -> RevocationRequest {
@@ -88,4 +111,66 @@ fn only_the_key_of_revocable_tokens_revokes_them() {
     let token = token(&mut world, "bob");
     let caller = Caller { credentials: Some(Credentials::Token(token)), client_id: None };
     assert_eq!(code(&world.request_as(caller, revoke(at_once("clientId:bob")))), 40162);
+}
+
+#[test]
+fn a_revoked_token_stays_revoked_after_a_restart_until_it_has_expired_anyway() {
+    let mut world = revocable();
+    let (bob, eve) = (token(&mut world, "bob"), token(&mut world, "eve"));
+    revoked(&mut world, at_once("clientId:bob"));
+    revoked(&mut world, at_once("channel:a:b"));
+    let mut world = restarted(world, 60_000);
+    assert_eq!(connects(&mut world, &bob), [(Action::Error, Some(40141))]);
+    assert_eq!(connects(&mut world, &eve), [(Action::Connected, None)]);
+    assert_eq!(world.store.records.len(), 2);
+    let world = restarted(world, 3_600_000);
+    assert!(world.store.records.is_empty() && world.damaged.is_empty());
+}
+
+#[test]
+fn the_records_of_revocations_that_are_over_are_deleted_with_the_next() {
+    let mut world = revocable();
+    revoked(&mut world, at_once("clientId:bob"));
+    world.advance(3_600_000);
+    revoked(&mut world, at_once("clientId:eve"));
+    let keys: Vec<_> = world.store.records.keys().map(|id| id.key.as_ref()).collect();
+    assert_eq!(keys, ["all:clientId:eve"]);
+}
+
+#[test]
+fn a_revocation_is_answered_when_it_is_durable_and_refused_if_it_is_not() {
+    let mut world = revocable();
+    let bob = token(&mut world, "bob");
+    world.store.holding = true;
+    let first = world.start_request(key_caller("all"), revoke(at_once("clientId:bob")));
+    assert!(world.reply(first).is_none() && !world.node.is_empty());
+    assert_eq!(connects(&mut world, &bob), [(Action::Error, Some(40141))]);
+    world.release_failed();
+    assert_eq!(code(&world.reply(first).unwrap()), 50003);
+    assert!(world.node.is_empty());
+    world.store.holding = true;
+    let second = world.start_request(key_caller("all"), revoke(at_once("clientId:eve")));
+    world.release();
+    assert!(matches!(world.reply(second), Some(Response::Batch(_))));
+}
+
+#[test]
+fn a_damaged_record_is_skipped_and_named() {
+    let id =
+        |key: &str| RecordId { app: "app".into(), kind: RecordKind::Revocation, key: key.into() };
+    let mut store = Store::default();
+    for (key, value) in [
+        ("all:clientId:bob", "not JSON"),
+        ("all:clientId:eve", r#"{"version":9,"revocations":[]}"#),
+        ("all:nobody", r#"{"version":1,"revocations":[]}"#),
+        ("all", r#"{"version":1,"revocations":[]}"#),
+    ] {
+        store.records.insert(id(key), Record { id: id(key), value: value.into() });
+    }
+    let unknown = RecordId { app: "unknown".into(), ..id("x") };
+    store.records.insert(unknown.clone(), Record { id: unknown, value: "".into() });
+    let mut world = revocable_with(|setup| setup.store = store);
+    let damaged: Vec<_> = world.damaged.iter().map(|id| id.key.as_ref()).collect();
+    assert_eq!(damaged, ["all", "all:clientId:bob", "all:clientId:eve", "all:nobody"]);
+    revoked(&mut world, at_once("clientId:bob"));
 }

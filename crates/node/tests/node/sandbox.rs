@@ -4,7 +4,7 @@ use node::{AppSpec, Caller, Operation, PresenceQuery, Response};
 use serde_json::json;
 use types::App;
 
-use crate::world::{World, attach, code, key_caller, publish, text, world};
+use crate::world::{World, attach, code, key_caller, publish, text, world, world_with};
 
 fn spec(json: serde_json::Value) -> AppSpec {
     serde_json::from_value(json).unwrap()
@@ -170,4 +170,20 @@ fn statistics_are_accepted_from_who_may_authenticate() {
     let mut world = world();
     assert!(matches!(world.request("all", Operation::PostStats(Vec::new())), Response::Created));
     assert_eq!(code(&world.request_as(Caller::default(), Operation::PostStats(Vec::new()))), 40100);
+}
+
+#[test]
+fn the_records_of_an_app_end_with_it_at_the_latest_with_the_run() {
+    let mut world = world();
+    let (one, other) = (create(&mut world, suite()), create(&mut world, suite()));
+    assert_eq!(world.store.records.len(), 2);
+    world.request_as(caller(&one), Operation::DeleteApp(one.id.clone()));
+    world.advance(0);
+    let apps: Vec<_> = world.store.records.keys().map(|id| &id.app).collect();
+    assert_eq!(apps, [&other.id]);
+    let world = world_with(|setup| {
+        setup.incarnation = 2;
+        setup.store = world.store;
+    });
+    assert!(world.store.records.is_empty());
 }

@@ -17,7 +17,8 @@ use rand_chacha::rand_core::SeedableRng;
 use session::Identity;
 use types::{
     App, AppId, AppLimits, ChannelName, Data, Entry, HistoryPage, ItemPosition, Key, Message,
-    Namespace, NodeLimits, PresenceAction, PresenceMessage, Timestamp,
+    Namespace, NodeLimits, PresenceAction, PresenceMessage, Record, RecordChange, RecordId,
+    Timestamp,
 };
 
 use crate::show::show;
@@ -30,6 +31,8 @@ pub(crate) struct World {
     pub(crate) node: Node,
     pub(crate) now: u64,
     pub(crate) store: Store,
+    /// Records that the node could not read at its start.
+    pub(crate) damaged: Vec<RecordId>,
     pub(crate) transports: BTreeMap<TransportId, Peer>,
     replies: BTreeMap<RequestId, Response>,
     rng: ChaCha12Rng,
@@ -51,6 +54,7 @@ pub(crate) struct Peer {
 #[derive(Debug, Default)]
 pub(crate) struct Store {
     pub(crate) entries: BTreeMap<(AppId, ChannelName), Vec<Arc<Entry>>>,
+    pub(crate) records: BTreeMap<RecordId, Record>,
     pub(crate) holding: bool,
     held: Vec<Event>,
 }
@@ -62,6 +66,7 @@ pub(crate) struct Setup {
     pub(crate) incarnation: u64,
     pub(crate) previous: Option<PreviousIncarnation>,
     pub(crate) now: u64,
+    pub(crate) store: Store,
 }
 
 pub(crate) fn world() -> World {
@@ -93,7 +98,8 @@ pub(crate) fn world_with(change: impl FnOnce(&mut Setup)) -> World {
         limits: AppLimits::unlimited(),
     };
     let limits = NodeLimits::default();
-    let mut setup = Setup { limits, app, incarnation: 1, previous: None, now: START };
+    let store = Store::default();
+    let mut setup = Setup { limits, app, incarnation: 1, previous: None, now: START, store };
     change(&mut setup);
     World::start(setup)
 }
@@ -108,15 +114,23 @@ impl World {
             incarnation: setup.incarnation,
             previous: setup.previous,
         };
-        Self {
-            node: Node::new(config, ChaCha12Rng::seed_from_u64(setup.incarnation)),
+        let mut node = Node::new(config, ChaCha12Rng::seed_from_u64(setup.incarnation));
+        let now = Timestamp(setup.now);
+        let records = setup.store.records.values();
+        let damaged = records.filter(|record| node.restore(now, record).is_err());
+        let damaged = damaged.map(|record| record.id.clone()).collect();
+        let mut world = Self {
+            node,
             now: setup.now,
-            store: Store::default(),
+            store: setup.store,
+            damaged,
             transports: BTreeMap::new(),
             replies: BTreeMap::new(),
             rng: ChaCha12Rng::seed_from_u64(99),
             last_id: 0,
-        }
+        };
+        world.handle(Event::Tick);
+        world
     }
 
     pub(crate) fn handle(&mut self, event: Event) {
@@ -154,6 +168,10 @@ impl World {
                 let position = entry.position;
                 self.store.entries.entry((app, name)).or_default().push(entry);
                 return Some(Event::Stored { channel, position, durable: true });
+            }
+            Effect::Keep { ticket, changes } => {
+                changes.into_iter().for_each(|change| self.store.change(change));
+                return ticket.map(|ticket| Event::Kept { ticket, durable: true });
             }
             Effect::Load { channel, app, name, .. } => {
                 let entries = self.store.entries.get(&(app, name)).cloned().unwrap_or_default();
@@ -210,6 +228,7 @@ impl World {
                     Event::Stored { channel, position, durable: false }
                 }
                 Event::Loaded { channel, .. } => failed_load(channel),
+                Event::Kept { ticket, .. } => Event::Kept { ticket, durable: false },
                 other => other,
             });
         }
@@ -347,6 +366,20 @@ impl World {
     fn next_id(&mut self) -> u64 {
         self.last_id += 1;
         self.last_id
+    }
+}
+
+impl Store {
+    fn change(&mut self, change: RecordChange) {
+        match change {
+            RecordChange::Keep(record) => {
+                self.records.insert(record.id.clone(), record);
+            }
+            RecordChange::Delete(id) => {
+                self.records.remove(&id);
+            }
+            RecordChange::DeleteApp(app) => self.records.retain(|id, _| id.app != app),
+        }
     }
 }
 

@@ -89,7 +89,8 @@ impl World {
         }
         self.trace.note(self.now, || "the node crashes".to_owned());
         let reached = self.rng.random_range(0..=self.store.waiting());
-        self.store.crash(reached);
+        let changed = self.rng.random_range(0..=self.store.waiting_changes());
+        self.store.crash(reached, changed);
         self.drop_node();
         for transport in std::mem::take(&mut self.transports).into_keys() {
             self.cursor_order.closed(transport);

@@ -56,7 +56,10 @@ impl World {
         self.trace.note(self.now, || format!("node starts, incarnation {}", self.incarnation));
         self.truth.incarnation = self.incarnation;
         self.tick_at = None;
-        self.node = Some(Node::new(config, fork(&mut self.rng)));
+        let mut node = Node::new(config, fork(&mut self.rng));
+        let damaged = self.store.restore(self.now, &mut node);
+        assert!(damaged.is_empty(), "a node reads what it kept: {damaged:?}");
+        self.node = Some(node);
     }
 
     pub(super) fn drop_node(&mut self) {
@@ -179,6 +182,7 @@ impl World {
                 Effect::Store { channel, name, entry, .. } => {
                     self.begin_write(channel, name.as_str(), entry);
                 }
+                Effect::Keep { ticket, changes } => self.begin_change(ticket, changes),
                 Effect::Load { channel, name, since, .. } => {
                     let failed = self.rng.random_bool(self.setup.store.fail_chance);
                     let error = failed.then(|| error::INTERNAL.with("the store is out of order"));

@@ -135,6 +135,9 @@ impl World {
             Happening::Written { incarnation, channel, entry, outcome } => {
                 self.written(incarnation, channel, &entry, outcome)
             }
+            Happening::Changed { incarnation, ticket, outcome } => {
+                self.changed(incarnation, ticket, outcome)
+            }
             Happening::Read { incarnation, channel, name, since, error } => {
                 self.read(incarnation, channel, &name, since, error)
             }

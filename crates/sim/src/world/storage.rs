@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use node::{ChannelKey, Event};
+use node::{ChannelKey, Event, Ticket};
 use rand::RngExt;
-use types::{Entry, ErrorInfo, Kind, Timestamp};
+use types::{Entry, ErrorInfo, Kind, RecordChange, Timestamp};
 
 use super::World;
 use super::hosting::ID_WINDOW;
@@ -14,16 +14,42 @@ use crate::truth::Standing;
 
 impl World {
     pub(super) fn begin_write(&mut self, channel: ChannelKey, name: &str, entry: Arc<Entry>) {
-        let setup = &self.setup.store;
-        let outcome = match self.rng.random_bool(setup.fail_chance) {
-            false => Write::Durable,
-            true if self.rng.random_bool(setup.doubt_chance) => Write::FailedButThere,
-            true => Write::Failed,
-        };
+        let outcome = self.fate();
         let at = Timestamp(self.now.0 + self.between(self.setup.store.delay));
         let at = self.store.begin(channel, &name.into(), &entry, at);
         let incarnation = self.incarnation;
         self.queue.push(at, Happening::Written { incarnation, channel, entry, outcome });
+    }
+
+    fn fate(&mut self) -> Write {
+        let setup = &self.setup.store;
+        match self.rng.random_bool(setup.fail_chance) {
+            false => Write::Durable,
+            true if self.rng.random_bool(setup.doubt_chance) => Write::FailedButThere,
+            true => Write::Failed,
+        }
+    }
+
+    pub(super) fn begin_change(&mut self, ticket: Option<Ticket>, changes: Vec<RecordChange>) {
+        let outcome = self.fate();
+        let at = Timestamp(self.now.0 + self.between(self.setup.store.delay));
+        let at = self.store.begin_change(changes, at);
+        let incarnation = self.incarnation;
+        self.queue.push(at, Happening::Changed { incarnation, ticket, outcome });
+    }
+
+    pub(super) fn changed(
+        &mut self,
+        incarnation: u64,
+        ticket: Option<Ticket>,
+        outcome: Write,
+    ) -> Verdict {
+        if incarnation != self.incarnation || self.node.is_none() {
+            return Ok(());
+        }
+        self.store.finish_change(outcome);
+        let durable = outcome == Write::Durable;
+        ticket.map_or(Ok(()), |ticket| self.feed(Event::Kept { ticket, durable }))
     }
 
     pub(super) fn written(

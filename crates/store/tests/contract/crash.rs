@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use store::{AppendRequest, Writer};
+use store::{Write, WriteRequest, Writer};
 
 use crate::support::{Dir, app, append, channel, ids, message, open};
 
@@ -84,10 +84,8 @@ fn append_until_killed(directory: &Path) -> ! {
     for position in 1.. {
         let entry = message(run, position, u64::from(run) * 1_000_000 + position);
         let id = entry.id.to_string();
-        let mut request = AppendRequest {
-            app: app(),
-            channel: channel("orders"),
-            entry,
+        let mut request = WriteRequest {
+            write: Write::Entry { app: app(), channel: channel("orders"), entry },
             done: Box::new(move |stored| {
                 let told = stored && writeln!(std::io::stdout(), "stored {id}.").is_ok();
                 if !told {
@@ -95,7 +93,7 @@ fn append_until_killed(directory: &Path) -> ! {
                 }
             }),
         };
-        while let Err(refused) = writer.try_append(request) {
+        while let Err(refused) = writer.try_write(request) {
             request = refused;
             std::thread::yield_now();
         }

@@ -4,6 +4,7 @@ mod about;
 mod crash;
 mod history;
 mod meta;
+mod records;
 mod retention;
 mod support;
 mod writer;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use store::{AppendRequest, Store, Writer};
+use store::{Store, Write, WriteRequest, Writer};
 use testkit::Folder;
 use types::{
     AppId, Body, ChannelName, Entry, EntryId, Message, ObjectAction, ObjectId, ObjectMessage,
@@ -85,13 +85,11 @@ pub(crate) fn append(store: &Store, channel: &ChannelName, entries: &[Arc<Entry>
     let (done, outcomes) = mpsc::channel();
     for entry in entries {
         let done = done.clone();
-        let request = AppendRequest {
-            app: app(),
-            channel: channel.clone(),
-            entry: Arc::clone(entry),
+        let request = WriteRequest {
+            write: Write::Entry { app: app(), channel: channel.clone(), entry: Arc::clone(entry) },
             done: Box::new(move |stored| done.send(stored).unwrap()),
         };
-        assert!(writer.try_append(request).is_ok());
+        assert!(writer.try_write(request).is_ok());
     }
     drop(done);
     assert_eq!(outcomes.iter().collect::<Vec<_>>(), vec![true; entries.len()]);

@@ -3,17 +3,15 @@
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Barrier};
 
-use store::{AppendRequest, Writer};
+use store::{Write, WriteRequest, Writer};
 use types::{AppId, Body, Data, Entry, Message};
 
 use crate::support::{Dir, app, channel, ids, message};
 
-fn request(name: &str, entry: &Arc<Entry>, done: &Sender<(u64, bool)>) -> AppendRequest {
+fn request(name: &str, entry: &Arc<Entry>, done: &Sender<(u64, bool)>) -> WriteRequest {
     let (done, position) = (done.clone(), entry.position);
-    AppendRequest {
-        app: app(),
-        channel: channel(name),
-        entry: Arc::clone(entry),
+    WriteRequest {
+        write: Write::Entry { app: app(), channel: channel(name), entry: Arc::clone(entry) },
         done: Box::new(move |stored| done.send((position, stored)).unwrap()),
     }
 }
@@ -22,16 +20,14 @@ fn request(name: &str, entry: &Arc<Entry>, done: &Sender<(u64, bool)>) -> Append
 fn hold(writer: &Writer, entry: &Arc<Entry>) -> Arc<Barrier> {
     let (reached, release) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
     let barriers = (Arc::clone(&reached), Arc::clone(&release));
-    let held = AppendRequest {
-        app: app(),
-        channel: channel("held"),
-        entry: Arc::clone(entry),
+    let held = WriteRequest {
+        write: Write::Entry { app: app(), channel: channel("held"), entry: Arc::clone(entry) },
         done: Box::new(move |_| {
             barriers.0.wait();
             barriers.1.wait();
         }),
     };
-    assert!(writer.try_append(held).is_ok());
+    assert!(writer.try_write(held).is_ok());
     reached.wait();
     release
 }
@@ -49,7 +45,7 @@ fn concurrent_appends_are_completed_in_order_per_channel() {
                 for position in 1..=500 {
                     let entry = message(number, position, 1000 + position);
                     let name = format!("channel-{number}");
-                    assert!(writer.try_append(request(&name, &entry, &done)).is_ok());
+                    assert!(writer.try_write(request(&name, &entry, &done)).is_ok());
                 }
                 drop(done);
                 let expected: Vec<(u64, bool)> = (1..=500).map(|n| (n, true)).collect();
@@ -72,7 +68,7 @@ fn what_waits_while_the_writer_is_busy_becomes_one_batch() {
     let release = hold(&writer, &message(1, 1, 10));
     for position in 2..=101 {
         let entry = message(1, position, 10 + position);
-        assert!(writer.try_append(request("orders", &entry, &done)).is_ok());
+        assert!(writer.try_write(request("orders", &entry, &done)).is_ok());
     }
     release.wait();
     drop(done);
@@ -89,9 +85,10 @@ fn a_full_queue_hands_the_request_back_and_what_was_taken_is_stored() {
     let release = hold(&writer, &message(1, 1, 10));
     let refused = (1..).find_map(|position| {
         let entry = message(2, position, 20 + position);
-        writer.try_append(request("orders", &entry, &done)).err()
+        writer.try_write(request("orders", &entry, &done)).err()
     });
-    let taken = usize::try_from(refused.unwrap().entry.position - 1).unwrap();
+    let Write::Entry { entry, .. } = refused.unwrap().write else { panic!("not an entry") };
+    let taken = usize::try_from(entry.position - 1).unwrap();
     release.wait();
     drop((done, writer));
     assert_eq!(outcomes.iter().filter(|(_, stored)| *stored).count(), taken);
@@ -106,8 +103,8 @@ fn the_queue_is_bounded_by_bytes_too() {
     let body = Body::Messages(vec![Message { data, ..Message::default() }]);
     let large = Arc::new(Entry { body, ..Entry::clone(&message(1, 1, 10)) });
     let (done, outcomes) = mpsc::channel();
-    assert!(writer.try_append(request("orders", &large, &done)).is_err());
-    assert!(writer.try_append(request("orders", &message(1, 1, 10), &done)).is_ok());
+    assert!(writer.try_write(request("orders", &large, &done)).is_err());
+    assert!(writer.try_write(request("orders", &message(1, 1, 10), &done)).is_ok());
     assert_eq!(outcomes.recv(), Ok((1, true)));
 }
 
@@ -119,10 +116,12 @@ fn an_entry_that_cannot_be_stored_fails_alone() {
     let release = hold(&writer, &message(9, 1, 10));
     for position in 1..=3 {
         let mut request = request("orders", &message(1, position, 20), &done);
-        if position == 2 {
-            request.app = AppId::new("x".repeat(70_000));
+        if let Write::Entry { app, .. } = &mut request.write
+            && position == 2
+        {
+            *app = AppId::new("x".repeat(70_000));
         }
-        assert!(writer.try_append(request).is_ok());
+        assert!(writer.try_write(request).is_ok());
     }
     release.wait();
     drop(done);
@@ -139,7 +138,7 @@ fn dropping_the_writer_writes_what_was_taken() {
     let writer = Writer::start(store.clone()).unwrap();
     for position in 1..=50 {
         let entry = message(1, position, 10 + position);
-        assert!(writer.try_append(request("orders", &entry, &done)).is_ok());
+        assert!(writer.try_write(request("orders", &entry, &done)).is_ok());
     }
     drop(writer);
     assert_eq!(outcomes.try_iter().count(), 50);

@@ -1,0 +1,132 @@
+//! What one batch of the writer is going to write. A write that cannot be stored is left out of it,
+//! which is no reason to lose the others.
+//!
+//! The engine orders nothing within a batch, so what several of its writes change is put into it
+//! once, as the last of them leaves it.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use fjall::{OwnedWriteBatch, PersistMode};
+use types::{AppId, ChannelName, Entry, Kind, RecordChange};
+
+use crate::writer::Write;
+use crate::{Store, StoreError, key, stored};
+
+/// The engine's longest key.
+const MAX_KEY: usize = u16::MAX as usize;
+
+pub(crate) struct Stage<'a> {
+    store: &'a Store,
+    batch: OwnedWriteBatch,
+    last_of_series: BTreeMap<Vec<u8>, [u8; key::SERIAL_LENGTH]>,
+    /// By key; none is deleted.
+    records: BTreeMap<Vec<u8>, Option<Bytes>>,
+}
+
+/// What a write adds to the history.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Staged {
+    pub(crate) entries: u64,
+    /// Stored bytes, without keys.
+    pub(crate) bytes: u64,
+}
+
+impl<'a> Stage<'a> {
+    pub(crate) fn new(store: &'a Store) -> Self {
+        Self {
+            store,
+            batch: store.database.batch().durability(Some(PersistMode::SyncAll)),
+            last_of_series: BTreeMap::new(),
+            records: BTreeMap::new(),
+        }
+    }
+
+    /// None if it cannot be stored.
+    pub(crate) fn add(&mut self, write: &Write) -> Option<Staged> {
+        match write {
+            Write::Entry { app, channel, entry } => {
+                let staged = self.add_entry(app, channel, entry).inspect_err(|error| {
+                    tracing::error!(%error, %app, %channel, "an entry cannot be stored");
+                });
+                staged.ok()
+            }
+            Write::Records(changes) => {
+                let staged = self.add_records(changes).inspect_err(|error| {
+                    tracing::error!(%error, "records cannot be stored");
+                });
+                staged.ok()
+            }
+        }
+    }
+
+    pub(crate) fn commit(mut self) -> fjall::Result<()> {
+        for (key, serial) in self.last_of_series {
+            self.batch.insert(&self.store.series, key, serial);
+        }
+        for (key, value) in self.records {
+            match value {
+                Some(value) => self.batch.insert(&self.store.records, key, value.as_ref()),
+                None => self.batch.remove(&self.store.records, key),
+            }
+        }
+        self.batch.commit()
+    }
+
+    fn add_entry(
+        &mut self,
+        app: &AppId,
+        channel: &ChannelName,
+        entry: &Entry,
+    ) -> Result<Staged, StoreError> {
+        let channel_key = key::channel(app, channel);
+        let entry_key = key::entry(&channel_key, entry);
+        let time_key = key::time(&entry_key, entry.serial.ms);
+        let value = stored::encode(entry)?;
+        if time_key.len() > MAX_KEY {
+            return Err(StoreError::NameTooLong);
+        }
+        let staged = Staged { entries: 1, bytes: value.len() as u64 };
+        let about_key = entry.body.target().map(|message| {
+            let own = key::serial(&entry.serial);
+            key::about(&channel_key, Kind::of(&entry.body), message, &own)
+        });
+        if let Some(about_key) = &about_key {
+            self.batch.insert(&self.store.about, about_key.as_slice(), []);
+        }
+        self.batch.insert(&self.store.times, time_key, about_key.unwrap_or_default());
+        self.batch.insert(&self.store.history, entry_key, value);
+        let series_key = key::series(&channel_key, entry.serial.series);
+        self.last_of_series.insert(series_key, key::serial(&entry.serial));
+        Ok(staged)
+    }
+
+    fn add_records(&mut self, changes: &[RecordChange]) -> Result<Staged, StoreError> {
+        let mut changed = BTreeMap::new();
+        for change in changes {
+            match change {
+                RecordChange::Keep(record) => {
+                    changed.insert(key::record(&record.id), Some(record.value.clone()));
+                }
+                RecordChange::Delete(id) => {
+                    changed.insert(key::record(id), None);
+                }
+                RecordChange::DeleteApp(app) => {
+                    let app = key::app(app);
+                    for guard in self.store.records.prefix(&app) {
+                        changed.insert(guard.key()?.to_vec(), None);
+                    }
+                    let earlier = self.records.keys().filter(|key| key.starts_with(&app));
+                    changed.extend(earlier.map(|key| (key.clone(), None)));
+                    let within = changed.iter_mut().filter(|(key, _)| key.starts_with(&app));
+                    within.for_each(|(_, value)| *value = None);
+                }
+            }
+        }
+        if changed.keys().any(|key| key.len() > MAX_KEY) {
+            return Err(StoreError::NameTooLong);
+        }
+        self.records.append(&mut changed);
+        Ok(Staged::default())
+    }
+}
