@@ -1,4 +1,4 @@
-// What tests look for on the internet, answered inside the browser: pages reach nothing but loopback. Known are the host from which
+// What tests look for on the internet, answered inside the browser: pages reach nothing but loopback. Known are the hosts from which
 // the library learns that there is internet, a service that echoes requests and signs JWTs, and an address from which no answer
 // comes. Everything else is refused.
 
@@ -24,12 +24,14 @@ export async function answerElsewhere(context) {
 
 const HOSTS = {
   'internet-up.ably-realtime.com': () => ({ status: 200, body: 'yes\n' }),
+  'sandbox.realtime.ably-nonprod.net': () => ({ status: 200, type: 'application/json', body: `[${Date.now()}]` }),
   'echo.ably.io': (url, request) => {
     const query = url.searchParams;
     const parameters = (text) => JSON.stringify(Object.fromEntries(new URLSearchParams(text)));
     const status = Number(query.get('status') ?? 200);
     switch (url.pathname) {
       case '/':
+        if (!request.postData() && !['type', 'body', 'status'].some((name) => query.has(name))) return { status: 404 };
         return { status, type: TYPES[query.get('type')], body: query.get('body') ?? parameters(request.postData() ?? '') };
       case '/qs_to_body':
         return { status, type: 'application/json', body: parameters(url.search) };
