@@ -6,7 +6,11 @@ import { createCipheriv, createHash, createHmac, randomBytes } from 'node:crypto
 
 const LOOPBACK = ['localhost', '127.0.0.1'];
 const NO_ANSWER = '10.255.255.1';
-const CORS = { 'access-control-allow-origin': '*', 'access-control-allow-headers': '*', 'access-control-allow-methods': '*' };
+const cors = (request) => ({
+  'access-control-allow-origin': '*',
+  'access-control-allow-headers': request.headers()['access-control-request-headers'] ?? '*',
+  'access-control-allow-methods': 'GET, POST, PUT, PATCH, DELETE',
+});
 
 /** Answers for the hosts named above in every page of the context. */
 export async function answerElsewhere(context) {
@@ -14,7 +18,7 @@ export async function answerElsewhere(context) {
     const url = new URL(request.url());
     if (url.hostname === NO_ANSWER) return undefined;
     const answer = request.method() === 'OPTIONS' ? { status: 204 } : HOSTS[url.hostname]?.(url, request);
-    return answer ? route.fulfill({ ...answer, headers: { ...CORS, 'content-type': answer.type ?? 'text/plain' } }) : route.abort();
+    return answer ? route.fulfill({ ...answer, headers: { ...cors(request), 'content-type': answer.type ?? 'text/plain' } }) : route.abort();
   });
   await context.routeWebSocket((url) => !LOOPBACK.includes(url.hostname), (socket) => {
     const { hostname } = new URL(socket.url());

@@ -7,7 +7,10 @@ use http::{HeaderName, StatusCode};
 use node::Operation;
 use protocol::PublishResult;
 use serde::Serialize;
-use types::{Data, ErrorInfo, Message, error::INVALID_DATA};
+use types::{
+    Data, ErrorInfo, Message,
+    error::{FORCED_NACK, INVALID_DATA},
+};
 
 use super::{
     answer::{self, Answer},
@@ -33,6 +36,9 @@ pub(super) fn operation(
     call: &Call<'_>,
     body: &[u8],
 ) -> Result<Operation, ErrorInfo> {
+    if call.param("_forceNack") == Some("true") {
+        return Err(FORCED_NACK.info());
+    }
     let messages = if call.param("enveloped") == Some("false") {
         vec![unenveloped(call, body)?]
     } else {

@@ -69,13 +69,15 @@ impl<'a> Route<'a> {
         sandbox: Sandbox,
     ) -> Result<Self, NoRoute> {
         let is_get = method == Method::GET;
+        let stream = |route| if is_get { Ok(route) } else { Err(NoRoute::Method("GET")) };
+        let is_get = is_get || method == Method::HEAD;
         let get = |route| if is_get { Ok(route) } else { Err(NoRoute::Method("GET")) };
         let local = |local| get(Self::Local(local));
         let read = |endpoint| get(Self::Node(endpoint));
         let write = |on: Method, allow, endpoint| {
             if *method == on { Ok(Self::Node(endpoint)) } else { Err(NoRoute::Method(allow)) }
         };
-        let comet = |request| get(Self::Comet(request));
+        let comet = |request| stream(Self::Comet(request));
         match *segments {
             [""] => local(Local::About),
             ["time"] => local(Local::Time),
@@ -85,8 +87,8 @@ impl<'a> Route<'a> {
             ["metrics"] => local(Local::Metrics),
             ["channels"] => read(Endpoint::Channels),
             ["channels", channel] => read(Endpoint::ChannelDetails { channel }),
-            ["sse"] => get(Self::EventStream(Framing::ServerSentEvents)),
-            ["event-stream"] => get(Self::EventStream(Framing::Lines)),
+            ["sse"] => stream(Self::EventStream(Framing::ServerSentEvents)),
+            ["event-stream"] => stream(Self::EventStream(Framing::Lines)),
             ["comet", "connect"] => comet(comet::Request::Connect),
             ["comet", key, "recv"] => comet(comet::Request::Receive { key }),
             ["comet", key, "close"] => comet(comet::Request::Close { key }),

@@ -491,6 +491,23 @@ async fn time_is_the_clock_of_the_node_in_a_list() {
 }
 
 #[tokio::test]
+async fn head_answers_as_get_does_but_without_a_body() {
+    let bench = Bench::new(settings()).await;
+    let answer = bench.ask("HEAD /time", &[], b"").await;
+    assert_eq!((answer.status, answer.body.len()), (200, 0));
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+    assert_eq!(bench.ask("HEAD /sse", &[], b"").await.status, 405);
+}
+
+#[tokio::test]
+async fn a_publish_is_refused_on_request_of_the_publisher() {
+    let bench = Bench::new(settings()).await;
+    let json = "Content-Type: application/json";
+    let call = "POST /channels/a/messages?_forceNack=true";
+    assert_eq!(bench.ask(call, &[json], b"{}").await.error(), (400, 40099));
+}
+
+#[tokio::test]
 async fn a_person_is_told_what_this_is() {
     let bench = Bench::new(settings()).await;
     let answer = bench.get("/").await;
