@@ -26,10 +26,13 @@ mod workload;
 mod world;
 
 pub use checkers::{Verdict, Violation};
-pub use client::{Channel, ChannelState, Client, Link, Presence, Profile, Publish};
+pub use client::{
+    Channel, ChannelState, Client, Content, Known, Link, Messages, Objects, Presence, Profile,
+    Publish,
+};
 pub use planted::Bug;
 pub use report::{Failure, Stats, Trace, say};
 pub use run::{run_seed, run_seeds, trace_seed};
-pub use setup::{PERSISTED, Setup, StoreSetup};
-pub use transport::Cut;
+pub use setup::{MUTABLE, PERSISTED, Setup, StoreSetup, Theme};
+pub use transport::{Cut, Framing};
 pub use world::World;

@@ -9,11 +9,12 @@ use protocol::{Action, Format, ProtocolMessage, flags};
 use rand::RngExt;
 use rand_chacha::ChaCha12Rng;
 use session::TransportId;
-use types::{PresenceAction, error};
+use types::{Data, Finite, MessageAction, ObjectValue, PresenceAction, error};
 
 use crate::checkers::{
     ack_order, bad_input, bounds, commit_first, cursor_order, durability, exactly_once,
-    once_per_id, presence_truth, progress, publisher_order, refused_publish, truthful_resume,
+    message_truth, objects_truth, once_per_id, presence_truth, progress, publisher_order,
+    refused_publish, truthful_resume,
 };
 use crate::transport::Transport;
 
@@ -53,6 +54,11 @@ bugs! {
     ForgetWrite = "forget-write", durability;
     KeepSession = "keep-session", bounds;
     SharedFate = "shared-fate", bad_input;
+    LoseOperation = "lose-operation", objects_truth;
+    MiscountSync = "miscount-sync", objects_truth;
+    LoseAppend = "lose-append", message_truth;
+    WrongVersion = "wrong-version", message_truth;
+    LoseSummary = "lose-summary", message_truth;
     DeafToAttach = "deaf-to-attach", progress;
 }
 
@@ -172,6 +178,18 @@ impl Planted {
                 }
             }
             (Bug::SkipAck, Action::Ack) if often => return None,
+            (Bug::MiscountSync, Action::ObjectSync) => {
+                for object in frame.state.iter_mut().filter_map(|item| item.object.as_mut()) {
+                    if let ObjectValue::Counter(sum) = &mut object.value {
+                        *sum = sum.plus(Finite::new(1.0).unwrap_or_default());
+                    }
+                }
+            }
+            (Bug::WrongVersion, Action::Message) if often => {
+                for message in frame.messages.iter_mut().filter(|m| m.action.is_change()) {
+                    message.data = Data::Text("wrong".into());
+                }
+            }
             (Bug::ShrinkSync, Action::Sync) => {
                 frame.presence.pop();
             }
@@ -190,8 +208,11 @@ impl Planted {
         let same = vec![Arc::clone(frame)];
         let often = self.rng.random_bool(0.2);
         let live = route == Route::Shared;
-        let is_message = live && frame.action == Action::Message;
+        let is_message = live && has(frame, MessageAction::Create);
         match self.bug {
+            Bug::LoseOperation if live && frame.action == Action::Object && often => Vec::new(),
+            Bug::LoseAppend if live && has(frame, MessageAction::Append) && often => Vec::new(),
+            Bug::LoseSummary if live && has(frame, MessageAction::Summary) && often => Vec::new(),
             Bug::DropMessage if is_message && often => Vec::new(),
             Bug::RepeatMessage if is_message && often => vec![Arc::clone(frame), Arc::clone(frame)],
             Bug::SwapMessages => self.swap(transport, frame, route),
@@ -210,7 +231,7 @@ impl Planted {
         frame: &Arc<ProtocolMessage>,
         route: Route,
     ) -> Vec<Arc<ProtocolMessage>> {
-        let is_message = route == Route::Shared && frame.action == Action::Message;
+        let is_message = route == Route::Shared && has(frame, MessageAction::Create);
         let Some(held) = self.held.remove(&transport) else {
             if is_message {
                 self.held.insert(transport, Arc::clone(frame));
@@ -230,4 +251,9 @@ impl Planted {
     pub(crate) fn forgets(&mut self) -> bool {
         self.bug == Bug::ForgetWrite && self.rng.random_bool(0.2)
     }
+}
+
+/// Whether the frame has messages with this action.
+fn has(frame: &ProtocolMessage, action: MessageAction) -> bool {
+    frame.messages.iter().any(|message| message.action == action)
 }

@@ -1,13 +1,13 @@
 //! What is going to happen, in the order of virtual time; ties happen in the order of scheduling.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use node::{ChannelKey, RequestId, Ticket};
 use protocol::ProtocolMessage;
 use session::TransportId;
-use types::{Entry, ErrorInfo, Timestamp};
+use types::{Entry, ErrorInfo, ItemPosition, Timestamp};
 
 use crate::truth::End;
 
@@ -52,7 +52,7 @@ pub(crate) enum Happening {
         incarnation: u64,
         channel: ChannelKey,
         name: Arc<str>,
-        since: Timestamp,
+        wanted: Wanted,
         error: Option<ErrorInfo>,
     },
     /// A REST publisher sends its request, hears the answer, or gives up waiting.
@@ -69,6 +69,15 @@ pub(crate) enum Happening {
     Restart,
     Work,
     Fault,
+}
+
+/// What a host wants to read of its channel.
+#[derive(Debug)]
+pub(crate) enum Wanted {
+    /// What is newer than this.
+    Since(Timestamp),
+    /// What was said of these messages.
+    About(BTreeSet<ItemPosition>),
 }
 
 /// The fate of a write.

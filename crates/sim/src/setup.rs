@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use protocol::Format;
+use protocol::{Format, flags};
 use rand::RngExt;
 use rand_chacha::ChaCha12Rng;
 use session::{Echo, Heartbeats};
 use types::AppLimits;
 
 use crate::client::Profile;
+use crate::transport::Framing;
 
 #[derive(Clone, Debug)]
 pub struct Setup {
@@ -17,7 +18,8 @@ pub struct Setup {
     pub rest: usize,
     /// Clients that send nonsense.
     pub vandals: usize,
-    /// Names; those in the namespace `kept` are persisted.
+    pub theme: Theme,
+    /// Names; those in the namespaces `kept` and `edited` are persisted.
     pub channels: Vec<Arc<str>>,
     pub limits: AppLimits,
     /// Milliseconds of the safety phase.
@@ -35,6 +37,16 @@ pub struct Setup {
     pub store: StoreSetup,
 }
 
+/// What clients do beside publishing and presence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Theme {
+    Messages,
+    /// They work on the objects of the channels.
+    Objects,
+    /// They change and annotate messages.
+    Changes,
+}
+
 #[derive(Clone, Debug)]
 pub struct StoreSetup {
     pub delay: (u64, u64),
@@ -44,6 +56,17 @@ pub struct StoreSetup {
 }
 
 pub const PERSISTED: &str = "kept";
+/// The namespace whose messages can be changed and annotated.
+pub const MUTABLE: &str = "edited";
+
+/// Every mode.
+const ALL_MODES: u32 =
+    DEFAULT_MODES | flags::ANNOTATION_SUBSCRIBE | flags::OBJECT_SUBSCRIBE | flags::OBJECT_PUBLISH;
+const DEFAULT_MODES: u32 = flags::PRESENCE
+    | flags::PUBLISH
+    | flags::SUBSCRIBE
+    | flags::PRESENCE_SUBSCRIBE
+    | flags::ANNOTATION_PUBLISH;
 
 impl Setup {
     /// Nothing breaks and nobody does anything unless a script says so.
@@ -57,11 +80,14 @@ impl Setup {
             token_ttl: None,
             remain_present_for: None,
             attaches_first: true,
+            modes: ALL_MODES,
+            framing: Framing::Socket,
         };
         Self {
             clients: (0..clients).map(profile).collect(),
             rest: 0,
             vandals: 0,
+            theme: Theme::Messages,
             channels: channels.iter().map(|name| Arc::from(*name)).collect(),
             limits: AppLimits::unlimited(),
             duration: 0,
@@ -77,13 +103,30 @@ impl Setup {
 
     pub fn draw(rng: &mut ChaCha12Rng) -> Self {
         let clients = (0..rng.random_range(2..7)).map(|index| profile(index, rng)).collect();
+        let rough = rng.random_bool(0.7);
+        let crashes = rough && rng.random_bool(0.3);
+        let theme = match rng.random_range(0..4) {
+            0 => Theme::Objects,
+            1 => Theme::Changes,
+            _ => Theme::Messages,
+        };
         let channels = (0..rng.random_range(1..4))
-            .map(
-                |n| if rng.random_bool(0.4) { format!("{PERSISTED}:{n}") } else { format!("c{n}") },
-            )
+            .map(|n| match theme {
+                Theme::Changes => format!("{MUTABLE}:{n}"),
+                // A restart ends objects, but not the ids of what was done to them.
+                Theme::Objects if crashes => format!("c{n}"),
+                Theme::Messages | Theme::Objects if rng.random_bool(0.4) => {
+                    format!("{PERSISTED}:{n}")
+                }
+                Theme::Messages | Theme::Objects => format!("c{n}"),
+            })
             .map(Arc::from)
             .collect();
-        let rough = rng.random_bool(0.7);
+        let mut limits = if rng.random_bool(0.15) { tight(rng) } else { AppLimits::unlimited() };
+        if theme == Theme::Objects && rng.random_bool(0.5) {
+            // Syncs of several frames.
+            limits.max_message_size = rng.random_range(300..1_500);
+        }
         let busy = rng.random_bool(0.3);
         let ms =
             |low: u64, high: u64, rng: &mut ChaCha12Rng| (low, rng.random_range(low + 1..high));
@@ -92,18 +135,24 @@ impl Setup {
             rest: rng.random_range(0..3),
             vandals: rng.random_range(0..2),
             channels,
-            limits: if rng.random_bool(0.15) { tight(rng) } else { AppLimits::unlimited() },
+            limits,
+            theme,
             duration: rng.random_range(20_000..240_000),
             latency: ms(1, 120, rng),
             pace: if busy { ms(1, 300, rng) } else { ms(50, 4_000, rng) },
             faults: rough.then(|| ms(200, 20_000, rng)),
             break_chance: if rough { rng.random_range(0.0..0.5) } else { 0.0 },
             breaks: Vec::new(),
-            crashes: rough && rng.random_bool(0.3),
+            crashes,
             store: StoreSetup {
                 delay: ms(1, if rng.random_bool(0.2) { 3_000 } else { 40 }, rng),
                 fail_chance: if rough && rng.random_bool(0.2) { 0.05 } else { 0.0 },
-                doubt_chance: if rng.random_bool(0.3) { 0.5 } else { 0.0 },
+                // What a doubtful change leaves of a message differs from reader to reader.
+                doubt_chance: if theme == Theme::Messages && rng.random_bool(0.3) {
+                    0.5
+                } else {
+                    0.0
+                },
             },
         }
     }
@@ -123,6 +172,8 @@ fn profile(index: usize, rng: &mut ChaCha12Rng) -> Profile {
         token_ttl: rng.random_bool(0.25).then(|| rng.random_range(40_000..200_000)),
         remain_present_for: rng.random_bool(0.2).then(|| rng.random_range(0..60_000)),
         attaches_first: rng.random_bool(0.5),
+        modes: if rng.random_bool(0.8) { ALL_MODES } else { DEFAULT_MODES },
+        framing: if rng.random_bool(0.2) { Framing::Comet } else { Framing::Socket },
     }
 }
 

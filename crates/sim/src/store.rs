@@ -4,8 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use channel::MessageState;
 use node::{ChannelKey, Node};
-use types::{Entry, EntryId, Record, RecordChange, RecordId, Timestamp};
+use types::{
+    Body, Direction, Entry, EntryId, HistoryPage, HistoryQuery, ItemPosition, Kind, Record,
+    RecordChange, RecordId, Timestamp,
+};
 
 use crate::queue::Write;
 
@@ -109,6 +113,48 @@ impl Store {
         let all = self.durable.get(name).map(Vec::as_slice).unwrap_or_default();
         let from = all.iter().position(|entry| entry.timestamp >= since).unwrap_or(all.len());
         all[from.saturating_sub(1)..].to_vec()
+    }
+
+    /// The entries that published, changed and annotated these messages, oldest first.
+    pub(crate) fn about(&self, name: &str, messages: &BTreeSet<ItemPosition>) -> Vec<Arc<Entry>> {
+        let all = self.durable.get(name).into_iter().flatten();
+        let published =
+            |entry: &Entry| messages.iter().any(|message| message.serial == entry.serial);
+        let is_it = |entry: &&Arc<Entry>| {
+            published(entry) || entry.body.target().is_some_and(|key| messages.contains(&key))
+        };
+        all.filter(is_it).cloned().collect()
+    }
+
+    /// A page of what is stored, newest first, with every message as it is now.
+    pub(crate) fn history(&self, name: &str, query: &HistoryQuery) -> HistoryPage {
+        let mut items: Vec<(Arc<Entry>, usize)> = Vec::new();
+        let all = self.durable.get(name).into_iter().flatten();
+        for entry in all.filter(|entry| Kind::of(&entry.body) == query.kind) {
+            let places = (0..entry.body.len()).map(|index| (Arc::clone(entry), index));
+            items.extend(places.filter(|(entry, index)| {
+                query.continues_at(ItemPosition { serial: entry.serial, index: *index })
+            }));
+        }
+        if query.direction == Direction::Backwards {
+            items.reverse();
+        }
+        let more = items.len() > query.limit;
+        items.truncate(query.limit);
+        let position = |(entry, index): &(Arc<Entry>, usize)| ItemPosition {
+            serial: entry.serial,
+            index: *index,
+        };
+        let next = items.last().filter(|_| more).map(position);
+        for item in &mut items {
+            let key = position(item);
+            let latest = MessageState::of(key, &self.about(name, &BTreeSet::from([key]))).latest();
+            if let Some(latest) = latest.filter(|_| query.kind == Kind::Messages) {
+                let body = Body::Messages(vec![latest]);
+                *item = (Arc::new(Entry { body, ..item.0.as_ref().clone() }), 0);
+            }
+        }
+        HistoryPage { items, next }
     }
 
     pub(crate) fn is_doubtful(&self, name: &Arc<str>, entry: &Entry) -> bool {

@@ -1,13 +1,27 @@
-//! A transport: two byte streams that keep their order, delay what they carry, and can be cut at any
+//! A transport: two streams of frames that keep their order, delay what they carry, and can be cut at any
 //! frame. What is in flight when a stream is cut is lost, and each end learns of it when it does.
 
 use protocol::Format;
 use session::TransportId;
 use types::Timestamp;
 
+/// How frames travel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Framing {
+    /// Each by itself.
+    #[default]
+    Socket,
+    /// In requests and answers, one at a time: what comes up meanwhile travels together with the next.
+    Comet,
+}
+
 /// One direction.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Stream {
+    framing: Framing,
+    /// When the last request leaves or left, and the next one may.
+    departure: Timestamp,
+    free: Timestamp,
     /// When the last frame arrives.
     last: Timestamp,
     stalled_until: Timestamp,
@@ -42,7 +56,15 @@ impl Stream {
         if self.cut {
             return None;
         }
-        let at = Timestamp(now.0 + latency).max(self.last).max(self.stalled_until);
+        if self.framing == Framing::Comet && now < self.departure {
+            return Some(self.last);
+        }
+        let departure = match self.framing {
+            Framing::Socket => now,
+            Framing::Comet => now.max(self.free),
+        };
+        let at = Timestamp(departure.0 + latency).max(self.last).max(self.stalled_until);
+        (self.departure, self.free) = (departure, Timestamp(at.0 + latency));
         self.last = at;
         Some(at)
     }
@@ -71,8 +93,9 @@ impl Transport {
         }
     }
 
-    pub(crate) fn new(format: Format) -> Self {
-        Self { format, up: Stream::default(), down: Stream::default(), open: true }
+    pub(crate) fn new(format: Format, framing: Framing) -> Self {
+        let stream = Stream { framing, ..Stream::default() };
+        Self { format, up: stream, down: stream, open: true }
     }
 }
 

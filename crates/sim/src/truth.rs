@@ -47,6 +47,7 @@ pub struct Record {
     pub committed: Timestamp,
     pub incarnation: u64,
     pub standing: Standing,
+    pub entry: Arc<Entry>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,7 +89,7 @@ impl Channel {
         &mut self,
         now: Timestamp,
         incarnation: u64,
-        entry: &Entry,
+        entry: &Arc<Entry>,
         standing: Standing,
         window: Duration,
     ) -> Verdict {
@@ -104,6 +105,7 @@ impl Channel {
             committed: now,
             incarnation,
             standing,
+            entry: Arc::clone(entry),
         };
         once_per_id::committed(self, &record, window)?;
         self.by_serial.insert(entry.serial, place);
@@ -122,6 +124,11 @@ impl Channel {
     pub fn with_id(&self, id: &EntryId) -> impl Iterator<Item = &Record> {
         let places = self.by_id.get(id).into_iter().flatten();
         places.filter_map(|place| self.records.get(place))
+    }
+
+    /// What was certainly committed, in order.
+    pub fn certain(&self) -> impl Iterator<Item = &Record> {
+        self.records.values().filter(|record| record.standing == Standing::Certain)
     }
 
     pub fn by_serial(&self, serial: &Serial) -> Option<Place> {

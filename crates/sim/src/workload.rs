@@ -1,5 +1,8 @@
 //! What the clients of a seeded run do: publish, attach, enter, leave, close, now in bursts, now nothing
-//! for minutes.
+//! for minutes. [`objects`] and [`changes`] are what some runs are about.
+
+mod changes;
+mod objects;
 
 use std::sync::Arc;
 
@@ -8,6 +11,7 @@ use types::PresenceAction;
 
 use crate::checkers::Verdict;
 use crate::queue::Happening;
+use crate::setup::Theme;
 use crate::world::World;
 
 impl World {
@@ -41,6 +45,9 @@ impl World {
         self.after(pause, Happening::Work);
         let client = self.rng.random_range(0..self.clients.len());
         let channel = self.any_channel();
+        if self.setup.theme != Theme::Messages && self.rng.random_bool(0.4) {
+            return self.themed(client, &channel);
+        }
         match self.rng.random_range(0..100) {
             0..50 => {
                 let count = self.rng.random_range(1..4);
@@ -78,6 +85,18 @@ impl World {
                 self.vandalise();
                 Ok(())
             }
+        }
+    }
+
+    fn themed(&mut self, client: usize, channel: &Arc<str>) -> Verdict {
+        if !self.clients[client].is_live() {
+            return Ok(());
+        }
+        match self.setup.theme {
+            Theme::Messages => Ok(()),
+            Theme::Objects => self.operate(client, channel),
+            Theme::Changes if self.rng.random_bool(0.6) => self.change(client, channel),
+            Theme::Changes => self.annotate(client, channel),
         }
     }
 

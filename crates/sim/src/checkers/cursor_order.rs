@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use protocol::{Action, ProtocolMessage};
 use session::TransportId;
-use types::Serial;
+use types::{MessageAction, Serial};
 
 use super::{Verdict, decode, violation};
 use crate::truth::{Channel, Place};
@@ -38,19 +38,23 @@ impl CursorOrder {
         if frame.action == Action::Attached {
             return Ok(());
         }
-        if place <= before {
+        if place < before || (place == before && !is_summary(frame)) {
             let message =
                 format!("{name} on {transport:?}: a frame at {place:?} follows {before:?}");
             return violation(NAME, message);
         }
-        let serial = frame.messages.first().and_then(|message| message.serial.as_deref());
-        let entry = serial
-            .and_then(Serial::parse)
-            .and_then(|(serial, _)| known.by_serial(&serial))
-            .unwrap_or(place);
-        if entry != place {
+        let mut serials = serials(frame).peekable();
+        let found = |serial: &str| {
+            let (serial, _) = Serial::parse(serial)?;
+            known.by_serial(&serial)
+        };
+        if is_summary(frame) || serials.peek().is_none() {
+            return Ok(());
+        }
+        let entries: Vec<_> = serials.filter_map(found).collect();
+        if !entries.is_empty() && !entries.contains(&place) {
             let message =
-                format!("{name} on {transport:?}: the cursor of {entry:?} says {place:?}");
+                format!("{name} on {transport:?}: the cursor of {entries:?} says {place:?}");
             return violation(NAME, message);
         }
         Ok(())
@@ -59,4 +63,20 @@ impl CursorOrder {
     pub(crate) fn closed(&mut self, transport: TransportId) {
         self.last.retain(|(of, _), _| *of != transport);
     }
+}
+
+/// A summary comes in front of the annotation that brought it about, under the cursor before it.
+fn is_summary(frame: &ProtocolMessage) -> bool {
+    frame.messages.iter().any(|message| message.action == MessageAction::Summary)
+}
+
+/// What a frame says of the entry that it is: the serial of a message is that of its publish, also when
+/// a change of it is delivered.
+fn serials(frame: &ProtocolMessage) -> impl Iterator<Item = &str> {
+    let messages = frame.messages.first();
+    let version = messages.and_then(|message| message.version.as_deref()?.serial.as_deref());
+    let annotation = frame.annotations.first().and_then(|item| item.serial.as_deref());
+    let operation = frame.state.first().and_then(|item| item.serial.as_deref());
+    let message = messages.and_then(|message| message.serial.as_deref());
+    [message, version, annotation, operation].into_iter().flatten()
 }

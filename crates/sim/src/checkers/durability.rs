@@ -1,6 +1,6 @@
 //! What a persisted channel acknowledged is in the store, once, also after crashes.
 
-use types::EntryId;
+use types::{EntryId, HistoryPage, Kind};
 
 use super::{Verdict, violation};
 use crate::client::Publish;
@@ -40,6 +40,21 @@ pub(crate) fn settled(truth: &Truth, store: &Store) -> Verdict {
                 return violation(NAME, format!("{} is stored twice in {name}", entry.id));
             }
         }
+    }
+    Ok(())
+}
+
+/// A page of history has the newest messages that were committed, each once.
+pub(crate) fn remembered(name: &str, known: &Channel, page: &HistoryPage) -> Verdict {
+    let all = known.certain().filter(|record| record.kind == Kind::Messages);
+    let mut expected: Vec<_> =
+        all.flat_map(|record| vec![record.entry.serial; record.entry.body.len()]).collect();
+    expected.sort();
+    let said: Vec<_> = page.items.iter().map(|(entry, _)| entry.serial).collect();
+    let said: Vec<_> =
+        said.into_iter().filter(|serial| expected.binary_search(serial).is_ok()).collect();
+    if known.persisted && !said.iter().eq(expected.iter().rev().take(said.len())) {
+        return violation(NAME, format!("the history of {name} is not what was committed"));
     }
     Ok(())
 }

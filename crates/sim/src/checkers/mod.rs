@@ -10,12 +10,15 @@ pub(crate) mod commit_first;
 pub(crate) mod cursor_order;
 pub(crate) mod durability;
 pub(crate) mod exactly_once;
+pub(crate) mod message_truth;
+pub(crate) mod objects_truth;
 pub(crate) mod once_per_id;
 pub(crate) mod presence_truth;
 pub(crate) mod progress;
 pub(crate) mod publisher_order;
 pub(crate) mod refused_publish;
 mod stream;
+mod summary;
 pub(crate) mod truthful_resume;
 
 use std::collections::BTreeMap;
@@ -70,8 +73,8 @@ impl Checkers {
         observed: Observed,
     ) -> Verdict {
         match observed {
-            Observed::Attached { channel, resumed, cursor, connection_id, end } => {
-                let by = Attacher { connection_id, incarnation: end.1 };
+            Observed::Attached { channel, resumed, cursor, connection_id, modes, end } => {
+                let by = Attacher { connection_id, incarnation: end.1, modes };
                 let end = end.0;
                 let known = truth.channel(&channel);
                 let place = known.place(&decode(&cursor, &channel)?);
@@ -99,6 +102,9 @@ impl Checkers {
                 };
                 stream.entry(&key, known, kind, place)?;
                 self.publisher_order.entry(&key, connection_id.as_ref(), &labels)
+            }
+            Observed::Version { channel, step } => {
+                message_truth::delivered(&(client, channel), &step)
             }
             Observed::Relied { channel, cursor } => {
                 let known = truth.channel(&channel);

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use protocol::flags;
 use types::{ClientId, ConnectionId, PresenceMessage};
 
 use super::{Verdict, violation};
@@ -33,7 +34,8 @@ pub(crate) fn settled(channel: &str, clients: &[Client], node: &[PresenceMessage
     }
     for client in clients.iter().filter(|client| client.is_connected()) {
         let Some(known) = client.channel(channel) else { continue };
-        if known.state != ChannelState::Attached {
+        let sees = known.modes & flags::PRESENCE_SUBSCRIBE != 0;
+        if known.state != ChannelState::Attached || !sees {
             continue;
         }
         let seen: Members = known.presence.members().filter_map(key).collect();

@@ -1,11 +1,12 @@
 //! What one attachment has seen since its continuity began: the common ground of the checkers for
 //! loss, repetition and false resumes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{Excluded, Included};
 
+use protocol::flags;
 use session::Echo;
-use types::{ConnectionId, Kind};
+use types::{ConnectionId, Kind, MessageAction};
 
 use super::{StreamKey, Verdict, exactly_once, truthful_resume};
 use crate::truth::{Channel, Place, Record, Standing};
@@ -14,14 +15,17 @@ use crate::truth::{Channel, Place, Record, Standing};
 pub(super) struct Attacher {
     pub(super) connection_id: ConnectionId,
     pub(super) incarnation: u64,
+    pub(super) modes: u32,
 }
 
 #[derive(Debug)]
 pub(super) struct Stream {
     /// The last entry seen, or where continuity began.
     pub(super) at: Place,
-    /// Presence events before this came as a sync.
-    presence_from: Place,
+    /// What came before this and is no message is not owed: members came as a sync, and messages as
+    /// they then were.
+    live_from: Place,
+    pub(super) modes: u32,
     /// The end of the channel when RESUMED was last promised: up to here everything must be replayed.
     pub(super) owed: Place,
     pub(super) connection_id: ConnectionId,
@@ -30,21 +34,22 @@ pub(super) struct Stream {
     echo: Echo,
     seen: BTreeSet<Place>,
     /// Passed over and not seen since.
-    missing: BTreeSet<(Place, bool)>,
+    missing: BTreeMap<Place, Kind>,
 }
 
 impl Stream {
     pub(super) fn new(start: Place, end: Place, by: Attacher, echo: Echo) -> Self {
-        let Attacher { connection_id, incarnation } = by;
+        let Attacher { connection_id, incarnation, modes } = by;
         Self {
             incarnation,
             at: start,
-            presence_from: end.max(start),
+            live_from: end.max(start),
+            modes,
             owed: Place::default(),
             connection_id,
             echo,
             seen: BTreeSet::new(),
-            missing: BTreeSet::new(),
+            missing: BTreeMap::new(),
         }
     }
 
@@ -52,10 +57,18 @@ impl Stream {
         let own = record.connection_id.as_ref() == Some(&self.connection_id);
         record.standing == Standing::Certain
             && match record.kind {
-                Kind::Messages | Kind::Changes | Kind::Annotations => self.echo == Echo::On || !own,
-                Kind::Presence => {
-                    place > self.presence_from && record.incarnation >= self.incarnation
+                Kind::Messages => self.echo == Echo::On || !own,
+                // A resume replays some appends as the message that they make.
+                Kind::Changes => {
+                    let change = record.entry.body.change();
+                    place > self.live_from
+                        && (self.echo == Echo::On || !own)
+                        && change.is_some_and(|change| change.action != MessageAction::Append)
                 }
+                Kind::Annotations => {
+                    place > self.live_from && self.modes & flags::ANNOTATION_SUBSCRIBE != 0
+                }
+                Kind::Presence => place > self.live_from && record.incarnation >= self.incarnation,
                 // Who attaches gets the objects, not the operations.
                 Kind::Objects => false,
             }
@@ -85,13 +98,13 @@ impl Stream {
             return exactly_once::twice(key, kind, place, known);
         }
         if place < self.at {
-            self.missing.remove(&(place, kind == Kind::Messages));
+            self.missing.remove(&place);
             return Ok(());
         }
         let passed: Vec<_> = self
             .unseen(known, place)
             .filter(|(passed, _)| *passed != place)
-            .map(|(passed, record)| (passed, record.kind == Kind::Messages))
+            .map(|(passed, record)| (passed, record.kind))
             .collect();
         if let Some((first, _)) = passed.first().filter(|(first, _)| *first <= self.owed) {
             return truthful_resume::skipped(key, *first, passed.len());
@@ -116,9 +129,8 @@ impl Stream {
 
     /// Nothing before the last entry seen may be missing.
     pub(super) fn closed(&self, key: &StreamKey) -> Verdict {
-        match self.missing.first() {
-            Some((place, true)) => exactly_once::missing(key, Kind::Messages, *place),
-            Some((place, false)) => exactly_once::missing(key, Kind::Presence, *place),
+        match self.missing.first_key_value() {
+            Some((place, kind)) => exactly_once::missing(key, *kind, *place),
             None => Ok(()),
         }
     }

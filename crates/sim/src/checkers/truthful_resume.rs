@@ -21,6 +21,7 @@ pub(super) fn attached(
     };
     stream.connection_id = by.connection_id;
     stream.incarnation = by.incarnation;
+    stream.modes = by.modes;
     let lost = stream.unseen(known, place).count();
     if lost > 0 {
         let message = format!(

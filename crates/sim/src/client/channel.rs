@@ -1,16 +1,16 @@
-//! One channel as a client library keeps it (RTL): its state, its cursor, and what happens to both.
+//! One channel as a client library keeps it (RTL): its state, its cursor, and what the client does
+//! with it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use protocol::{Action, ProtocolMessage, flags};
-use types::{ConnectionId, Data, ErrorInfo, Kind, PresenceAction, PresenceMessage, Timestamp};
+use protocol::{Action, ProtocolMessage};
+use types::{Data, ErrorInfo, PresenceAction, PresenceMessage, Timestamp};
 
-use super::{Client, Observed, Presence};
-use crate::truth::{End, Label};
+use super::{Client, Messages, Objects, Observed, Presence};
 
 const REQUEST_TIMEOUT_MS: u64 = 10_000;
-const RETRY_MS: u64 = 15_000;
+pub(super) const RETRY_MS: u64 = 15_000;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ChannelState {
@@ -30,13 +30,17 @@ pub struct Channel {
     /// `channelSerial` (RTL15b).
     pub cursor: Option<Arc<str>>,
     pub presence: Presence,
+    pub objects: Objects,
+    pub messages: Messages,
+    /// The modes that were granted.
+    pub modes: u32,
     /// What the application last did about its own presence; none if that failed.
     pub wants_presence: Option<bool>,
     /// How often it was told that it missed something.
     pub losses: u32,
     pub(super) params: BTreeMap<String, String>,
     pub(super) deadline: Option<Timestamp>,
-    queued_presence: Vec<PresenceMessage>,
+    pub(super) queued_presence: Vec<PresenceMessage>,
 }
 
 impl Client {
@@ -66,7 +70,7 @@ impl Client {
         {
             let before = channel.params.insert("rewind".to_owned(), rewind.to_string());
             if before != Some(rewind.to_string()) {
-                let frame = attach_frame(name, channel);
+                let frame = attach_frame(name, channel, self.profile.modes);
                 self.send(frame);
             }
         }
@@ -154,7 +158,7 @@ impl Client {
         }
     }
 
-    fn send_attach(&mut self, now: Timestamp, name: &Arc<str>) {
+    pub(super) fn send_attach(&mut self, now: Timestamp, name: &Arc<str>) {
         let connected = self.is_connected();
         let Some(channel) = self.channels.get_mut(name) else { return };
         channel.state = ChannelState::Attaching;
@@ -162,7 +166,7 @@ impl Client {
         if !connected {
             return;
         }
-        let frame = attach_frame(name, channel);
+        let frame = attach_frame(name, channel, self.profile.modes);
         if let Some(cursor) = channel.cursor.clone() {
             self.observe(Observed::Relied { channel: Arc::clone(name), cursor });
         }
@@ -217,149 +221,35 @@ impl Client {
             self.observe(Observed::Left { channel: name });
         }
     }
-
-    pub(super) fn on_channel(&mut self, now: Timestamp, frame: &ProtocolMessage, end: Option<End>) {
-        let Some(name) = frame.channel.clone() else { return };
-        let own = self.connection_id.clone();
-        let Some(channel) = self.channels.get_mut(&name) else { return };
-        // Own events that come after the application has left are late or replayed, and the LEAVE that
-        // a DETACH causes does not count (RTP2b1). Libraries that take them for current enter again.
-        let own = own.filter(|_| channel.wants_presence != Some(false));
-        // RTL15b
-        let carries = matches!(frame.action, Action::Attached | Action::Message | Action::Presence);
-        if carries && frame.channel_serial.is_some() {
-            channel.cursor.clone_from(&frame.channel_serial);
-        }
-        match frame.action {
-            Action::Attached => self.on_attached(&name, frame, end.unwrap_or_default()),
-            Action::Detached if channel.state == ChannelState::Detaching => {
-                channel.end(ChannelState::Detached);
-            }
-            Action::Detached => self.on_detached(now, &name),
-            Action::Error => {
-                channel.end(ChannelState::Failed);
-                self.observe(Observed::Left { channel: name });
-            }
-            Action::Sync => {
-                let serial = frame.channel_serial.as_deref().unwrap_or_default();
-                channel.presence.sync(serial, &frame.presence, own.as_ref());
-            }
-            Action::Message | Action::Presence => {
-                if frame.action == Action::Presence {
-                    channel.presence.apply(&with_inherited(frame), own.as_ref());
-                }
-                let state = channel.state;
-                self.observe(entry(frame, name, state));
-            }
-            _ => {}
-        }
-    }
-
-    fn on_attached(&mut self, name: &Arc<str>, frame: &ProtocolMessage, end: End) {
-        let Some(channel) = self.channels.get_mut(name) else { return };
-        if matches!(channel.state, ChannelState::Detaching | ChannelState::Detached) {
-            return;
-        }
-        let set = frame.flags.unwrap_or_default();
-        let resumed = set & flags::RESUMED != 0;
-        let was_attached = channel.state == ChannelState::Attached;
-        channel.state = ChannelState::Attached;
-        channel.deadline = None;
-        channel.losses += u32::from(!resumed && frame.error.is_some());
-        self.observe(Observed::Attached {
-            channel: Arc::clone(name),
-            resumed,
-            cursor: frame.channel_serial.clone().unwrap_or_default(),
-            connection_id: self.connection_id.clone().unwrap_or_else(|| "".into()),
-            end,
-        });
-        if was_attached && resumed {
-            return;
-        }
-        let Some(channel) = self.channels.get_mut(name) else { return };
-        channel.presence.attached(set);
-        let again: Vec<_> =
-            channel.presence.own().map(|own| reenter(own, self.connection_id.as_ref())).collect();
-        let queued = std::mem::take(&mut channel.queued_presence);
-        for item in again {
-            self.send_presence(name, vec![item]);
-        }
-        if !queued.is_empty() {
-            self.send_presence(name, queued);
-        }
-    }
-
-    /// RTL13: at once if it was attached, else later.
-    fn on_detached(&mut self, now: Timestamp, name: &Arc<str>) {
-        let Some(channel) = self.channels.get_mut(name) else { return };
-        match channel.state {
-            ChannelState::Attached | ChannelState::Suspended => self.send_attach(now, name),
-            ChannelState::Attaching => {
-                channel.suspend();
-                channel.deadline = Some(Timestamp(now.0 + RETRY_MS));
-            }
-            _ => {}
-        }
-    }
 }
 
 impl Channel {
-    fn suspend(&mut self) {
+    pub(super) fn suspend(&mut self) {
         self.state = ChannelState::Suspended;
         self.deadline = None;
+        self.objects.suspend();
         if !std::mem::take(&mut self.queued_presence).is_empty() {
             self.wants_presence = None;
         }
     }
 
-    fn end(&mut self, state: ChannelState) {
+    pub(super) fn end(&mut self, state: ChannelState) {
         self.state = state;
         self.cursor = None;
         self.deadline = None;
         self.presence.clear();
+        self.objects.suspend();
+        self.messages.clear();
         self.queued_presence.clear();
         self.wants_presence = Some(false);
     }
 }
 
-/// RTP17g: with the old id as long as the connection is the same.
-fn reenter(own: &PresenceMessage, connection: Option<&ConnectionId>) -> PresenceMessage {
-    PresenceMessage {
-        id: own.id.clone().filter(|_| own.connection_id.as_ref() == connection),
-        client_id: own.client_id.clone(),
-        data: own.data.clone(),
-        ..PresenceMessage::new(PresenceAction::Enter)
-    }
-}
-
-fn attach_frame(name: &Arc<str>, channel: &Channel) -> ProtocolMessage {
+fn attach_frame(name: &Arc<str>, channel: &Channel, modes: u32) -> ProtocolMessage {
     let mut frame = ProtocolMessage::new(Action::Attach);
+    frame.flags = Some(modes);
     frame.channel = Some(Arc::clone(name));
     frame.channel_serial.clone_from(&channel.cursor);
     frame.params = channel.params.clone();
     frame
-}
-
-/// Items without their own id, connection or time have the frame's (TM2).
-fn with_inherited(frame: &ProtocolMessage) -> Vec<PresenceMessage> {
-    let fill = |(index, item): (usize, &PresenceMessage)| {
-        let mut item = item.clone();
-        item.connection_id = item.connection_id.or_else(|| frame.connection_id.clone());
-        item.timestamp = item.timestamp.or(frame.timestamp);
-        item.id = item.id.or_else(|| frame.id.as_ref().map(|id| format!("{id}:{index}").into()));
-        item
-    };
-    frame.presence.iter().enumerate().map(fill).collect()
-}
-
-fn entry(frame: &ProtocolMessage, channel: Arc<str>, state: ChannelState) -> Observed {
-    Observed::Entry {
-        channel,
-        cursor: frame.channel_serial.clone().unwrap_or_default(),
-        id: frame.id.clone().unwrap_or_default(),
-        kind: if frame.action == Action::Message { Kind::Messages } else { Kind::Presence },
-        connection_id: frame.connection_id.clone(),
-        labels: frame.messages.iter().filter_map(|message| Label::parse(&message.data)).collect(),
-        taken: frame.action == Action::Presence || state == ChannelState::Attached,
-    }
 }

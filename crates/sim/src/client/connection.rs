@@ -169,6 +169,9 @@ impl Client {
             | Action::Message
             | Action::Presence
             | Action::Sync
+            | Action::Annotation
+            | Action::Object
+            | Action::ObjectSync
             | Action::Error => self.on_channel(now, frame, end),
             _ => {}
         }
@@ -178,6 +181,7 @@ impl Client {
         let details = frame.connection_details.as_deref();
         if let Some(details) = details {
             self.key = Some(details.connection_key.clone());
+            self.site = Some(details.site_code);
         }
         let Link::Opening { .. } = self.link else { return };
         self.link = Link::Connected(transport);

@@ -3,10 +3,15 @@
 //! says what it observed; it knows nothing of the truth.
 //!
 //! [`connection`] owns the link and its retries, [`publishing`] the publishes that wait for their
-//! acknowledgement, [`channel`] the state of one channel, [`presence`] the presence map.
+//! acknowledgement, [`channel`] the state of one channel, [`hearing`]
+//! what arrives on it, [`presence`] the presence map, [`objects`] the
+//! objects, [`messages`] the versions of messages.
 
 mod channel;
 mod connection;
+mod hearing;
+mod messages;
+mod objects;
 mod presence;
 mod publishing;
 
@@ -16,14 +21,18 @@ use std::sync::Arc;
 use protocol::{Format, ProtocolMessage};
 use rand_chacha::ChaCha12Rng;
 use session::{Echo, Heartbeats, TransportId};
-use types::{ClientId, ConnectionId, ErrorInfo, Kind, Timestamp};
+use types::{ClientId, ConnectionId, ErrorInfo, Kind, SiteCode, Timestamp};
 
+use crate::transport::Framing;
 use crate::truth::{End, Label};
 
 pub use channel::{Channel, ChannelState};
 pub use connection::Link;
+pub use messages::{Known, Messages};
+pub(crate) use messages::{Step, join};
+pub use objects::Objects;
 pub use presence::Presence;
-pub use publishing::Publish;
+pub use publishing::{Content, Publish};
 
 /// How a client differs from others for all its life.
 #[derive(Clone, Debug)]
@@ -38,6 +47,9 @@ pub struct Profile {
     pub remain_present_for: Option<u64>,
     /// Attaches channels before it sends again what is pending, instead of after.
     pub attaches_first: bool,
+    /// Modes of its attachments.
+    pub modes: u32,
+    pub framing: Framing,
 }
 
 /// What a client does.
@@ -63,6 +75,7 @@ pub(crate) enum Observed {
         resumed: bool,
         cursor: Arc<str>,
         connection_id: ConnectionId,
+        modes: u32,
         /// The end of the channel when the answer was sent, and the life of the node that sent it.
         end: End,
     },
@@ -75,6 +88,11 @@ pub(crate) enum Observed {
         labels: Vec<Label>,
         /// Whether the application received it (RTL17).
         taken: bool,
+    },
+    /// A version of a message.
+    Version {
+        channel: Arc<str>,
+        step: Step,
     },
     /// An ATTACH left with the stored cursor: the client relies on it.
     Relied {
@@ -110,6 +128,7 @@ pub struct Client {
     pub channels: BTreeMap<Arc<str>, Channel>,
     pub(crate) acts: Vec<Act>,
     key: Option<Arc<str>>,
+    site: Option<SiteCode>,
     msg_serial: i64,
     /// Sent and not acknowledged, oldest first.
     pending: VecDeque<publishing::Pending>,
@@ -132,6 +151,7 @@ impl Client {
             channels: BTreeMap::new(),
             acts: Vec::new(),
             key: None,
+            site: None,
             msg_serial: 0,
             pending: VecDeque::new(),
             queued: VecDeque::new(),
@@ -150,6 +170,11 @@ impl Client {
 
     pub fn is_connected(&self) -> bool {
         matches!(self.link, Link::Connected(_))
+    }
+
+    /// Whether what it publishes comes back to it.
+    pub fn hears_itself(&self) -> bool {
+        self.profile.echo == Echo::On
     }
 
     /// Nothing that it sent waits for an answer.

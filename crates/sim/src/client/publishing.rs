@@ -3,22 +3,54 @@
 
 use std::sync::Arc;
 
-use protocol::{Action, ProtocolMessage};
-use types::{Data, EntryId, ErrorInfo, Message, PresenceMessage, error};
+use protocol::{Action, ObjectItem, ProtocolMessage, PublishResult};
+use types::{Annotation, Data, EntryId, ErrorInfo, Message, PresenceMessage, error};
 
 use super::{Client, Observed};
 use crate::truth::Label;
 
 /// One publish of the workload.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Publish {
     pub channel: Arc<str>,
-    pub labels: Vec<Label>,
+    pub content: Content,
     /// The client's own id, under which it may be repeated.
     pub named: Option<Arc<str>>,
 }
 
+#[derive(Clone, Debug, PartialEq)]
+pub enum Content {
+    /// New messages.
+    Labels(Vec<Label>),
+    Change(Box<Message>),
+    Annotations(Vec<Annotation>),
+    Objects(Vec<ObjectItem>),
+}
+
 impl Publish {
+    pub(crate) fn labels(&self) -> &[Label] {
+        match &self.content {
+            Content::Labels(labels) => labels,
+            Content::Change(_) | Content::Annotations(_) | Content::Objects(_) => &[],
+        }
+    }
+
+    fn frame(&self) -> ProtocolMessage {
+        let mut frame = ProtocolMessage::new(match &self.content {
+            Content::Labels(_) | Content::Change(_) => Action::Message,
+            Content::Annotations(_) => Action::Annotation,
+            Content::Objects(_) => Action::Object,
+        });
+        frame.channel = Some(Arc::clone(&self.channel));
+        match &self.content {
+            Content::Labels(_) => frame.messages = self.messages(),
+            Content::Change(change) => frame.messages = vec![change.as_ref().clone()],
+            Content::Annotations(annotations) => frame.annotations.clone_from(annotations),
+            Content::Objects(items) => frame.state.clone_from(items),
+        }
+        frame
+    }
+
     pub(crate) fn messages(&self) -> Vec<Message> {
         let message = |(index, label): (usize, &Label)| Message {
             id: self.named.as_ref().map(|base| format!("{base}:{index}").into()),
@@ -26,7 +58,7 @@ impl Publish {
             data: Data::Text(label.text().into()),
             ..Message::default()
         };
-        self.labels.iter().enumerate().map(message).collect()
+        self.labels().iter().enumerate().map(message).collect()
     }
 }
 
@@ -46,9 +78,7 @@ pub(super) enum Serials {
 
 impl Client {
     pub(crate) fn publish(&mut self, publish: Publish) {
-        let mut frame = ProtocolMessage::new(Action::Message);
-        frame.channel = Some(Arc::clone(&publish.channel));
-        frame.messages = publish.messages();
+        let frame = publish.frame();
         self.submit(Pending { msg_serial: None, frame, publish: Some(publish) });
     }
 
@@ -101,7 +131,7 @@ impl Client {
         let waiting = std::mem::take(&mut self.pending).into_iter();
         let all: Vec<_> = waiting.chain(std::mem::take(&mut self.queued)).collect();
         for pending in all {
-            self.settle(pending, &Err(error::CONNECTION_CLOSED.info()));
+            self.settle(pending, &Err(error::CONNECTION_CLOSED.info()), None);
         }
     }
 
@@ -123,18 +153,26 @@ impl Client {
         } else {
             Err(frame.error.clone().unwrap_or_else(|| error::INTERNAL.info()))
         };
-        for _ in 0..count {
+        for index in 0..count as usize {
             if let Some(pending) = self.pending.pop_front() {
-                self.settle(pending, &result);
+                self.settle(pending, &result, frame.res.get(index));
             }
         }
     }
 
-    fn settle(&mut self, pending: Pending, result: &Result<(), ErrorInfo>) {
+    fn settle(
+        &mut self,
+        pending: Pending,
+        result: &Result<(), ErrorInfo>,
+        serials: Option<&PublishResult>,
+    ) {
         let Some(publish) = pending.publish else {
             self.presence_settled(&pending.frame, result);
             return;
         };
+        if let (Content::Objects(items), Some(serials)) = (&publish.content, serials) {
+            self.operated(&publish.channel, items, &serials.serials);
+        }
         let id = match (&publish.named, &self.connection_id) {
             (Some(name), _) => EntryId::Named(Arc::clone(name)),
             (None, Some(connection_id)) => EntryId::Connection {

@@ -11,7 +11,7 @@ use types::{ClientId, Timestamp};
 
 use super::{KEY, World, sealing_key};
 use crate::checkers::Verdict;
-use crate::client::{Act, Client, Publish};
+use crate::client::{Act, Client, Content, Profile, Publish};
 use crate::queue::{Downlink, Happening, Uplink};
 use crate::report::show;
 use crate::transport::{self, Transport};
@@ -114,7 +114,8 @@ impl World {
         if let Some((name, value)) = self.credentials(index) {
             query.push((name.to_owned(), value));
         }
-        let mut link = Transport::new(self.setup.clients[index].format);
+        let Profile { format, framing, .. } = self.setup.clients[index];
+        let mut link = Transport::new(format, framing);
         if self.rng.random_bool(self.setup.break_chance) {
             let frames = self.rng.random_range(0..40);
             let stream = if self.rng.random_bool(0.7) { &mut link.down } else { &mut link.up };
@@ -171,6 +172,7 @@ impl World {
             *number += 1;
             Label { publisher, number: *number }
         });
-        Publish { channel: Arc::clone(channel), labels: labels.collect(), named: None }
+        let content = Content::Labels(labels.collect());
+        Publish { channel: Arc::clone(channel), content, named: None }
     }
 }

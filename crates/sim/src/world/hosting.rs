@@ -1,28 +1,32 @@
 //! The node's side: events in, effects out, and what really happened taken down on the way.
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
 use auth::Credentials;
 use node::{
-    Caller, Config, Effect, Event, Node, Operation, PresenceQuery, PreviousIncarnation, Request,
-    RequestId, Response,
+    Caller, Config, Effect, Event, Node, Operation, PreviousIncarnation, Request, RequestId,
+    Response,
 };
 use protocol::{Action, ProtocolMessage};
 use rand::RngExt;
 use session::{Identity, TransportId};
-use types::{Entry, HistoryPage, HistoryQuery, Kind, NodeLimits, PresenceMessage, error};
+use types::{Entry, HistoryQuery, Kind, NodeLimits};
 
 use super::{KEY, World, fork, sealing_key};
 use crate::checkers::{Verdict, bad_input, bounds, violation};
 use crate::planted::Route;
-use crate::queue::{Downlink, Happening, Uplink};
+use crate::queue::{Downlink, Happening, Uplink, Wanted};
 use crate::report::show;
+use crate::setup::Theme;
 use crate::truth::{Place, Standing};
 
 /// How long a channel remembers ids: retention, publish deadline and slack.
 pub(super) const ID_WINDOW: Duration = Duration::from_secs(160);
+/// Garbage goes while a run lasts.
+const OBJECTS_GRACE_MS: u64 = 180_000;
 const PEEK: usize = 64;
 const PEEK_REQUEST: RequestId = RequestId(0);
 
@@ -47,7 +51,7 @@ impl World {
         let Ok(site) = site else { return };
         let config = Config {
             identity: Identity { site, server_id: "node-1".into() },
-            limits: NodeLimits::default(),
+            limits: NodeLimits { objects_grace_ms: OBJECTS_GRACE_MS, ..NodeLimits::default() },
             apps: vec![self.app()],
             sealing_key: sealing_key(),
             incarnation: self.incarnation,
@@ -119,7 +123,7 @@ impl World {
     }
 
     /// Lets the node handle one event, and does what it asks for.
-    pub(super) fn feed(&mut self, event: Event) -> Verdict {
+    pub(crate) fn feed(&mut self, event: Event) -> Verdict {
         let (event, faked) = match &mut self.planted {
             Some(planted) => planted.receive(event, &self.transports),
             None => (Some(event), Vec::new()),
@@ -184,17 +188,19 @@ impl World {
                 }
                 Effect::Keep { ticket, changes } => self.begin_change(ticket, changes),
                 Effect::Load { channel, name, since, .. } => {
-                    let failed = self.rng.random_bool(self.setup.store.fail_chance);
-                    let error = failed.then(|| error::INTERNAL.with("the store is out of order"));
-                    let (incarnation, name) = (self.incarnation, name.as_str().into());
-                    let delay = self.between(self.setup.store.delay);
-                    self.after(delay, Happening::Read { incarnation, channel, name, since, error });
+                    self.begin_read(channel, name.as_str(), Wanted::Since(since));
                 }
-                Effect::LoadMessages { .. } | Effect::ReadMessage { .. } => {
-                    violation("workload", "nobody changes or asks for messages")?;
+                Effect::LoadMessages { channel, name, messages, .. } => {
+                    self.begin_read(channel, name.as_str(), Wanted::About(messages));
                 }
-                Effect::ReadHistory { request, .. } => {
-                    self.reply(request, Response::History(HistoryPage::default()));
+                Effect::ReadMessage { request, name, question, .. } => {
+                    let entries =
+                        self.store.about(name.as_str(), &BTreeSet::from([question.message]));
+                    self.reply(request, question.answer(&entries));
+                }
+                Effect::ReadHistory { request, name, query, .. } => {
+                    let page = self.store.history(name.as_str(), &query);
+                    self.reply(request, Response::History(page));
                 }
             }
         }
@@ -231,8 +237,14 @@ impl World {
         if let Some(name) = name {
             let known = self.truth.channel(name);
             end = known.end();
-            let ordered =
-                matches!(frame.action, Action::Attached | Action::Message | Action::Presence);
+            let ordered = matches!(
+                frame.action,
+                Action::Attached
+                    | Action::Message
+                    | Action::Presence
+                    | Action::Annotation
+                    | Action::Object
+            );
             for transport in to.iter().filter(|_| ordered) {
                 if self.transports.contains_key(transport) {
                     self.cursor_order.sent(*transport, name, known, frame)?;
@@ -298,7 +310,10 @@ impl World {
         if !self.setup.channels.contains(name) || self.truth.channel(name).persisted {
             return Ok(());
         }
-        for kind in [Kind::Messages, Kind::Presence] {
+        for kind in [Kind::Messages, Kind::Presence, Kind::Objects] {
+            if kind == Kind::Objects && self.setup.theme != Theme::Objects {
+                continue;
+            }
             let newest = self.truth.channel(name).newest(kind);
             let mut fresh: Vec<Arc<Entry>> = Vec::new();
             let mut query = HistoryQuery::new(kind, PEEK);
@@ -331,7 +346,7 @@ impl World {
     }
 
     /// Asks the node something that it answers at once.
-    fn ask(
+    pub(super) fn ask(
         &mut self,
         operation: Operation,
     ) -> Result<Option<Response>, crate::checkers::Violation> {
@@ -340,18 +355,15 @@ impl World {
         self.handle(event, &mut effects)?;
         Ok(effects.into_iter().find_map(|effect| match effect {
             Effect::Reply { request: PEEK_REQUEST, response } => Some(response),
+            Effect::ReadMessage { name, question, .. } => {
+                let about = BTreeSet::from([question.message]);
+                Some(question.answer(&self.store.about(name.as_str(), &about)))
+            }
+            Effect::ReadHistory { name, query, .. } => {
+                Some(Response::History(self.store.history(name.as_str(), &query)))
+            }
             _ => None,
         }))
-    }
-
-    pub(crate) fn node_members(&mut self, channel: &str) -> Vec<PresenceMessage> {
-        let query =
-            PresenceQuery { limit: 1_000, client_id: None, connection_id: None, after: None };
-        let operation = Operation::Presence { channel: channel.to_owned(), query };
-        match self.ask(operation) {
-            Ok(Some(Response::Presence(page))) => page.members,
-            _ => Vec::new(),
-        }
     }
 
     pub(crate) fn check_idle(&self) -> Verdict {
@@ -359,7 +371,7 @@ impl World {
     }
 }
 
-pub(super) fn request(operation: Operation) -> Box<Request> {
+pub(crate) fn request(operation: Operation) -> Box<Request> {
     let credentials = Some(Credentials::Key(KEY.to_owned()));
     Box::new(Request { caller: Caller { credentials, client_id: None }, operation })
 }

@@ -2,14 +2,17 @@
 //! between them. Everything happens on one thread, one thing at a time, in virtual time.
 //!
 //! [`hosting`] is the node's side (its driver, in effect) with its [`storage`], [`clients`] the clients', [`faults`] what
-//! breaks, [`rest`] the callers of the REST interface, [`vandals`] those who send nonsense.
+//! breaks, [`inquiry`] what the node is asked at the end, [`rest`] the callers of the REST interface, [`vandals`] those who send nonsense.
 
 mod clients;
 mod faults;
 mod hosting;
+mod inquiry;
 mod rest;
 mod storage;
 mod vandals;
+
+pub(crate) use hosting::request;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,7 +31,7 @@ use crate::client::{ChannelState, Client};
 use crate::planted::{Bug, Planted};
 use crate::queue::{Happening, Queue};
 use crate::report::{Stats, Trace};
-use crate::setup::{PERSISTED, Setup};
+use crate::setup::{MUTABLE, PERSISTED, Setup, Theme};
 use crate::store::Store;
 use crate::transport::Transport;
 use crate::truth::Truth;
@@ -77,7 +80,8 @@ impl World {
             .collect();
         let mut truth = Truth::default();
         for name in &setup.channels {
-            truth.channel(name).persisted = name.starts_with(PERSISTED);
+            truth.channel(name).persisted =
+                name.starts_with(PERSISTED) || name.starts_with(MUTABLE);
         }
         let mut world = Self {
             now: START,
@@ -138,8 +142,8 @@ impl World {
             Happening::Changed { incarnation, ticket, outcome } => {
                 self.changed(incarnation, ticket, outcome)
             }
-            Happening::Read { incarnation, channel, name, since, error } => {
-                self.read(incarnation, channel, &name, since, error)
+            Happening::Read { incarnation, channel, name, wanted, error } => {
+                self.read(incarnation, channel, &name, &wanted, error)
             }
             Happening::RestSend(caller) => self.rest_send(caller),
             Happening::RestReply { publisher, request, result } => {
@@ -192,12 +196,16 @@ impl World {
         for name in self.setup.channels.clone() {
             let members = self.node_members(&name);
             presence_truth::settled(&name, &self.clients, &members)?;
+            self.check_content(&name)?;
         }
         Ok(())
     }
 
     /// Everybody leaves for good.
     pub(crate) fn leave(&mut self) -> Verdict {
+        if self.setup.theme == Theme::Objects {
+            self.clear_objects()?;
+        }
         for index in 0..self.clients.len() {
             self.act(index, Client::close)?;
         }
@@ -234,11 +242,10 @@ impl World {
                 capability: r#"{"*":["*"]}"#.into(),
                 revocable_tokens: false,
             }],
-            namespaces: vec![Namespace {
-                id: PERSISTED.into(),
-                persisted: true,
-                ..Namespace::default()
-            }],
+            namespaces: vec![
+                Namespace { id: PERSISTED.into(), persisted: true, ..Namespace::default() },
+                Namespace { id: MUTABLE.into(), mutable_messages: true, ..Namespace::default() },
+            ],
             limits: self.setup.limits.clone(),
         }
     }

@@ -31,7 +31,7 @@ impl World {
         let channel = self.any_channel();
         let (publisher, count) = (FIRST_PUBLISHER + caller, self.rng.random_range(1..4));
         let mut publish = self.next_publish(publisher, &channel, count);
-        let first = publish.labels.first().map_or(0, |label| label.number);
+        let first = publish.labels().first().map_or(0, |label| label.number);
         publish.named = Some(format!("r{caller}-{first}").into());
         self.rest[caller].publish = Some(publish);
         self.rest_send(caller)

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use node::{ChannelKey, Event, Ticket};
 use rand::RngExt;
-use types::{Entry, ErrorInfo, Kind, RecordChange, Timestamp};
+use types::{Entry, ErrorInfo, Kind, RecordChange, Timestamp, error};
 
 use super::World;
 use super::hosting::ID_WINDOW;
 use crate::checkers::Verdict;
-use crate::queue::{Happening, Write};
+use crate::queue::{Happening, Wanted, Write};
 use crate::truth::Standing;
 
 impl World {
@@ -82,24 +82,41 @@ impl World {
         self.feed(Event::Stored { channel, position: entry.position, durable })
     }
 
+    pub(super) fn begin_read(&mut self, channel: ChannelKey, name: &str, wanted: Wanted) {
+        let failed = self.rng.random_bool(self.setup.store.fail_chance);
+        let error = failed.then(|| error::INTERNAL.with("the store is out of order"));
+        let (incarnation, name) = (self.incarnation, name.into());
+        let delay = self.between(self.setup.store.delay);
+        self.after(delay, Happening::Read { incarnation, channel, name, wanted, error });
+    }
+
     pub(super) fn read(
         &mut self,
         incarnation: u64,
         channel: ChannelKey,
         name: &Arc<str>,
-        since: Timestamp,
+        wanted: &Wanted,
         error: Option<ErrorInfo>,
     ) -> Verdict {
         if incarnation != self.incarnation || self.node.is_none() {
             return Ok(());
         }
-        if let Some(error) = error {
-            return self.feed(Event::Loaded { channel, entries: Err(error) });
-        }
-        let entries = self.store.load(name, since);
-        self.surface(name, &entries)?;
-        self.trace.note(self.now, || format!("{name} is loaded: {} entries", entries.len()));
-        self.feed(Event::Loaded { channel, entries: Ok(entries) })
+        let entries = match wanted {
+            Wanted::Since(since) => self.store.load(name, *since),
+            Wanted::About(messages) => self.store.about(name, messages),
+        };
+        let entries = match error {
+            Some(error) => Err(error),
+            None => {
+                self.surface(name, &entries)?;
+                self.trace.note(self.now, || format!("{name} is read: {} entries", entries.len()));
+                Ok(entries)
+            }
+        };
+        self.feed(match wanted {
+            Wanted::Since(_) => Event::Loaded { channel, entries },
+            Wanted::About(_) => Event::MessagesLoaded { channel, entries },
+        })
     }
 
     /// What became durable without anybody being told is committed by being loaded.

@@ -13,7 +13,7 @@ use crate::checkers::Verdict;
 use crate::checkers::bad_input::{self, Input};
 use crate::queue::Uplink;
 use crate::report::show;
-use crate::transport::{self, Transport};
+use crate::transport::{self, Framing, Transport};
 
 /// Clients from here on are vandals.
 const FIRST: usize = 100_000;
@@ -51,7 +51,7 @@ impl World {
             vandal.transport = Some(transport);
             let query = self.nonsense_query();
             if self.node_is_up() {
-                self.transports.insert(transport, Transport::new(format));
+                self.transports.insert(transport, Transport::new(format, Framing::Socket));
                 self.uplink(transport, Uplink::Opened(query));
             }
             return;
