@@ -16,7 +16,7 @@ use crate::checkers::{
     message_truth, objects_truth, once_per_id, presence_truth, progress, publisher_order,
     refused_publish, truthful_resume,
 };
-use crate::transport::Transport;
+use crate::transport::{self, Transport};
 
 macro_rules! bugs {
     ($($bug:ident = $name:literal, $checker:ident;)*) => {
@@ -105,10 +105,9 @@ impl Planted {
             (Event::Frame { frame, .. }, Bug::DeafToAttach) if frame.action == Action::Attach => {
                 (None, Vec::new())
             }
-            (Event::Frame { frame, .. }, Bug::KeepSession) if frame.action == Action::Close => {
-                (None, Vec::new())
-            }
-            (Event::TransportClosed { .. }, Bug::KeepSession) if self.rng.random_bool(0.3) => {
+            (Event::TransportClosed { transport }, Bug::KeepSession)
+                if transport::is_vandal(*transport) =>
+            {
                 (None, Vec::new())
             }
             (Event::BadFrame { .. }, Bug::SharedFate) => {

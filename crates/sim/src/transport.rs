@@ -103,3 +103,10 @@ impl Transport {
 pub(crate) fn id(client: usize, count: u64) -> TransportId {
     TransportId(((client as u64) << 32) | count)
 }
+
+/// Clients from here on are vandals.
+pub(crate) const FIRST_VANDAL: usize = 100_000;
+
+pub(crate) fn is_vandal(transport: TransportId) -> bool {
+    transport.0 >> 32 >= FIRST_VANDAL as u64
+}

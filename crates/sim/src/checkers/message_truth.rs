@@ -84,12 +84,14 @@ impl Truth {
     }
 }
 
-/// A version reaches a client.
+/// A version reaches a client. What a rewind has shown as it is may be said again by a resume.
 pub(super) fn delivered(key: &StreamKey, step: &Step) -> Verdict {
     let Step { serial, before, version, action } = step;
-    let back = before.as_ref().is_some_and(|before| before >= version);
-    let alone = before.is_none() && *action == MessageAction::Append;
-    if back || alone {
+    let appends = *action == MessageAction::Append;
+    let back = before.as_ref().is_some_and(|before| before > version);
+    let again = before.as_ref() == Some(version) && appends;
+    let alone = before.is_none() && appends;
+    if back || again || alone {
         let (client, channel) = key;
         let message = format!(
             "client {client} on {channel} got {action:?} {version} of {serial} after {before:?}"

@@ -12,10 +12,10 @@ use crate::truth::{Channel, Record};
 
 pub(crate) const NAME: &str = "objects_truth";
 
-/// What is committed adds up to this. A restart ends objects.
+/// What is committed adds up to this. A restart ends the objects of a channel that is not persisted.
 pub(crate) fn model(known: &Channel, incarnation: u64) -> Objects {
     let mut objects = Objects::default();
-    let lives = |record: &&Record| record.incarnation == incarnation;
+    let lives = |record: &&Record| known.persisted || record.incarnation == incarnation;
     for record in known.certain().filter(lives) {
         let Body::Objects(messages) = &record.entry.body else { continue };
         for (index, message) in messages.iter().enumerate() {

@@ -68,7 +68,11 @@ impl Stream {
                 Kind::Annotations => {
                     place > self.live_from && self.modes & flags::ANNOTATION_SUBSCRIBE != 0
                 }
-                Kind::Presence => place > self.live_from && record.incarnation >= self.incarnation,
+                Kind::Presence => {
+                    place > self.live_from
+                        && record.incarnation >= self.incarnation
+                        && (own || self.modes & flags::PRESENCE_SUBSCRIBE != 0)
+                }
                 // Who attaches gets the objects, not the operations.
                 Kind::Objects => false,
             }

@@ -25,14 +25,14 @@ impl World {
     ) -> Verdict {
         let index = usize::try_from(transport.0 >> 32).unwrap_or(usize::MAX);
         if let Downlink::Closed = downlink {
-            if self.is_vandal(transport) {
+            if transport::is_vandal(transport) {
                 self.vandal_closed(transport);
                 return Ok(());
             }
             self.trace.note(self.now, || format!("{transport:?} closed at client {index}"));
             return self.act(index, |client, now| client.transport_closed(now, transport));
         }
-        let is_vandal = self.is_vandal(transport);
+        let is_vandal = transport::is_vandal(transport);
         let Some(link) = self.transports.get_mut(&transport) else { return Ok(()) };
         if link.down.cut || is_vandal {
             return Ok(());

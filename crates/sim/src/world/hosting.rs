@@ -21,6 +21,7 @@ use crate::planted::Route;
 use crate::queue::{Downlink, Happening, Uplink, Wanted};
 use crate::report::show;
 use crate::setup::Theme;
+use crate::transport;
 use crate::truth::{Place, Standing};
 
 /// How long a channel remembers ids: retention, publish deadline and slack.
@@ -106,7 +107,7 @@ impl World {
                     self.break_transport(transport);
                     return Ok(());
                 }
-                if self.is_vandal(transport) {
+                if transport::is_vandal(transport) {
                     return self.hear_vandal(transport, format, &bytes);
                 }
                 match protocol::decode(format, &bytes) {

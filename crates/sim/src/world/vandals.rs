@@ -13,10 +13,7 @@ use crate::checkers::Verdict;
 use crate::checkers::bad_input::{self, Input};
 use crate::queue::Uplink;
 use crate::report::show;
-use crate::transport::{self, Framing, Transport};
-
-/// Clients from here on are vandals.
-const FIRST: usize = 100_000;
+use crate::transport::{self, FIRST_VANDAL, Framing, Transport};
 
 #[derive(Debug, Default)]
 pub(super) struct Vandal {
@@ -25,10 +22,6 @@ pub(super) struct Vandal {
 }
 
 impl World {
-    pub(super) fn is_vandal(&self, transport: TransportId) -> bool {
-        transport.0 >> 32 >= FIRST as u64
-    }
-
     pub(super) fn vandal_closed(&mut self, transport: TransportId) {
         for vandal in &mut self.vandals {
             if vandal.transport == Some(transport) {
@@ -47,7 +40,7 @@ impl World {
         let format = if index.is_multiple_of(2) { Format::Json } else { Format::MessagePack };
         let Some(transport) = vandal.transport else {
             vandal.transports += 1;
-            let transport = transport::id(FIRST + index, vandal.transports);
+            let transport = transport::id(FIRST_VANDAL + index, vandal.transports);
             vandal.transport = Some(transport);
             let query = self.nonsense_query();
             if self.node_is_up() {
