@@ -102,6 +102,7 @@ fn presence_is_the_truth_after_a_drop_at_any_frame_of_a_long_sync() {
                     world.enter(client, "c0")?;
                 }
                 world.join(MEMBERS, &["c0"])?;
+                world.run_for(SECOND)?;
                 world.lose(MEMBERS, Cut::Clean, SECOND)?;
                 for client in 0..20 {
                     world.close(client)?;
