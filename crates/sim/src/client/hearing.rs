@@ -106,7 +106,7 @@ impl Client {
         channel.deadline = None;
         channel.losses += u32::from(!resumed && frame.error.is_some());
         channel.modes = set;
-        channel.objects.attached(set & flags::HAS_OBJECTS != 0);
+        channel.objects.attached(set);
         if !resumed {
             channel.messages.clear();
         }

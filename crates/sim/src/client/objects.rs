@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use protocol::{InitialValue, ObjectItem, ObjectPayload, Tree};
+use protocol::{InitialValue, ObjectItem, ObjectPayload, Tree, flags};
 use types::{
     Finite, ItemPosition, MapValue, ObjectAction, ObjectData, ObjectId, ObjectKind, ObjectState,
     ObjectValue, SiteCode,
@@ -64,10 +64,10 @@ impl Objects {
     }
 
     /// ATTACHED (RTO4).
-    pub(super) fn attached(&mut self, has_objects: bool) {
+    pub(super) fn attached(&mut self, set: u32) {
         self.sync = Some(Sync::default());
         self.buffered.clear();
-        if !has_objects {
+        if set & flags::HAS_OBJECTS == 0 {
             self.pool.clear();
             self.end_sync();
         }
@@ -101,8 +101,8 @@ impl Objects {
         let states = self.sync.take().map(|sync| sync.states).unwrap_or_default();
         self.pool.retain(|id, _| id.is_root() || states.contains_key(id));
         for (id, state) in states {
-            let was_deleted = self.pool.get(&id).is_some_and(|known| known.deleted);
-            self.pool.insert(id, Object::of_state(&state, was_deleted));
+            let object = Object::of_state(&state, self.pool.get(&id));
+            self.pool.insert(id, object);
         }
         self.applied.clear();
         let buffered = std::mem::take(&mut self.buffered);
@@ -234,11 +234,11 @@ impl Object {
     }
 
     /// RTLM6, RTLC6. What was deleted stays so.
-    fn of_state(state: &ObjectState, was_deleted: bool) -> Self {
+    fn of_state(state: &ObjectState, known: Option<&Self>) -> Self {
         let mut object = Self::new(state.object_id.kind());
         let sites = state.site_serials.iter();
         object.sites = sites.map(|(site, at)| (*site, at.to_string().into())).collect();
-        object.deleted = was_deleted || state.deleted.is_some();
+        object.deleted = state.deleted.is_some() || known.is_some_and(|known| known.deleted);
         if object.deleted {
             return object;
         }
