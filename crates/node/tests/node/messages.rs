@@ -364,8 +364,10 @@ fn rest_may_change_what_the_capability_says() {
         [(r#"{"*":["message-update-own"]}"#, "bob", 40160), (r#"{"*":["publish"]}"#, "ann", 40160)]
     {
         let token = world.token(capability, Some(client_id), Duration::from_secs(3_600));
-        let caller =
-            Caller { credentials: Some(Credentials::Token(token.token.clone())), client_id: None };
+        let caller = Caller {
+            credentials: Some(Credentials::Token(token.token.clone())),
+            ..Caller::default()
+        };
         let operation = Operation::Change {
             channel: CHANNEL.into(),
             serial: serial.to_string(),
