@@ -16,7 +16,7 @@ use types::SiteCode;
 use crate::Failure;
 use crate::banner::Banner;
 use crate::data_dir;
-use crate::server::Server;
+use crate::server::{Server, check_counts};
 use crate::settings::Settings;
 use crate::signals::{Signals, Told};
 
@@ -121,7 +121,8 @@ async fn serve(settings: &Settings) -> Result<()> {
 
 /// Takes over the keys of the apps in the configuration file. One that cannot be read changes nothing.
 async fn read_keys(settings: &Settings, server: &Server) {
-    match settings.read_apps() {
+    let read = settings.read_apps();
+    match read.and_then(|apps| check_counts(&settings.node, &apps).map(|()| apps)) {
         Ok(apps) => server.set_keys(apps).await,
         Err(error) => tracing::error!("keys stay as they are: {error:#}"),
     }

@@ -168,7 +168,7 @@ fn configure(
     })
 }
 
-fn check_counts(limits: &NodeLimits, apps: &[App]) -> Result<()> {
+pub(crate) fn check_counts(limits: &NodeLimits, apps: &[App]) -> Result<()> {
     let count = u32::try_from(apps.len()).unwrap_or(u32::MAX);
     ensure!(limits.apps == 0 || count <= limits.apps, "{}", error::APP_LIMIT.info());
     for app in apps {

@@ -118,6 +118,20 @@ fn an_append_adds_for_those_who_have_the_message_and_is_whole_for_others_once() 
 }
 
 #[test]
+fn a_client_before_version_5_is_given_whole_messages_for_appends() {
+    let mut world = world();
+    let writer = world.connect(ALL);
+    let old = world.open_as(protocol::Format::Json, &format!("v=4&{ALL}"));
+    world.attach(old, CHANNEL);
+    let serial = posted(&mut world, writer, 0, text("a"));
+    world.seen(old);
+    for (msg_serial, piece) in [(1, "b"), (2, "c")] {
+        world.send(writer, &changed(msg_serial, MessageAction::Append, &serial, piece));
+    }
+    assert_eq!(world.seen(old), ["message mutable:x update:ab", "message mutable:x update:abc"]);
+}
+
+#[test]
 fn a_resume_in_the_middle_of_appends_gives_the_whole_message() {
     let mut world = world();
     let [writer, reader] = [(); 2].map(|()| world.connect(ALL));
