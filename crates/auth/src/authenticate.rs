@@ -16,7 +16,10 @@ use types::{App, ErrorInfo, Key, Timestamp};
 
 use crate::jwt::Jwt;
 use crate::token_request::MAX_REVOCABLE_TTL;
-use crate::{Capability, ClientPolicy, Credentials, KeyName, Method, Principal, SealingKey, token};
+use crate::{
+    Capability, ClientPolicy, ClientType, Credentials, KeyName, Method, Principal, SealingKey,
+    restriction, token,
+};
 
 /// Where credentials are presented.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +38,7 @@ pub fn authenticate(
     place: Place,
     now: Timestamp,
 ) -> Result<Principal, ErrorInfo> {
-    let directory = Directory { apps, place };
+    let directory = Directory { apps, place, now };
     let principal = match credentials {
         Credentials::Key(text) => by_key(&directory, text),
         Credentials::Token(text) => match text.bytes().filter(|byte| *byte == b'.').count() {
@@ -51,6 +54,7 @@ pub fn authenticate(
 struct Directory<'a, F> {
     apps: &'a F,
     place: Place,
+    now: Timestamp,
 }
 
 impl<F: Fn(&str) -> Option<Arc<App>>> Directory<'_, F> {
@@ -63,6 +67,7 @@ impl<F: Fn(&str) -> Option<Arc<App>>> Directory<'_, F> {
             Place::Connect => INVALID_CREDENTIALS.info(),
             Place::Rest => no_such_key(),
         })?;
+        restriction::check_key(&key, self.now)?;
         Ok((app, key))
     }
 }
@@ -78,12 +83,14 @@ fn by_key<F: Fn(&str) -> Option<Arc<App>>>(
     Ok(Principal {
         app_id: app.id.clone(),
         capability: Arc::new(capability_of(&key)?),
-        key_id: key.id,
+        key_id: Arc::clone(&key.id),
         client: ClientPolicy::Any,
         revocation_key: None,
+        claims: Arc::default(),
+        client_type: ClientType::Server,
         method: Method::Basic,
         issued: None,
-        expires: None,
+        expires: key.restrictions.expires,
         revoked_at: None,
     })
 }
@@ -100,12 +107,14 @@ fn by_token<F: Fn(&str) -> Option<Arc<App>>>(
     Ok(Principal {
         app_id: app.id.clone(),
         capability: narrowed(&key, Some(&claims.capability))?,
-        key_id: key.id,
+        key_id: Arc::clone(&key.id),
         client: claims.client,
         revocation_key: None,
+        claims: Arc::default(),
+        client_type: ClientType::Device,
         method: Method::Token,
         issued: Some(claims.issued),
-        expires: Some(claims.expires),
+        expires: soonest(claims.expires, &key),
         revoked_at: None,
     })
 }
@@ -123,20 +132,22 @@ fn by_jwt<F: Fn(&str) -> Option<Arc<App>>>(
         }
     };
     let (app, key) = directory.find(signed.key_name()?, Method::Jwt)?;
-    let claims = signed.verify(&key.secret, now)?;
-    let expires = lifetime(&key, claims.issued, claims.expires);
+    let proven = signed.verify(&key.secret, now)?;
+    let expires = lifetime(&key, proven.issued, proven.expires);
     if expires <= now {
         return Err(TOKEN_EXPIRED.info());
     }
     Ok(Principal {
         app_id: app.id.clone(),
-        capability: narrowed(&key, claims.capability.as_deref())?,
-        key_id: key.id,
-        client: claims.client,
-        revocation_key: claims.revocation_key,
+        capability: narrowed(&key, proven.capability.as_deref())?,
+        key_id: Arc::clone(&key.id),
+        client: proven.client,
+        revocation_key: proven.revocation_key,
+        claims: Arc::new(proven.claims),
+        client_type: proven.client_type,
         method: Method::Jwt,
-        issued: Some(claims.issued),
-        expires: Some(expires),
+        issued: Some(proven.issued),
+        expires: soonest(expires, &key),
         revoked_at: None,
     })
 }
@@ -154,6 +165,11 @@ fn by_enclosed_token<F: Fn(&str) -> Option<Arc<App>>>(
     let mut principal = by_token(directory, secret, token, now)?;
     principal.expires = principal.expires.into_iter().chain(outer_expires).min();
     Ok(principal)
+}
+
+/// When a token ends that expires at `expires`, and not after its key.
+fn soonest(expires: Timestamp, key: &Key) -> Option<Timestamp> {
+    key.restrictions.expires.into_iter().chain([expires]).min()
 }
 
 /// A JWT that can be revoked lives no longer than revocations are remembered.

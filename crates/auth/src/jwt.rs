@@ -13,12 +13,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use types::error::{INVALID_CLIENT_ID, INVALID_JWT, TOKEN_EXPIRED};
 use types::{ErrorInfo, Timestamp};
 
 use crate::token_request::CLOCK_SKEW;
-use crate::{ClientPolicy, KeyName};
+use crate::{Claims, ClientPolicy, ClientType, KeyName};
 
 #[derive(Deserialize)]
 struct Header {
@@ -41,8 +41,12 @@ struct Payload {
     client_id: Option<Value>,
     #[serde(rename = "x-ably-revocation-key")]
     revocation_key: Option<Arc<str>>,
+    #[serde(rename = "x-ably-clientType")]
+    client_type: Option<Value>,
     #[serde(rename = "x-ably-token")]
     token: Option<String>,
+    #[serde(flatten)]
+    others: Map<String, Value>,
 }
 
 /// A JWT whose shape is right; nothing in it is proven yet.
@@ -60,8 +64,10 @@ pub(crate) struct Signed<'a> {
 }
 
 /// What a signed JWT says, once proven.
-pub(crate) struct Claims {
+pub(crate) struct Proven {
     pub(crate) client: ClientPolicy,
+    pub(crate) client_type: ClientType,
+    pub(crate) claims: Claims,
     pub(crate) revocation_key: Option<Arc<str>>,
     /// None: all that the key may do.
     pub(crate) capability: Option<String>,
@@ -101,7 +107,7 @@ impl Signed<'_> {
     }
 
     /// The claims, if `secret` signed them and they hold now.
-    pub(crate) fn verify(self, secret: &str, now: Timestamp) -> Result<Claims, ErrorInfo> {
+    pub(crate) fn verify(self, secret: &str, now: Timestamp) -> Result<Proven, ErrorInfo> {
         let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
         let signature = URL_SAFE_NO_PAD.decode(self.signature).map_err(|_base64| malformed())?;
         hmac::verify(&key, self.signed.as_bytes(), &signature)
@@ -126,8 +132,10 @@ impl Signed<'_> {
                 return Err(INVALID_CLIENT_ID.with("clientId must be a string"));
             }
         };
-        let Payload { capability, revocation_key, .. } = self.payload;
-        Ok(Claims { client, revocation_key, capability, issued, expires })
+        let Payload { capability, revocation_key, client_type, others, .. } = self.payload;
+        let client_type = ClientType::claimed(client_type.as_ref().and_then(Value::as_str));
+        let claims = Claims::read(&others)?;
+        Ok(Proven { client, client_type, claims, revocation_key, capability, issued, expires })
     }
 }
 

@@ -22,11 +22,13 @@
 
 mod authenticate;
 mod capability;
+mod claims;
 mod credentials;
 mod jwt;
 mod nonces;
 mod principal;
 mod resource;
+mod restriction;
 mod resume_key;
 mod revocation;
 mod sealing;
@@ -37,9 +39,11 @@ mod token_request;
 
 pub use authenticate::{Place, authenticate};
 pub use capability::{Capability, Operation, Operations};
+pub use claims::Claims;
 pub use credentials::{Credentials, KeyName};
 pub use nonces::Nonces;
-pub use principal::{ClientPolicy, Identity, Method, Principal};
+pub use principal::{ClientPolicy, ClientType, Identity, Method, Principal};
+pub use restriction::{Source, check_source};
 pub use resume_key::ResumeKey;
 pub use revocation::{Revocation, RevocationRequest, Revocations, Target};
 pub use sealing::SealingKey;

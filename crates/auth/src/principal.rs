@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use types::error::{INCOMPATIBLE_CREDENTIALS, INVALID_CLIENT_ID};
+use types::error::{INCOMPATIBLE_CREDENTIALS, INVALID_CLIENT_ID, UNTRUSTED_CLIENT_TYPE};
 use types::{AppId, ClientId, ErrorInfo, Timestamp};
 
-use crate::Capability;
+use crate::{Capability, Claims};
 
 /// Longest clientId, in bytes (40012).
 const MAX_CLIENT_ID: usize = 1024;
@@ -48,6 +48,20 @@ pub enum Method {
     Jwt,
 }
 
+/// What the holder of the key says that the client is. Everything but a server is alike here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientType {
+    Device,
+    Server,
+}
+
+impl ClientType {
+    /// From the claim `x-ably-clientType`, or the parameter `clientType`.
+    pub(crate) fn claimed(text: Option<&str>) -> Self {
+        if text == Some("server") { Self::Server } else { Self::Device }
+    }
+}
+
 /// What must stay the same over the life of a connection, whatever credentials it presents.
 /// The method may change: a client that connected with a key may go on with a token of that key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,10 +88,12 @@ pub struct Principal {
     /// What revocations may name the token by (`x-ably-revocation-key`).
     pub revocation_key: Option<Arc<str>>,
     pub capability: Arc<Capability>,
+    pub claims: Arc<Claims>,
+    pub client_type: ClientType,
     pub method: Method,
     /// None for keys.
     pub issued: Option<Timestamp>,
-    /// From this instant on the credential is void (40142); none for keys.
+    /// From this instant on the credential is void (40142, or 40132 for a key).
     pub expires: Option<Timestamp>,
     /// From this instant on the token is revoked (40141), if anybody revoked it.
     pub revoked_at: Option<Timestamp>,
@@ -131,6 +147,15 @@ impl Principal {
         }
     }
 
+    /// Whether the client may call itself `stated`: only the holder of the key says who is a server
+    /// (40167).
+    pub fn check_client_type(&self, stated: Option<&str>) -> Result<(), ErrorInfo> {
+        match (ClientType::claimed(stated), self.client_type) {
+            (ClientType::Server, ClientType::Device) => Err(UNTRUSTED_CLIENT_TYPE.info()),
+            (ClientType::Device, _) | (ClientType::Server, ClientType::Server) => Ok(()),
+        }
+    }
+
     /// This client after it said which clientId it wants to have (RSA7e); 40102 if its credentials
     /// are for another one or for none.
     pub(crate) fn identified_as(mut self, requested: Option<&str>) -> Result<Self, ErrorInfo> {
@@ -168,6 +193,8 @@ mod tests {
             client: ClientPolicy::parse(client_id).unwrap(),
             revocation_key: None,
             capability: Arc::default(),
+            claims: Arc::default(),
+            client_type: ClientType::Device,
             method: Method::Token,
             issued: None,
             expires: None,

@@ -42,6 +42,16 @@ impl Resource {
         (!name.is_empty()).then_some(Self { kind, segments, open })
     }
 
+    /// Of two patterns that match the same resource, the more specific has the lesser one: where they
+    /// first differ, a name comes before `*` for one segment, and that before `*` for the rest.
+    pub(crate) fn generality(&self) -> Vec<u8> {
+        let segment = |segment: &Segment| match segment {
+            Segment::Literal(_) => 0,
+            Segment::One => 1,
+        };
+        self.segments.iter().map(segment).chain(self.open.then_some(2)).collect()
+    }
+
     /// Whether exactly one resource matches.
     pub(crate) fn is_exact(&self) -> bool {
         self.kind != Kind::Any && !self.open && !self.segments.contains(&Segment::One)

@@ -177,7 +177,7 @@ fn targets(principal: &Principal) -> impl Iterator<Item = Target> {
 mod tests {
     use super::*;
     use crate::testing::NOW;
-    use crate::{Capability, ClientPolicy, Method};
+    use crate::{Capability, ClientPolicy, ClientType, Method};
 
     const SOON: Timestamp = Timestamp(NOW.0 + 30_000);
 
@@ -188,6 +188,8 @@ mod tests {
             client: ClientPolicy::Fixed("bob".into()),
             revocation_key: Some("group".into()),
             capability: Arc::new(Capability::parse(r#"{"a:*":["publish"]}"#).unwrap()),
+            claims: Arc::default(),
+            client_type: ClientType::Device,
             method: Method::Jwt,
             issued: Some(issued),
             expires: None,

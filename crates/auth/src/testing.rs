@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
-use types::{App, AppLimits, Key, Timestamp};
+use types::{App, AppLimits, Key, Restrictions, Timestamp};
 
 use crate::SealingKey;
 
@@ -28,6 +28,7 @@ pub(crate) fn app() -> App {
         secret: format!("secret of {id}").into(),
         capability: capability.into(),
         revocable_tokens: false,
+        restrictions: Restrictions::default(),
     };
     App {
         id: "app".into(),

@@ -16,7 +16,7 @@ use types::error::{
 use types::{App, ErrorInfo, Key, Timestamp};
 
 use crate::authenticate::no_such_key;
-use crate::{Capability, ClientPolicy, Grant, KeyName, Method, Nonces, Principal};
+use crate::{Capability, ClientPolicy, Grant, KeyName, Method, Nonces, Principal, restriction};
 
 /// How far clocks of signers may be from ours.
 pub(crate) const CLOCK_SKEW: Duration = Duration::from_mins(2);
@@ -97,6 +97,7 @@ impl TokenRequest {
             .filter(|app| app.id.as_str() == name.app_id)
             .and_then(|app| app.key(name.key_id))
             .ok_or_else(no_such_key)?;
+        restriction::check_key(key, now)?;
         let client = ClientPolicy::parse(self.client_id.as_deref())?;
         let ttl = self.granted_ttl(key)?;
         match &self.mac {
@@ -183,6 +184,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::ClientType;
     use crate::testing::{NOW, app};
 
     /// Both MACs were made with openssl.
@@ -224,6 +226,8 @@ mod tests {
             client: ClientPolicy::Any,
             revocation_key: None,
             capability: Arc::default(),
+            claims: Arc::default(),
+            client_type: ClientType::Server,
             method,
             issued: None,
             expires: None,

@@ -2,7 +2,8 @@
 //! version, judged by the message as it will be once everything pending is committed.
 
 use types::{
-    Body, ClientId, Data, ErrorInfo, ItemPosition, Message, MessageAction, Timestamp, error,
+    Body, ClientId, Data, ErrorInfo, ItemPosition, Message, MessageAction, Timestamp, USER_CLAIM,
+    error, set_user_claim,
 };
 
 use crate::Channel;
@@ -56,6 +57,8 @@ impl Channel {
             version: change.version.clone(),
             ..Message::default()
         };
+        let of_publisher = before.extras.as_ref().and_then(|extras| extras.get(USER_CLAIM));
+        set_user_claim(&mut version.extras, of_publisher.cloned());
         let mut size = version.size();
         if change.action == MessageAction::Append {
             check_append(change, before)?;

@@ -2,12 +2,15 @@
 //! duplicated tab) are told apart from one client that repeats itself (amendment 25).
 //!
 //! It covers what publishers give; what servers fill in or may change on a repeat (timestamp,
-//! connection, serial, version) is left out. It never leaves the process.
+//! connection, serial, version, user claim) is left out. It never leaves the process.
 
 use std::hash::{Hash, Hasher};
 use std::num::NonZeroU64;
 
-use types::{Annotation, Body, Data, Entry, EntryId, ErrorInfo, Message, PresenceMessage, error};
+use types::{
+    Annotation, Body, Data, Entry, EntryId, ErrorInfo, Extras, Message, PresenceMessage,
+    USER_CLAIM, error,
+};
 use xxhash_rust::xxh3::Xxh3Default;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +76,8 @@ pub(crate) fn check_repeat(
 
 fn hash_message(message: &Message, hasher: &mut impl Hasher) {
     (&message.id, &message.name, &message.encoding, &message.client_id).hash(hasher);
-    (&message.extras, message.action.code()).hash(hasher);
+    message.action.code().hash(hasher);
+    hash_extras(message.extras.as_ref(), hasher);
     if message.action.is_change() {
         message.serial.hash(hasher);
     }
@@ -81,14 +85,24 @@ fn hash_message(message: &Message, hasher: &mut impl Hasher) {
 }
 
 fn hash_presence(item: &PresenceMessage, hasher: &mut impl Hasher) {
-    (&item.id, &item.encoding, &item.client_id, &item.extras, item.action.code()).hash(hasher);
+    (&item.id, &item.encoding, &item.client_id, item.action.code()).hash(hasher);
+    hash_extras(item.extras.as_ref(), hasher);
     hash_data(&item.data, hasher);
 }
 
 fn hash_annotation(item: &Annotation, hasher: &mut impl Hasher) {
     (&item.id, &item.kind, &item.name, item.count, &item.encoding, &item.client_id).hash(hasher);
-    (&item.extras, &item.message_serial, item.action.code()).hash(hasher);
+    (&item.message_serial, item.action.code()).hash(hasher);
+    hash_extras(item.extras.as_ref(), hasher);
     hash_data(&item.data, hasher);
+}
+
+/// Without what servers add: between a publish and its repeat the token may have changed.
+fn hash_extras(extras: Option<&Extras>, hasher: &mut impl Hasher) {
+    let said = extras.into_iter().flat_map(|extras| extras.iter());
+    said.filter(|(field, _)| *field != USER_CLAIM).for_each(|field| field.hash(hasher));
+    // Where they end.
+    u8::MAX.hash(hasher);
 }
 
 fn hash_data(data: &Data, hasher: &mut impl Hasher) {

@@ -23,7 +23,7 @@ impl fmt::Display for Banner<'_> {
         if self.sandbox {
             writeln!(f, "Sandbox: anybody may make apps with POST {url}/apps")?;
         }
-        for key in &self.app.keys {
+        for key in self.app.keys.iter().filter(|key| !key.restrictions.revoked) {
             write_examples(f, &host, port, &url, &key_text(self.app, key))?;
         }
         Ok(())
@@ -64,7 +64,7 @@ fn host(ip: IpAddr) -> String {
 
 #[cfg(test)]
 mod tests {
-    use types::{AppId, AppLimits};
+    use types::{AppId, AppLimits, Restrictions};
 
     use super::*;
 
@@ -74,6 +74,7 @@ mod tests {
             secret: "secret".into(),
             capability: r#"{"*":["*"]}"#.into(),
             revocable_tokens: false,
+            restrictions: Restrictions::default(),
         };
         let app = App {
             id: AppId::from("app123"),

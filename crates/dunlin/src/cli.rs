@@ -3,6 +3,7 @@
 
 use clap::{Parser, Subcommand};
 
+use crate::keys::KeysArgs;
 use crate::serve::ServeArgs;
 
 /// A realtime messaging platform that you run yourself.
@@ -16,4 +17,5 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Serve(ServeArgs),
+    Keys(KeysArgs),
 }

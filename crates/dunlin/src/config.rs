@@ -14,7 +14,9 @@ use auth::Capability;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use telemetry::LogFormat;
-use types::{App, AppId, AppLimits, Key, Namespace, NodeLimits, SiteCode};
+use types::{
+    App, AppId, AppLimits, Key, Namespace, Network, NodeLimits, Restrictions, SiteCode, Timestamp,
+};
 
 /// What a key may do unless its configuration says otherwise: everything.
 pub(crate) const FULL_CAPABILITY: &str = r#"{"*":["*"]}"#;
@@ -39,6 +41,8 @@ pub(crate) struct Config {
     pub(crate) shutdown_grace_seconds: u32,
     /// TCP connections at a time, of all apps.
     pub(crate) max_connections: NonZeroU32,
+    /// Proxies that are believed when they say where a request comes from.
+    pub(crate) trusted_proxies: Vec<Network>,
     pub(crate) node: NodeLimits,
     /// Of the app that a first start makes.
     pub(crate) limits: AppLimits,
@@ -71,6 +75,14 @@ struct KeyConfig {
     capability: Arc<str>,
     #[serde(default)]
     revocable_tokens: bool,
+    #[serde(default)]
+    revoked: bool,
+    #[serde(default, deserialize_with = "instant")]
+    expires: Option<Timestamp>,
+    #[serde(default)]
+    allowed_ips: Vec<Network>,
+    #[serde(default)]
+    allowed_origins: Vec<Arc<str>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -105,6 +117,7 @@ impl Default for Config {
             history_retention_hours: 72,
             shutdown_grace_seconds: 10,
             max_connections: const { NonZeroU32::new(100_000).unwrap() },
+            trusted_proxies: Vec::new(),
             node: NodeLimits::default(),
             limits: AppLimits::default(),
             namespaces: vec![persisted],
@@ -155,8 +168,14 @@ impl From<AppConfig> for App {
 
 impl From<KeyConfig> for Key {
     fn from(key: KeyConfig) -> Self {
-        let KeyConfig { id, secret, capability, revocable_tokens } = key;
-        Self { id, secret, capability, revocable_tokens }
+        let KeyConfig { id, secret, capability, revocable_tokens, .. } = key;
+        let restrictions = Restrictions {
+            revoked: key.revoked,
+            expires: key.expires,
+            allowed_ips: key.allowed_ips,
+            allowed_origins: key.allowed_origins,
+        };
+        Self { id, secret, capability, revocable_tokens, restrictions }
     }
 }
 
@@ -211,6 +230,29 @@ fn capability<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<str>, D:
     Ok(json)
 }
 
+/// A TOML date and time with its distance from UTC.
+fn instant<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+    let said = toml::value::Datetime::deserialize(deserializer)?;
+    let incomplete = || D::Error::custom("write a date, a time and `Z`: 2030-01-31T00:00:00Z");
+    let (Some(date), Some(time), Some(toml::value::Offset::Z)) =
+        (said.date, said.time, said.offset)
+    else {
+        return Err(incomplete());
+    };
+    let days = days_since_epoch(date.year.into(), date.month.into(), date.day.into());
+    let minutes = u64::from(time.hour) * 60 + u64::from(time.minute);
+    let seconds = minutes * 60 + u64::from(time.second.unwrap_or_default());
+    let days = u64::try_from(days).map_err(|_before_1970| incomplete())?;
+    Ok(Some(Timestamp((days * 86_400 + seconds) * 1_000)))
+}
+
+/// The years of this count begin in March, so that the leap day is the last one.
+fn days_since_epoch(year: i64, month: i64, day: i64) -> i64 {
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let leap_days = year / 4 - year / 100 + year / 400;
+    year * 365 + leap_days + (month * 153 + 2) / 5 + day - 719_469
+}
+
 fn full_capability() -> Arc<str> {
     FULL_CAPABILITY.into()
 }
@@ -248,10 +290,39 @@ mod tests {
         let config = Config::parse(&text.join("\n")).unwrap();
         let [app] = <[AppConfig; 1]>::try_from(config.apps).unwrap();
         let app = App::from(app);
-        assert_eq!(app.keys.len(), 2);
+        assert_eq!(app.keys.len(), 4);
+        assert!(app.keys[2].restrictions.revoked);
         assert_eq!(app.keys[0].capability.as_ref(), FULL_CAPABILITY);
         assert!(app.namespaces[0].persisted);
         assert_eq!(app.limits.message_rate, 0);
+    }
+
+    #[test]
+    fn a_key_has_restrictions() {
+        let text = r#"
+            [[apps]]
+            id = "a"
+            [[apps.keys]]
+            id = "k"
+            secret = "s"
+            revoked = true
+            expires = 2024-02-29T12:30:05Z
+            allowed_ips = ["10.0.0.0/8"]
+            allowed_origins = ["https://a.example"]
+        "#;
+        let [app] = <[AppConfig; 1]>::try_from(Config::parse(text).unwrap().apps).unwrap();
+        let restrictions = App::from(app).keys.remove(0).restrictions;
+        assert!(restrictions.revoked);
+        assert_eq!(restrictions.expires, Some(Timestamp(1_709_209_805_000)));
+        assert_eq!(restrictions.allowed_ips, ["10.0.0.0/8".parse().unwrap()]);
+        assert_eq!(restrictions.allowed_origins, ["https://a.example".into()]);
+    }
+
+    #[test]
+    fn days_count_from_the_epoch() {
+        let dates = [(1970, 1, 1), (1970, 3, 1), (2000, 2, 29), (2024, 12, 31), (2100, 3, 1)];
+        let days = dates.map(|(year, month, day)| days_since_epoch(year, month, day));
+        assert_eq!(days, [0, 59, 11_016, 20_088, 47_541]);
     }
 
     #[test]
@@ -283,6 +354,9 @@ mod tests {
             ("[limits]\nmessage_rate = \"many\"".to_owned(), "line 2"),
             ("[[apps]]\nid = \"a.b\"\nkeys = []".to_owned(), "line 2"),
             (format!("{app}{{ id = \"k\", secret = \"\" }}]"), "line 4"),
+            (format!("{app}{{ id = \"k\", secret = \"s\", allowed_ips = [\"x\"] }}]"), "line 4"),
+            (format!("{app}{{ id = \"k\", secret = \"s\", expires = 2030-01-01 }}]"), "line 4"),
+            ("trusted_proxies = [\"10.0.0.0/64\"]".to_owned(), "line 1"),
             (format!("{app}{{ id = \"k\", secret = \"s\", capability = \"all\" }}]"), "line 4"),
         ] {
             let message = objection(&text);

@@ -4,12 +4,13 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha12Rng;
 use store::{Store, StoreError};
-use types::{App, AppId, Key, random_text};
+use types::{App, AppId, Key, Restrictions, random_text};
 
 use crate::config::{ACCOUNT, FULL_CAPABILITY};
 use crate::settings::Settings;
@@ -22,11 +23,10 @@ const ID_LENGTH: usize = 6;
 const SECRET_LENGTH: usize = 43;
 
 /// Opens the store in the data directory, and makes both if there are none.
-pub(crate) fn open(settings: &Settings) -> Result<Store> {
-    let directory = &settings.data_dir;
+pub(crate) fn open(directory: &Path, history_retention: Duration) -> Result<Store> {
     prepare(directory)
         .with_context(|| format!("cannot use the data directory {}", directory.display()))?;
-    Store::open(directory, settings.history_retention).map_err(|error| match error {
+    Store::open(directory, history_retention).map_err(|error| match error {
         locked @ StoreError::Locked { .. } => anyhow!(locked),
         other => {
             anyhow!(other).context(format!("cannot open the store in {}", directory.display()))
@@ -69,12 +69,7 @@ pub(crate) fn app(store: &Store, settings: &Settings, rng: &mut ChaCha12Rng) -> 
     if let Some(kept) = store.apps()?.into_iter().next() {
         return Ok(App { limits, namespaces, ..kept });
     }
-    let key = Key {
-        id: random_text(rng, ID_LENGTH).into(),
-        secret: random_text(rng, SECRET_LENGTH).into(),
-        capability: FULL_CAPABILITY.into(),
-        revocable_tokens: false,
-    };
+    let key = new_key(rng);
     let app = App {
         id: AppId::new(random_text(rng, ID_LENGTH)),
         account_id: ACCOUNT.into(),
@@ -84,6 +79,17 @@ pub(crate) fn app(store: &Store, settings: &Settings, rng: &mut ChaCha12Rng) -> 
     };
     store.put_app(&app)?;
     Ok(app)
+}
+
+/// A key that may do everything.
+pub(crate) fn new_key(rng: &mut ChaCha12Rng) -> Key {
+    Key {
+        id: random_text(rng, ID_LENGTH).into(),
+        secret: random_text(rng, SECRET_LENGTH).into(),
+        capability: FULL_CAPABILITY.into(),
+        revocable_tokens: false,
+        restrictions: Restrictions::default(),
+    }
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod clock;
 mod config;
 mod data_dir;
 mod driver;
+mod keys;
 mod serve;
 mod server;
 mod settings;
@@ -27,6 +28,7 @@ const USAGE: u8 = 2;
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Serve(args) => serve::run(args),
+        Command::Keys(args) => keys::run(args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -16,9 +16,9 @@ use types::SiteCode;
 use crate::Failure;
 use crate::banner::Banner;
 use crate::data_dir;
-use crate::server::Server;
+use crate::server::{Server, check_counts};
 use crate::settings::Settings;
-use crate::signals::Signals;
+use crate::signals::{Signals, Told};
 
 /// Threads that read from the store. Further reads wait: at most one for each request that waits for
 /// its answer and for each channel that is being activated, which limits bound.
@@ -101,16 +101,30 @@ async fn serve(settings: &Settings) -> Result<()> {
         .await
         .with_context(|| format!("cannot listen on {}", settings.listen))?;
     let address = listener.local_addr()?;
-    let store = data_dir::open(settings)?;
+    let store = data_dir::open(&settings.data_dir, settings.history_retention)?;
     let mut server = Server::start(settings, store, listener)?;
     print(&Banner { address, app: &server.app, sandbox: settings.sandbox });
-    tokio::select! {
-        () = signals.next() => {}
-        failure = server.failed() => return Err(failure),
+    loop {
+        tokio::select! {
+            told = signals.next() => match told {
+                Told::Stop => break,
+                Told::ReadKeys => read_keys(settings, &server).await,
+            },
+            failure = server.failed() => return Err(failure),
+        }
     }
     tokio::select! {
         () = server.stop(settings.shutdown_grace) => Ok(()),
-        () = signals.next() => Err(anyhow!("told a second time to stop")),
+        () = signals.stop() => Err(anyhow!("told a second time to stop")),
+    }
+}
+
+/// Takes over the keys of the apps in the configuration file. One that cannot be read changes nothing.
+async fn read_keys(settings: &Settings, server: &Server) {
+    let read = settings.read_apps();
+    match read.and_then(|apps| check_counts(&settings.node, &apps).map(|()| apps)) {
+        Ok(apps) => server.set_keys(apps).await,
+        Err(error) => tracing::error!("keys stay as they are: {error:#}"),
     }
 }
 

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, anyhow, ensure};
 use auth::SealingKey;
 use gateway::{Hub, Sandbox};
 use http::HeaderValue;
-use node::{Damaged, Node, PreviousIncarnation};
+use node::{Damaged, Event, Node, PreviousIncarnation};
 use rand_chacha::ChaCha12Rng;
 use session::Identity;
 use store::{Store, Writer};
@@ -35,6 +35,7 @@ pub(crate) struct Server {
     /// The app that the data directory keeps.
     pub(crate) app: App,
     clock: Arc<Clock>,
+    hub: Arc<Hub>,
     store: Store,
     health: Arc<Health>,
     driver: Running,
@@ -79,14 +80,25 @@ impl Server {
             max_connections: settings.max_connections,
             server_id,
             sandbox: if settings.sandbox { Sandbox::On } else { Sandbox::Off },
+            trusted_proxies: settings.trusted_proxies.clone(),
             metrics: Arc::new(page),
             ready: Arc::new(move || ready.ready(Instant::now()).is_ok()),
             now: Arc::new(move || time.now()),
         };
-        let gateway = tokio::spawn(gateway::serve(listener, hub, gateway, stop));
+        let gateway = tokio::spawn(gateway::serve(listener, hub.clone(), gateway, stop));
         tracing::info!(app = %app.id, incarnation = incarnation.number, "serving");
         tokio::spawn(show_life(store.clone(), clock.clone(), health.clone()));
-        Ok(Self { app, clock, store, health, driver, gateway, stopping })
+        Ok(Self { app, clock, hub, store, health, driver, gateway, stopping })
+    }
+
+    /// Gives the apps that there are the keys of these; others are not added, and none removed.
+    pub(crate) async fn set_keys(&self, apps: Vec<App>) {
+        for app in apps {
+            let keys = Event::Keys { app: app.id, keys: app.keys };
+            if self.hub.events().send(keys).await.is_err() {
+                tracing::error!("nobody takes the keys: the driver has ended");
+            }
+        }
     }
 
     /// Waits for what should not happen.
@@ -156,7 +168,7 @@ fn configure(
     })
 }
 
-fn check_counts(limits: &NodeLimits, apps: &[App]) -> Result<()> {
+pub(crate) fn check_counts(limits: &NodeLimits, apps: &[App]) -> Result<()> {
     let count = u32::try_from(apps.len()).unwrap_or(u32::MAX);
     ensure!(limits.apps == 0 || count <= limits.apps, "{}", error::APP_LIMIT.info());
     for app in apps {

@@ -2,12 +2,12 @@
 //! been weighed against each other, in this order.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Result;
 use telemetry::LogFormat;
-use types::{App, AppLimits, Namespace, NodeLimits, SiteCode};
+use types::{App, AppLimits, Namespace, Network, NodeLimits, SiteCode};
 
 use crate::config::Config;
 use crate::serve::ServeArgs;
@@ -23,6 +23,7 @@ pub(crate) struct Settings {
     pub(crate) history_retention: Duration,
     pub(crate) shutdown_grace: Duration,
     pub(crate) max_connections: u32,
+    pub(crate) trusted_proxies: Vec<Network>,
     pub(crate) node: NodeLimits,
     /// Of the app that the data directory keeps.
     pub(crate) limits: AppLimits,
@@ -30,11 +31,13 @@ pub(crate) struct Settings {
     pub(crate) namespaces: Vec<Namespace>,
     /// Those that the configuration file adds.
     pub(crate) apps: Vec<App>,
+    /// Where that is.
+    pub(crate) file: Option<PathBuf>,
 }
 
 impl Settings {
     pub(crate) fn resolve(args: ServeArgs) -> Result<Self> {
-        let config = args.config.as_deref().map(Config::read).transpose()?.unwrap_or_default();
+        let config = read(args.config.as_deref())?;
         Ok(Self::weigh(args, config))
     }
 
@@ -62,12 +65,23 @@ impl Settings {
             history_retention: Duration::from_secs(hours * 60 * 60),
             shutdown_grace: Duration::from_secs(grace.into()),
             max_connections: config.max_connections.get(),
+            trusted_proxies: config.trusted_proxies,
             node,
             limits,
             namespaces: config.namespaces.into_iter().map(Namespace::from).collect(),
             apps,
+            file: args.config,
         }
     }
+
+    /// The apps as the configuration file has them now.
+    pub(crate) fn read_apps(&self) -> Result<Vec<App>> {
+        Ok(read(self.file.as_deref())?.apps.into_iter().map(App::from).collect())
+    }
+}
+
+fn read(file: Option<&Path>) -> Result<Config> {
+    Ok(file.map(Config::read).transpose()?.unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -81,6 +95,7 @@ mod tests {
         let words = ["dunlin", "serve"].iter().chain(flags);
         match Cli::try_parse_from(words).unwrap().command {
             Command::Serve(args) => args,
+            Command::Keys(_) => panic!("another command"),
         }
     }
 

@@ -15,6 +15,7 @@ use std::{
     time::Duration,
 };
 
+use auth::Source;
 use bytes::Bytes;
 use node::{Event, TransportId};
 use protocol::Format;
@@ -107,6 +108,7 @@ pub(crate) fn open(
     hub: &Arc<Hub>,
     format: Format,
     query: Vec<(String, String)>,
+    source: Source,
     receiver: Receiver,
 ) {
     let (transport, mailbox) = hub.open_mailbox(format);
@@ -120,7 +122,7 @@ pub(crate) fn open(
         over: OnceLock::new(),
     });
     let carrier = Carrier { format, mailbox, waiting };
-    let connect = Event::Connect { transport: transport.id, format, query };
+    let connect = Event::Connect { transport: transport.id, format, query, source };
     let (hub, id) = (Arc::clone(hub), transport.id);
     tokio::spawn(async move {
         if hub.events().send(connect).await.is_ok() {

@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use auth::Source;
 use bytes::Bytes;
 use node::{Event, TransportId};
 use protocol::Format;
@@ -36,12 +37,13 @@ pub(crate) async fn run(
     leftover: Bytes,
     hub: Arc<Hub>,
     query: Vec<(String, String)>,
+    source: Source,
     max_message: usize,
 ) {
     let format = format_of(&query);
     let (transport, outbox) = hub.open_socket(format);
     let id = transport.id;
-    if hub.events().send(Event::Connect { transport: id, format, query }).await.is_err() {
+    if hub.events().send(Event::Connect { transport: id, format, query, source }).await.is_err() {
         return;
     }
     let limits = ws::Limits { max_message, write_stall: WRITE_STALL, linger: LINGER };

@@ -15,6 +15,7 @@ mod position;
 
 use std::{sync::Arc, time::Duration};
 
+use auth::Source;
 use bytes::Bytes;
 use node::Event;
 use protocol::Format;
@@ -43,12 +44,13 @@ const WRITE_STALL: Duration = Duration::from_secs(30);
 pub(crate) async fn open(
     hub: &Arc<Hub>,
     query: Vec<(String, String)>,
+    source: Source,
     wanted: Wanted,
 ) -> Result<Body, ErrorInfo> {
     let (transport, mailbox) = hub.open_mailbox(Format::Json);
     let (sender, body) = Body::live();
     let (begun, begins) = oneshot::channel();
-    let connect = Event::Connect { transport: transport.id, format: Format::Json, query };
+    let connect = Event::Connect { transport: transport.id, format: Format::Json, query, source };
     let stream = Stream {
         hub: Arc::clone(hub),
         transport,

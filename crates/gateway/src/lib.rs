@@ -23,6 +23,8 @@ mod mailbox;
 
 mod body;
 
+mod source;
+
 pub mod ws;
 
 #[cfg(test)]

@@ -6,8 +6,16 @@
 //! Invariants: the accept loop outlives every error but shutdown; a connection holds its slot for
 //! as long as it lives, as HTTP or as WebSocket.
 
-use std::{convert::Infallible, fmt, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    fmt, io,
+    net::{IpAddr, SocketAddr},
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
 
+use auth::Source;
 use bytes::Bytes;
 use http::{HeaderValue, Request, header};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn, upgrade::Upgraded};
@@ -18,14 +26,14 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, watch},
     time::sleep,
 };
-use types::{NodeLimits, Timestamp};
+use types::{Network, NodeLimits, Timestamp};
 
 use crate::{
     body::Body,
     connection,
     hub::Hub,
     rest::{self, Answer},
-    ws,
+    source, ws,
 };
 
 /// Longest request line and headers; a longer head is answered with 431. Tokens travel in it.
@@ -76,6 +84,8 @@ pub struct Settings {
     /// Told to clients in `X-Ably-ServerId`.
     pub server_id: HeaderValue,
     pub sandbox: Sandbox,
+    /// Those whose word on where a request comes from is believed.
+    pub trusted_proxies: Vec<Network>,
     pub metrics: Metrics,
     pub ready: Ready,
     pub now: Now,
@@ -93,6 +103,8 @@ pub(crate) struct Server {
 /// One TCP connection, as long as anything of it lives.
 struct Connection {
     server: Arc<Server>,
+    /// The other end.
+    address: IpAddr,
     /// Held, not read: its end frees the slot.
     _slot: OwnedSemaphorePermit,
 }
@@ -139,9 +151,10 @@ pub async fn serve(
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, _)) => match Arc::clone(&slots).try_acquire_owned() {
+            Ok((stream, peer)) => match Arc::clone(&slots).try_acquire_owned() {
                 Ok(slot) => {
-                    let connection = Connection { server: Arc::clone(&server), _slot: slot };
+                    let (server, address) = (Arc::clone(&server), peer.ip());
+                    let connection = Connection { server, address, _slot: slot };
                     tokio::spawn(serve_http(stream, Arc::new(connection)));
                 }
                 Err(_full) => refuse(&stream),
@@ -224,7 +237,7 @@ async fn answer(connection: &Arc<Connection>, request: Request<Incoming>) -> Ans
     if request.uri().path() == "/" && request.headers().contains_key(header::UPGRADE) {
         upgrade(connection, request)
     } else {
-        rest::answer(&connection.server, request).await
+        rest::answer(&connection.server, connection.address, request).await
     }
 }
 
@@ -242,11 +255,13 @@ fn upgrade(connection: &Arc<Connection>, request: Request<Incoming>) -> Answer {
         Ok(query) => query,
         Err(error) => return rest::refusal(&connection.server, &parts, &error),
     };
+    let proxies = &connection.server.settings.trusted_proxies;
+    let source = source::of(connection.address, &parts.headers, proxies);
     let upgraded = hyper::upgrade::on(Request::from_parts(parts, body));
     let connection = Arc::clone(connection);
     tokio::spawn(async move {
         match upgraded.await {
-            Ok(upgraded) => serve_websocket(upgraded, query, connection).await,
+            Ok(upgraded) => serve_websocket(upgraded, query, source, connection).await,
             Err(error) => tracing::debug!(%error, "no WebSocket after the handshake"),
         }
     });
@@ -256,12 +271,13 @@ fn upgrade(connection: &Arc<Connection>, request: Request<Incoming>) -> Answer {
 async fn serve_websocket(
     upgraded: Upgraded,
     query: Vec<(String, String)>,
+    source: Source,
     connection: Arc<Connection>,
 ) {
     let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else { return };
     let (stream, hub) = (parts.io.into_inner(), Arc::clone(&connection.server.hub));
     let max_message = connection.server.max_body();
-    connection::run(stream, parts.read_buf, hub, query, max_message).await;
+    connection::run(stream, parts.read_buf, hub, query, source, max_message).await;
 }
 
 fn to_usize(count: u32) -> usize {

@@ -38,6 +38,7 @@ pub(crate) fn settings() -> Settings {
         max_connections: 100,
         server_id: HeaderValue::from_static("node-1"),
         sandbox: Sandbox::On,
+        trusted_proxies: Vec::new(),
         metrics: Arc::new(|| "# EOF\n".into()),
         ready: Arc::new(|| true),
         now: Arc::new(|| NOW),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use auth::{Credentials, Nonces, Place, Principal, Revocations, SealingKey};
+use auth::{Credentials, Nonces, Place, Principal, Revocations, SealingKey, Source};
 use stats::Stats;
 use types::error::{self, ErrorInfo};
 use types::{Allowance, App, AppId, Exceeded, Meter, Rate, Timestamp, Usage};
@@ -136,4 +136,17 @@ pub(crate) fn identify(
         Some(at) if at <= now => Err(error::TOKEN_REVOKED.info()),
         Some(_) | None => Ok(principal),
     }
+}
+
+/// Whether `principal` may come from `source`, and is what it says that it is.
+pub(crate) fn admit(
+    apps: &Apps,
+    principal: &Principal,
+    client_type: Option<&str>,
+    source: &Source,
+) -> Result<(), ErrorInfo> {
+    principal.check_client_type(client_type)?;
+    let app = apps.get(&principal.app_id).map(|state| &state.app);
+    app.and_then(|app| app.key(&principal.key_id))
+        .map_or(Ok(()), |key| auth::check_source(key, source))
 }

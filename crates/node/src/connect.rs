@@ -2,18 +2,25 @@
 
 use std::sync::Arc;
 
-use auth::{Credentials, Principal, ResumeKey};
+use auth::{Credentials, Principal, ResumeKey, Source};
 use protocol::{Action, Format, ProtocolMessage};
 use session::{Connect, Context, Params, Session, TransportId, is_retryable};
 use types::error::{self, ErrorInfo};
 use types::{ConnectionId, Timestamp, random_text};
 
-use crate::apps::identify;
+use crate::apps::{admit, identify};
 use crate::event::Effect;
 use crate::node::{Node, SessionKey, SessionSlot, Work};
 use crate::timers::TimerKey;
 
 const CONNECTION_ID_LENGTH: usize = 10;
+
+/// How a client asks for a connection: with what parameters, and from where.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Dial<'a> {
+    pub(crate) query: &'a [(String, String)],
+    pub(crate) source: &'a Source,
+}
 
 /// A transport whose credentials were accepted.
 struct Arrival {
@@ -39,9 +46,9 @@ impl Node {
         now: Timestamp,
         transport: TransportId,
         format: Format,
-        query: &[(String, String)],
+        dial: Dial<'_>,
     ) {
-        if let Err(error) = self.try_connect(now, transport, format, query) {
+        if let Err(error) = self.try_connect(now, transport, format, dial) {
             // What another attempt may mend is DISCONNECTED, the rest fails the connection.
             let action = if is_retryable(&error) { Action::Disconnected } else { Action::Error };
             self.refuse(transport, format, action, error);
@@ -66,10 +73,10 @@ impl Node {
         now: Timestamp,
         transport: TransportId,
         format: Format,
-        query: &[(String, String)],
+        dial: Dial<'_>,
     ) -> Result<(), ErrorInfo> {
-        let params = Params::parse(query)?;
-        let pairs = query.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let params = Params::parse(dial.query)?;
+        let pairs = dial.query.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let credentials = Credentials::from_query(pairs)?
             .ok_or_else(|| error::UNAUTHORIZED.with("no credentials"))?;
         let principal = identify(
@@ -80,6 +87,7 @@ impl Node {
             auth::Place::Connect,
             now,
         )?;
+        admit(&self.apps, &principal, params.client_type.as_deref(), dial.source)?;
         let claim = match &params.resume {
             None => None,
             Some(key) => Some(self.claim(now, key, &principal)?),

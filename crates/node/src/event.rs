@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use auth::{Credentials, RevocationRequest, TokenDetails, TokenRequest};
+use auth::{Credentials, RevocationRequest, Source, TokenDetails, TokenRequest};
 use bytes::Bytes;
 use channel::Occupancy;
 use protocol::{
@@ -13,8 +13,8 @@ use serde::Deserialize;
 use session::TransportId;
 use types::{
     Annotation, App, AppId, AppLimits, ChannelName, ClientId, ConnectionId, Entry, ErrorInfo,
-    Extras, HistoryPage, HistoryQuery, ItemPosition, Message, Namespace, ObjectId, PresenceMessage,
-    RecordChange, Timestamp,
+    Extras, HistoryPage, HistoryQuery, ItemPosition, Key, Message, Namespace, ObjectId,
+    PresenceMessage, RecordChange, Timestamp,
 };
 
 use crate::messages::{Question, VersionsPage, What};
@@ -39,6 +39,7 @@ pub enum Event {
         transport: TransportId,
         format: Format,
         query: Vec<(String, String)>,
+        source: Source,
     },
     Frame {
         transport: TransportId,
@@ -76,6 +77,11 @@ pub enum Event {
     Kept {
         ticket: Ticket,
         durable: bool,
+    },
+    /// An app has these keys from now on.
+    Keys {
+        app: AppId,
+        keys: Vec<Key>,
     },
     /// The node is about to stop: clients are told to reconnect, nobody new is served.
     Shutdown,
@@ -167,6 +173,9 @@ pub struct Caller {
     pub credentials: Option<Credentials>,
     /// The identity that a key's holder acts as (`X-Ably-ClientId`).
     pub client_id: Option<String>,
+    /// What it says that it is (`clientType`).
+    pub client_type: Option<String>,
+    pub source: Source,
 }
 
 #[derive(Debug)]

@@ -27,6 +27,7 @@ mod event;
 mod fanout;
 mod form;
 mod host;
+mod keys;
 mod messages;
 mod node;
 mod objects;

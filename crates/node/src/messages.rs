@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use auth::{Operation as Capability, Principal};
 use channel::{MessageState, Publish, PublishToken};
-use session::{change_owner, check_annotations, check_change, check_mutable};
+use session::{change_owner, check_annotations, check_change, check_mutable, stamp_user_claim};
 use types::error::{self, ErrorInfo};
 use types::{
     Annotation, AppId, Body, ChannelName, ClientId, Direction, Entry, EntryId, ItemPosition,
@@ -151,7 +151,8 @@ impl Node {
         let state = self.apps.get(&principal.app_id).ok_or_else(not_found)?;
         check_mutable(&state.app, &name)?;
         let named = check_annotations(principal, &state.app.limits, &mut annotations)?;
-        let body = Body::Annotations(annotations);
+        let mut body = Body::Annotations(annotations);
+        stamp_user_claim(principal, &name, &mut body);
         let (message_id, publish) = self.publish_of(now, principal, named, None, body)?;
         let channel = at.channel.to_owned();
         let app = principal.app_id.clone();

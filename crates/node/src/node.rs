@@ -13,6 +13,7 @@ use types::{AppId, ChannelName, ConnectionId, Timestamp};
 use crate::apps::{AppState, Apps};
 use crate::batch::{Batch, Part};
 use crate::config::Config;
+use crate::connect::Dial;
 use crate::count::{Asker, Volume};
 use crate::event::{ChannelKey, Effect, Event, RequestId, Ticket};
 use crate::fanout::OutboundRates;
@@ -111,7 +112,7 @@ impl Node {
         // What was due before the event happens before it, however late the driver's tick.
         self.fire_timers(now);
         match event {
-            Event::Connect { transport, format, query } => {
+            Event::Connect { transport, format, query, source } => {
                 if self.leaving {
                     self.refuse(
                         transport,
@@ -120,7 +121,7 @@ impl Node {
                         error::SERVER_LEAVING.info(),
                     );
                 } else {
-                    self.connect(now, transport, format, &query);
+                    self.connect(now, transport, format, Dial { query: &query, source: &source });
                 }
             }
             Event::Frame { transport, frame } => {
@@ -145,6 +146,7 @@ impl Node {
             }
             Event::Kept { ticket, durable: true } => self.kept(now, ticket, Ok(())),
             Event::Kept { ticket, durable: false } => self.kept(now, ticket, Err(not_kept())),
+            Event::Keys { app, keys } => self.set_keys(now, &app, keys),
             Event::Shutdown => self.shut_down(now),
             Event::Tick => {}
         }

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use auth::{Operation as Capability, Principal, ResumeKey};
 use channel::{Publish, PublishToken};
-use session::check_messages;
+use session::{check_messages, stamp_user_claim};
 use types::error::{self, ErrorInfo};
 use types::{
     AppId, Body, ChannelName, ChannelRef, ConnectionId, Cursor, EntryId, HistoryPage, HistoryQuery,
     Kind, Message, PresenceAction, PresenceMessage, Timestamp, random_text,
 };
 
-use crate::apps::identify;
+use crate::apps::{admit, identify};
 use crate::count::{Asker, RequestKind};
 use crate::event::{
     Caller, Effect, Operation, PresencePage, PresenceQuery, Request, RequestId, Response,
@@ -146,6 +146,7 @@ impl Node {
             now,
         )?;
         self.asker = Some((principal.app_id.clone(), RequestKind::Other));
+        admit(&self.apps, &principal, caller.client_type.as_deref(), &caller.source)?;
         if let Some(app) = self.apps.get_mut(&principal.app_id) {
             app.admit_request(now)?;
         }
@@ -174,6 +175,9 @@ impl Node {
             return Err(error::BAD_REQUEST.with("the key name of the path is not the request's"));
         }
         let grant = request.verify(&state.app, basic.as_ref(), &mut state.nonces, now)?;
+        if let Some(key) = state.app.key(&grant.key_id) {
+            auth::check_source(key, &caller.source)?;
+        }
         let details = auth::issue(&grant, &self.config.sealing_key, now, &mut self.rng);
         Ok(Response::Token(details))
     }
@@ -210,9 +214,10 @@ impl Node {
         let publisher = on_behalf.as_ref().map_or(principal, |(_, publisher)| publisher);
         let state = self.apps.get_mut(&principal.app_id).ok_or_else(|| error::NOT_FOUND.info())?;
         let named = check_messages(publisher, &state.app.limits, &mut messages)?;
-        let body = Body::Messages(messages);
+        let mut body = Body::Messages(messages);
         state.usage.publish(now, &state.app.limits, &body)?;
         let base = named.unwrap_or_else(|| random_text(&mut self.rng, MESSAGE_ID_LENGTH).into());
+        stamp_user_claim(publisher, &name, &mut body);
         let publish = Publish {
             token: PublishToken(self.next()),
             id: EntryId::Named(Arc::clone(&base)),

@@ -9,7 +9,7 @@ use channel::{Accepted, Publish, PublishToken};
 use types::error::{self, ErrorInfo};
 use types::{
     App, AppId, Body, ChannelName, ClientId, Data, EntryId, Key, PresenceAction, PresenceMessage,
-    Record, RecordChange, RecordId, RecordKind, Timestamp, random_text,
+    Record, RecordChange, RecordId, RecordKind, Restrictions, Timestamp, random_text,
 };
 
 use crate::apps::AppState;
@@ -59,6 +59,7 @@ impl Node {
                     secret: random_text(&mut self.rng, SECRET_LENGTH).into(),
                     capability: capability.into(),
                     revocable_tokens: key.revocable_tokens,
+                    restrictions: Restrictions::default(),
                 })
             })
             .collect::<Result<Vec<_>, ErrorInfo>>()?;

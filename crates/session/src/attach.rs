@@ -19,6 +19,9 @@ use crate::options::{granted_modes, occupancy, requested_modes, rewind, understo
 use crate::session::{Session, is_retryable};
 use crate::{Context, Echo, Effect, Subscription};
 
+/// The protocol version from which on clients know appends.
+const APPENDS_SINCE: u32 = 5;
+
 /// Longest name with its qualifier, in bytes; attachments keep it.
 const MAX_REQUESTED: usize = 4096;
 
@@ -69,6 +72,8 @@ impl Attachment {
             echo,
             appends: match self.params.get("appendMode").map(String::as_str) {
                 Some("full") => Appends::Whole,
+                // They would not know what to do with an append.
+                Some(_) | None if session.params.version < APPENDS_SINCE => Appends::Whole,
                 Some(_) | None => Appends::AsTheyAre,
             },
             from: self.from,

@@ -5,12 +5,12 @@ use serde_json::Value;
 use std::sync::Arc;
 
 use types::error::{self, ErrorInfo};
-use types::{Extras, Message};
+use types::{Extras, Message, USER_CLAIM};
 
 /// What clients may say.
 const KNOWN: &[&str] = &["push", "headers", "ref", "ephemeral", "privileged", "ai", "echo"];
 /// What only servers say.
-const SERVERS: &[&str] = &["delta", "timeserial", "userClaim"];
+const SERVERS: &[&str] = &["delta", "timeserial", USER_CLAIM];
 
 /// Checks the extras of the messages of one publish (40032).
 pub(crate) fn check(messages: &mut [Message]) -> Result<(), ErrorInfo> {

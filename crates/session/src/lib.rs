@@ -25,6 +25,7 @@ mod ack;
 mod annotation;
 mod attach;
 mod change;
+mod claims;
 mod delivery;
 mod effect;
 mod extras;
@@ -41,6 +42,7 @@ mod timing;
 
 pub use annotation::{check_annotations, check_mutable};
 pub use change::{change_owner, check_change};
+pub use claims::stamp_user_claim;
 pub use delivery::{Appends, Subscription};
 pub use effect::{Context, Effect, Identity, TransportId};
 pub use objects::{check_objects_size, check_operation, derive_object_id, parse_object_id};

@@ -33,6 +33,8 @@ pub struct Params {
     /// The connection key of `resume` or, failing that, of `recover`.
     pub resume: Option<String>,
     pub client_id: Option<String>,
+    /// What the client says that it is (`clientType`).
+    pub client_type: Option<String>,
     /// Overrides the server's idle interval.
     pub heartbeat_interval: Option<Duration>,
     /// Overrides how long members stay present after a drop.
@@ -53,6 +55,7 @@ impl Params {
             },
             resume: get("resume").or_else(|| get("recover")).map(str::to_owned),
             client_id: get("clientId").map(str::to_owned),
+            client_type: get("clientType").map(str::to_owned),
             heartbeat_interval: millis(
                 "heartbeatInterval",
                 get("heartbeatInterval"),

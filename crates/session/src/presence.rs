@@ -8,6 +8,7 @@ use types::{
     Body, ChannelName, ChannelRef, ClientId, ConnectionId, EntryId, PresenceAction, PresenceMessage,
 };
 
+use crate::claims::stamp_user_claim;
 use crate::publish::{self, Checked};
 use crate::session::Session;
 use crate::{Context, Effect};
@@ -109,7 +110,8 @@ impl Session {
             connection_id: Some(self.id.clone()),
             ..PresenceMessage::new(PresenceAction::Leave)
         };
-        let body = Body::Presence(members.into_iter().map(leave).collect());
+        let mut body = Body::Presence(members.into_iter().map(leave).collect());
+        stamp_user_claim(&self.principal, channel, &mut body);
         let publish =
             Publish { token: ctx.publish_token(), id, connection_id: None, owner: None, body };
         ctx.effects.push(Effect::Publish { channel: channel.clone(), publish });

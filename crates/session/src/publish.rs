@@ -11,6 +11,7 @@ use types::{AppLimits, Body, ChannelRef, EntryId, Message, MessageAction};
 
 use crate::annotation::check_mutable;
 use crate::change::{change_owner, check_change};
+use crate::claims::stamp_user_claim;
 use crate::extras;
 use crate::session::Session;
 use crate::{Context, Effect};
@@ -139,16 +140,20 @@ impl Session {
         }
         // A resend is judged by its id alone: refusing it here, with its successor accepted, would
         // break the order.
-        let resend = self.is_resend(msg_serial);
-        let outcome = if resend { Ok(()) } else { self.take_rate(ctx, count) };
+        let is_resend = self.is_resend(msg_serial);
+        let outcome = if is_resend { Ok(()) } else { self.take_rate(ctx, count) };
         if self.transport.is_none() {
             return;
         }
-        let outcome = outcome.and_then(|()| check(self, ctx, frame)).and_then(|checked| {
-            let (channel, _, body) = &checked;
+        let outcome = outcome.and_then(|()| check(self, ctx, frame)).and_then(|mut checked| {
+            let (channel, _, body) = &mut checked;
+            if !is_resend {
+                self.claimed_rates.take(ctx.now, &self.principal, &channel.name, count)?;
+            }
+            stamp_user_claim(&self.principal, &channel.name, body);
             let owner = |change| change_owner(&self.principal, &channel.name, change);
             let owner = body.change().map(owner).transpose()?.flatten();
-            if !resend {
+            if !is_resend {
                 ctx.usage.publish(ctx.now, &ctx.app.limits, body)?;
             }
             Ok((checked, owner))

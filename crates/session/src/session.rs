@@ -11,6 +11,7 @@ use types::{AppId, ClientId, ConnectionId, Rate, Timestamp};
 
 use crate::ack::AckQueue;
 use crate::attach::Attachment;
+use crate::claims::ClaimedRates;
 use crate::members::Members;
 use crate::{Context, Effect, Params, TransportId};
 
@@ -50,6 +51,7 @@ pub struct Session {
     pub(crate) leaves: i64,
     pub(crate) publish_rate: Rate,
     pub(crate) fatal_rate: Rate,
+    pub(crate) claimed_rates: ClaimedRates,
     frame_rate: Rate,
 }
 
@@ -81,6 +83,7 @@ impl Session {
             leaves: 0,
             publish_rate: Rate::default(),
             fatal_rate: Rate::default(),
+            claimed_rates: ClaimedRates::default(),
             frame_rate: Rate::default(),
         };
         session.schedule(ctx);

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use auth::Method;
 use protocol::{Action, ProtocolMessage};
 use types::{Timestamp, error};
 
@@ -49,8 +50,13 @@ impl Session {
         if let Some(end) = self.principal.ends_at() {
             let revoked = self.principal.revoked_at == Some(end);
             if ctx.now >= end {
-                let code = if revoked { error::TOKEN_REVOKED } else { error::TOKEN_EXPIRED };
-                self.disconnect(ctx, Some(code.info()));
+                match (revoked, self.principal.method) {
+                    (true, _) => self.disconnect(ctx, Some(error::TOKEN_REVOKED.info())),
+                    (false, Method::Basic) => self.fail(ctx, error::KEY_EXPIRED.info()),
+                    (false, Method::Token | Method::Jwt) => {
+                        self.disconnect(ctx, Some(error::TOKEN_EXPIRED.info()));
+                    }
+                }
                 return;
             }
             if ctx.now >= end.minus(REAUTH_MARGIN) && !self.reauth_requested {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AppId, AppLimits, ChannelName, ErrorInfo, NodeLimits, error};
+use crate::{AppId, AppLimits, ChannelName, ErrorInfo, Network, NodeLimits, Timestamp, error};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -53,6 +53,23 @@ pub struct Key {
     pub capability: Arc<str>,
     #[serde(default)]
     pub revocable_tokens: bool,
+    #[serde(default)]
+    pub restrictions: Restrictions,
+}
+
+/// What limits the use of a key, and of the tokens that were made with it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Restrictions {
+    /// Nobody may use it any more (40131).
+    pub revoked: bool,
+    /// From this instant on nobody may use it (40132).
+    pub expires: Option<Timestamp>,
+    /// Where its clients are (80030); anywhere if empty.
+    pub allowed_ips: Vec<Network>,
+    /// What web pages its clients are on, as the header `Origin` says (80030); any, and none, if
+    /// empty.
+    pub allowed_origins: Vec<Arc<str>>,
 }
 
 impl fmt::Debug for Key {

@@ -73,7 +73,6 @@ errors! {
     INVALID_DATA = 40013, 400, "data or encoding not supported", "publish text, binary or JSON";
     UNSUPPORTED_VERSION = 40017, 400, "protocol version missing or not supported", "use a current client library";
     BATCH_FAILED = 40020, 400, "batch request with failures", "see the error of each part";
-    UNSUPPORTED_FEATURE = 40021, 400, "not supported by this server version", "do without, or upgrade the server";
     INVALID_PUBLISH = 40030, 400, "invalid publish request", "correct the request";
     INVALID_MESSAGE_ID = 40031, 400, "invalid message id", "give every message of a publish an id <base>:<index>";
     INVALID_EXTRAS = 40032, 400, "invalid extras", "correct the extras";
@@ -90,6 +89,8 @@ errors! {
     KEY_LIMIT = 40127, 401, "too many keys", "use fewer, or raise the limit";
     APP_LIMIT = 40128, 401, "too many applications", "use fewer, or raise the limit";
     KEY_UNKNOWN = 40130, 401, "key unknown", "correct the key";
+    KEY_REVOKED = 40131, 401, "key revoked", "use another key, or a token of another key";
+    KEY_EXPIRED = 40132, 401, "key expired", "use another key, or a token of another key";
     WRONG_REVOCATION_KEY = 40133, 401, "tokens of another key cannot be revoked", "use the key that issued the tokens";
     TOKEN_ERROR = 40140, 401, "token error", "obtain a new token";
     TOKEN_REVOKED = 40141, 401, "token revoked", "obtain a new token";
@@ -105,6 +106,7 @@ errors! {
     MODE_MISSING = 40165, 401, "channel mode not requested", "attach with the mode";
     OWN_NEEDS_IDENTITY = 40166, 401, "only own messages may be changed, and anonymous clients have none", "connect with a clientId";
     REQUEST_QUOTA = 40115, 403, "request quota of the application used up", "wait for the next hour, or raise the limit";
+    UNTRUSTED_CLIENT_TYPE = 40167, 401, "the token does not say that its client is a server", "sign the claim x-ably-clientType into the token";
     CHANNEL_LIMIT = 40114, 403, "channel limit exceeded", "use fewer channels, or raise the limit";
     FORBIDDEN = 40300, 403, "forbidden", "use other credentials";
     NOT_FOUND = 40400, 404, "not found", "correct the path or id";
@@ -131,6 +133,7 @@ errors! {
     CONNECTION_CREATION_RATE = 80021, 429, "connection rate limit exceeded", "retry later, with jitter";
     SERVER_LEAVING = 80003, 503, "server is going away", "reconnect";
     VERSION_RETIRED = 80024, 400, "protocol version retired", "use a current client library";
+    RESTRICTED = 80030, 403, "the key may not be used from here", "connect from an address and a web page that the key allows";
     CHANNEL_FAILED = 90000, 400, "channel operation failed", "correct the operation";
     CHANNEL_STATE = 90001, 400, "channel operation failed: not attached", "attach first";
     INVALID_HISTORY_POSITION = 90002, 400, "invalid position in the channel", "use a serial of this channel";

@@ -25,6 +25,7 @@ mod id;
 pub mod limits;
 mod message;
 mod name;
+mod network;
 mod object;
 mod rate;
 mod record;
@@ -33,15 +34,19 @@ mod time;
 mod usage;
 
 pub use annotation::{Annotation, AnnotationAction};
-pub use app::{App, Key, Namespace};
+pub use app::{App, Key, Namespace, Restrictions};
 pub use cursor::{Cursor, CursorError};
 pub use entry::{Body, Entry, EntryId};
 pub use error::{ErrorCode, ErrorInfo};
 pub use history::{Direction, HistoryPage, HistoryQuery, ItemPosition, Kind};
 pub use id::{AppId, ClientId, ConnectionId, random_text};
 pub use limits::{AppLimits, NodeLimits};
-pub use message::{Data, Extras, Message, MessageAction, PresenceAction, PresenceMessage, Version};
+pub use message::{
+    Data, Extras, Message, MessageAction, PresenceAction, PresenceMessage, USER_CLAIM, Version,
+    set_user_claim,
+};
 pub use name::{ChannelName, ChannelRef, Params};
+pub use network::{Network, NetworkError};
 pub use object::{
     Finite, MapEntry, MapValue, ObjectAction, ObjectData, ObjectId, ObjectKind, ObjectMessage,
     ObjectOperation, ObjectState, ObjectValue,

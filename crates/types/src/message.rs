@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde_json::Value;
 
 use crate::{ClientId, ConnectionId, Timestamp};
 
@@ -35,7 +36,10 @@ impl Data {
 }
 
 /// `extras`: a JSON object, carried as it came.
-pub type Extras = Arc<serde_json::Map<String, serde_json::Value>>;
+pub type Extras = Arc<serde_json::Map<String, Value>>;
+
+/// The field of extras for what the publisher's token says about the user; only servers set it.
+pub const USER_CLAIM: &str = "userClaim";
 
 /// `message.action` (TM5).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -116,7 +120,7 @@ impl Message {
     /// Whether it is delivered to those who are there and kept nowhere (`extras.ephemeral`).
     pub fn is_ephemeral(&self) -> bool {
         let flag = self.extras.as_ref().and_then(|extras| extras.get("ephemeral"));
-        flag.is_some_and(|flag| flag == &serde_json::Value::Bool(true))
+        flag.is_some_and(|flag| flag == &Value::Bool(true))
     }
 }
 
@@ -190,6 +194,20 @@ impl PresenceMessage {
 
 pub(crate) fn text_len(text: Option<&str>) -> usize {
     text.map_or(0, str::len)
+}
+
+/// Sets what the publisher's token says about the user, or removes what is there.
+pub fn set_user_claim(extras: &mut Option<Extras>, claim: Option<Value>) {
+    match claim {
+        Some(claim) => {
+            Arc::make_mut(extras.get_or_insert_default()).insert(USER_CLAIM.to_owned(), claim);
+        }
+        None => {
+            if let Some(extras) = extras.as_mut().filter(|said| said.contains_key(USER_CLAIM)) {
+                Arc::make_mut(extras).remove(USER_CLAIM);
+            }
+        }
+    }
 }
 
 pub(crate) fn extras_len(extras: Option<&Extras>) -> usize {

@@ -14,6 +14,11 @@ pub struct Rate {
 }
 
 impl Rate {
+    /// Whether nothing that was taken counts any more.
+    pub fn is_idle(&self, now: Timestamp) -> bool {
+        self.theoretical_arrival_us <= now.0.saturating_mul(1_000)
+    }
+
     /// Takes `units` if they fit, with a burst of one second's worth; says whether they did.
     /// `per_second` 0 means unlimited.
     pub fn take(&mut self, now: Timestamp, per_second: u32, units: u32) -> bool {

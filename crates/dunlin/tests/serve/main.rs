@@ -4,5 +4,6 @@ mod comet;
 mod command_line;
 mod ends;
 mod event_streams;
+mod keys;
 mod process;
 mod starts;

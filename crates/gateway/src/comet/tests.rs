@@ -206,7 +206,13 @@ impl Bare {
     async fn connect(delivery: Delivery) -> Self {
         let (hub, mut events) = Hub::new(&types::NodeLimits::default());
         let (sender, body) = live();
-        open(&hub, Format::Json, Vec::new(), Receiver { delivery, body: sender });
+        open(
+            &hub,
+            Format::Json,
+            Vec::new(),
+            Source::default(),
+            Receiver { delivery, body: sender },
+        );
         let Some(Event::Connect { transport: id, .. }) = events.recv().await else { panic!() };
         hub.connected(id, "k".into(), None);
         Self { hub, events, body, id }

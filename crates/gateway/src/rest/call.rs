@@ -2,7 +2,7 @@
 
 use std::{str::FromStr, time::Duration};
 
-use auth::Credentials;
+use auth::{Credentials, Source};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use http::{HeaderName, header, request::Parts};
@@ -18,11 +18,16 @@ use types::{
     },
 };
 
+use super::form;
+
 const VERSION: HeaderName = HeaderName::from_static("x-ably-version");
 const CLIENT_ID: HeaderName = HeaderName::from_static("x-ably-clientid");
 
 /// What a request that names no version is taken for.
 const NEWEST_VERSION: u32 = 6;
+
+/// What the decimal versions of REST are taken for.
+const OLDEST_VERSION: u32 = 2;
 
 /// How long a body may take from its head to its end.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -36,6 +41,7 @@ pub(super) struct Call<'a> {
     pub(super) head: &'a Parts,
     /// Decoded.
     pub(super) query: Vec<(String, String)>,
+    pub(super) source: Source,
     /// Of the answer.
     pub(super) format: Format,
 }
@@ -73,13 +79,20 @@ impl Call<'_> {
     fn stated_version(&self) -> Result<Option<u32>, ErrorInfo> {
         match header(self.head, VERSION).or_else(|| self.param("v")) {
             None => Ok(None),
+            // What REST answered before the versions of sessions differs in nothing from version 2.
+            Some("0.8" | "0.9" | "1.0" | "1.1" | "1.2") => Ok(Some(OLDEST_VERSION)),
             version => session::parse_version(version).map(Some),
         }
     }
 
     /// The request for the node; 40005 or 40012 if the credentials cannot be read.
     pub(super) fn request(&self, operation: Operation) -> Result<Request, ErrorInfo> {
-        let caller = Caller { credentials: self.credentials()?, client_id: self.client_id()? };
+        let caller = Caller {
+            credentials: self.credentials()?,
+            client_id: self.client_id()?,
+            client_type: self.param("clientType").map(str::to_owned),
+            source: self.source.clone(),
+        };
         Ok(Request { caller, operation })
     }
 
@@ -134,16 +147,19 @@ impl Call<'_> {
             .ok_or_else(|| INVALID_CLIENT_ID.with("X-Ably-ClientId is not text in base64"))
     }
 
-    /// The format of the request's body: JSON unless it says otherwise.
+    /// The format of the request's body: JSON unless it says otherwise. A form has been made JSON.
     pub(super) fn body_format(&self) -> Result<Format, ErrorInfo> {
         let Some(value) = self.head.headers.get(header::CONTENT_TYPE) else {
             return Ok(Format::Json);
         };
-        value
-            .to_str()
-            .ok()
-            .and_then(Format::from_content_type)
-            .ok_or_else(|| INVALID_BODY.with("a body is application/json or application/x-msgpack"))
+        if self.content_type() == Some(form::CONTENT_TYPE) {
+            return Ok(Format::Json);
+        }
+        value.to_str().ok().and_then(Format::from_content_type).ok_or_else(|| {
+            let known =
+                "application/json, application/x-msgpack and application/x-www-form-urlencoded";
+            INVALID_BODY.with(format!("content types of a body are {known}"))
+        })
     }
 }
 
@@ -188,6 +204,6 @@ pub(super) fn header(head: &Parts, name: HeaderName) -> Option<&str> {
     head.headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-fn param<'q>(query: &'q [(String, String)], name: &str) -> Option<&'q str> {
+pub(super) fn param<'q>(query: &'q [(String, String)], name: &str) -> Option<&'q str> {
     query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
 }

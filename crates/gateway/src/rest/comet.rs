@@ -55,7 +55,7 @@ fn connect(server: &Server, call: &Call<'_>) -> Result<Answer, ErrorInfo> {
     let delivery = delivery(call)?.unwrap_or(Delivery::Poll);
     let (sender, body) = Body::live();
     let receiver = Receiver { delivery, body: sender };
-    comet::open(&server.hub, format, call.connect_query()?, receiver);
+    comet::open(&server.hub, format, call.connect_query()?, call.source.clone(), receiver);
     Ok(answer::live(format.content_type(), body))
 }
 

@@ -44,7 +44,8 @@ pub(super) async fn answer(
         }
         Some(_) | None => framing,
     };
-    let body = event_stream::open(&server.hub, query, wanted(call, framing)?).await?;
+    let body =
+        event_stream::open(&server.hub, query, call.source.clone(), wanted(call, framing)?).await?;
     Ok(answer::live(framing.content_type(), body))
 }
 

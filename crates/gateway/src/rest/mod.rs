@@ -16,6 +16,10 @@ mod answer;
 
 mod cors;
 
+mod form;
+
+mod wrapping;
+
 mod page;
 
 mod publish;
@@ -56,17 +60,21 @@ mod comet;
 
 mod event_stream;
 
+use std::net::IpAddr;
+
 use http::{Method, Request, StatusCode, request::Parts};
 use hyper::body::Incoming;
 use node::{Operation, Response};
+use protocol::Format;
 use types::{ErrorInfo, Kind, error::NOT_FOUND};
 
-use crate::server::Server;
+use crate::{server::Server, source};
 
 pub(crate) use self::answer::Answer;
 use self::{
     call::Call,
     route::{Endpoint, Local, NoRoute, Route},
+    wrapping::Wrapping,
 };
 
 /// What a person sees who opens the address in a browser.
@@ -74,15 +82,40 @@ const ABOUT: &str = "This is Dunlin, a realtime messaging server. \
     Clients connect to this address with a client library.\n";
 
 /// Answers a request that does not become a WebSocket.
-pub(crate) async fn answer(server: &Server, request: Request<Incoming>) -> Answer {
+pub(crate) async fn answer(server: &Server, address: IpAddr, request: Request<Incoming>) -> Answer {
     let (head, body) = request.into_parts();
-    let query = protocol::parse_query(head.uri.query().unwrap_or_default());
-    let format = call::answer_format(&head, query.as_deref().unwrap_or_default());
-    let answered = match query {
-        Ok(query) => respond(server, &Call { head: &head, query, format }, body).await,
-        Err(error) => Err(error),
+    let answered = match protocol::parse_query(head.uri.query().unwrap_or_default()) {
+        Ok(query) => answer_wrapped(server, address, &head, query, body).await,
+        Err(error) => answer::error(&error, call::answer_format(&head, &[])),
     };
-    finish(server, &head, answered.unwrap_or_else(|error| answer::error(&error, format)))
+    finish(server, &head, answered)
+}
+
+/// The answer in the form that the request asks for.
+async fn answer_wrapped(
+    server: &Server,
+    address: IpAddr,
+    head: &Parts,
+    query: Vec<(String, String)>,
+    body: Incoming,
+) -> Answer {
+    let wrapping = Wrapping::asked(head, &query);
+    let format = match &wrapping {
+        Ok(Some(_)) => Format::Json,
+        Ok(None) | Err(_) => call::answer_format(head, &query),
+    };
+    let refused = |error: ErrorInfo| answer::error(&error, format);
+    let wrapping = match wrapping {
+        Ok(wrapping) => wrapping,
+        Err(error) => return refused(error),
+    };
+    let source = source::of(address, &head.headers, &server.settings.trusted_proxies);
+    let call = Call { head, query, source, format };
+    let answered = respond(server, &call, body).await.unwrap_or_else(refused);
+    match wrapping {
+        Some(wrapping) => wrapping.wrap(answered).await,
+        None => answered,
+    }
 }
 
 /// The answer to a request that is not even looked at.
@@ -139,7 +172,7 @@ async fn operation(
         Endpoint::BatchPublish => batch::MAX_BODY.max(server.max_body()),
         _ => server.max_body(),
     };
-    let body = call::read(body, max_body);
+    let body = async { Ok(form::readable(call, call::read(body, max_body).await?)) };
     match endpoint {
         Endpoint::Publish { channel } => publish::operation(channel, call, &body.await?),
         Endpoint::BatchPublish => batch::publish(call, &body.await?),

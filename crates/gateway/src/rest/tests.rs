@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use ::stats::{Interval, Page, Period, Totals, Unit};
 use auth::Credentials;
-use node::{ChannelDetails, ChannelsPage, Event, Occupancy, PresencePage, Request, What};
-use protocol::{BatchResult, Format, PublishResult, Subject};
+use node::{Caller, ChannelDetails, ChannelsPage, Event, Occupancy, PresencePage, Request, What};
+use protocol::{BatchResult, PublishResult, Subject};
 use serde_json::{Value, json};
 use types::{
     App, AppLimits, Body, ChannelName, Data, Direction, Entry, EntryId, HistoryPage, ItemPosition,
-    Key, Message, MessageAction, PresenceAction, PresenceMessage, Serial, SeriesId, Timestamp,
+    Key, Message, MessageAction, PresenceAction, PresenceMessage, Restrictions, Serial, SeriesId,
+    Timestamp,
     error::{CAPABILITY_MISSING, INVALID_CHANNEL_NAME},
 };
 
@@ -88,6 +89,32 @@ async fn messagepack_goes_in_by_content_type_and_comes_out_by_accept() {
 
     let answer = bench.ask("POST /channels/a/messages?format=msgpack", &[JSON], b"{}").await;
     assert_eq!(answer.msgpack()["channel"], "a,b");
+}
+
+#[tokio::test]
+async fn forms_have_the_fields_of_an_object_unless_they_are_json() {
+    let (bench, mut requests) = Bench::answering(|_| published()).await;
+    let form = "Content-Type: application/x-www-form-urlencoded";
+    for body in ["name=n&data=a+b%26", r#"{"name":"n","data":"a b&"}"#] {
+        let answer = bench.ask("POST /channels/a/messages", &[form], body.as_bytes()).await;
+        assert_eq!(answer.status, 201);
+        let Operation::Publish { messages, .. } = requests.recv().await.unwrap().operation else {
+            panic!()
+        };
+        assert_eq!(messages[0].name.as_deref(), Some("n"));
+        assert_eq!(messages[0].data, Data::Text("a b&".into()));
+    }
+}
+
+#[tokio::test]
+async fn a_request_says_where_it_comes_from_and_what_its_client_is() {
+    let (bench, mut requests) = Bench::answering(|_| published()).await;
+    let headers = [JSON, "Origin: https://a.example", "X-Forwarded-For: 1.1.1.1"];
+    bench.ask("POST /channels/a/messages?clientType=server", &headers, b"{}").await;
+    let Caller { source, client_type, .. } = requests.recv().await.unwrap().caller;
+    assert_eq!(source.address, Some([127, 0, 0, 1].into()), "not a trusted proxy");
+    assert_eq!(source.origin.as_deref(), Some("https://a.example"));
+    assert_eq!(client_type.as_deref(), Some("server"));
 }
 
 #[tokio::test]
@@ -336,6 +363,7 @@ fn app() -> App {
             secret: "secret".into(),
             capability: r#"{"*":["*"]}"#.into(),
             revocable_tokens: false,
+            restrictions: Restrictions::default(),
         }],
         namespaces: vec![types::Namespace { id: "persisted".into(), ..Default::default() }],
         limits: AppLimits::default(),
@@ -422,7 +450,8 @@ async fn versions_are_checked_where_they_are_named() {
     let bench = Bench::new(settings()).await;
     assert_eq!(bench.ask("GET /time", &["X-Ably-Version: 6"], b"").await.status, 200);
     assert_eq!(bench.get("/time?v=2").await.status, 200);
-    for (version, code) in [("99", 40017), ("1.2", 80024)] {
+    assert_eq!(bench.get("/time?v=1.2").await.status, 200);
+    for (version, code) in [("99", 40017), ("1", 80024), ("x", 40017)] {
         let header = format!("X-Ably-Version: {version}");
         let answer = bench.ask("GET /time?v=6", &[&header], b"").await;
         assert_eq!(answer.error(), (400, code));

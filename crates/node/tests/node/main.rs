@@ -3,7 +3,9 @@
 
 mod attach;
 mod batch;
+mod claims;
 mod connecting;
+mod keys;
 mod leftovers;
 mod limits;
 mod messages;

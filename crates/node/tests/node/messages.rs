@@ -118,6 +118,20 @@ fn an_append_adds_for_those_who_have_the_message_and_is_whole_for_others_once() 
 }
 
 #[test]
+fn a_client_before_version_5_is_given_whole_messages_for_appends() {
+    let mut world = world();
+    let writer = world.connect(ALL);
+    let old = world.open_as(protocol::Format::Json, &format!("v=4&{ALL}"));
+    world.attach(old, CHANNEL);
+    let serial = posted(&mut world, writer, 0, text("a"));
+    world.seen(old);
+    for (msg_serial, piece) in [(1, "b"), (2, "c")] {
+        world.send(writer, &changed(msg_serial, MessageAction::Append, &serial, piece));
+    }
+    assert_eq!(world.seen(old), ["message mutable:x update:ab", "message mutable:x update:abc"]);
+}
+
+#[test]
 fn a_resume_in_the_middle_of_appends_gives_the_whole_message() {
     let mut world = world();
     let [writer, reader] = [(); 2].map(|()| world.connect(ALL));
@@ -364,8 +378,10 @@ fn rest_may_change_what_the_capability_says() {
         [(r#"{"*":["message-update-own"]}"#, "bob", 40160), (r#"{"*":["publish"]}"#, "ann", 40160)]
     {
         let token = world.token(capability, Some(client_id), Duration::from_secs(3_600));
-        let caller =
-            Caller { credentials: Some(Credentials::Token(token.token.clone())), client_id: None };
+        let caller = Caller {
+            credentials: Some(Credentials::Token(token.token.clone())),
+            ..Caller::default()
+        };
         let operation = Operation::Change {
             channel: CHANNEL.into(),
             serial: serial.to_string(),

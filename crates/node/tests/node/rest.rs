@@ -77,11 +77,11 @@ fn each_refusal_of_a_request_has_its_code() {
         40009
     );
     let wrong =
-        Caller { credentials: Some(Credentials::Key("app.all:wrong".into())), client_id: None };
+        Caller { credentials: Some(Credentials::Key("app.all:wrong".into())), ..Caller::default() };
     assert_eq!(code(&world.request_as(wrong, op())), 40101);
     let token = world.token(r#"{"*":["*"]}"#, None, std::time::Duration::from_mins(1)).token;
     let anonymous =
-        || Caller { credentials: Some(Credentials::Token(token.clone())), client_id: None };
+        || Caller { credentials: Some(Credentials::Token(token.clone())), ..Caller::default() };
     assert_eq!(
         code(&world.request_as(anonymous(), publish_op("members:x", vec![text("x")]))),
         40161

@@ -71,7 +71,8 @@ fn a_revoked_token_ends_its_connections_and_opens_no_other() {
     assert!(world.closed(his) && !world.closed(hers));
     let again = world.open(&query(&bob));
     assert_eq!(error_codes(&world.frames(again)), [(Action::Error, Some(40141))]);
-    let caller = || Caller { credentials: Some(Credentials::Token(bob.clone())), client_id: None };
+    let caller =
+        || Caller { credentials: Some(Credentials::Token(bob.clone())), ..Caller::default() };
     let ask = Operation::BatchPresence { channels: vec!["news".into()] };
     assert_eq!(code(&world.request_as(caller(), ask)), 40141);
     let newer = token(&mut world, "bob");
@@ -109,7 +110,7 @@ fn only_the_key_of_revocable_tokens_revokes_them() {
     let mut world = revocable();
     assert_eq!(code(&world.request("news", revoke(at_once("clientId:bob")))), 40133);
     let token = token(&mut world, "bob");
-    let caller = Caller { credentials: Some(Credentials::Token(token)), client_id: None };
+    let caller = Caller { credentials: Some(Credentials::Token(token)), ..Caller::default() };
     assert_eq!(code(&world.request_as(caller, revoke(at_once("clientId:bob")))), 40162);
 }
 

@@ -33,7 +33,7 @@ fn create(world: &mut World, spec: AppSpec) -> std::sync::Arc<App> {
 }
 
 fn caller(app: &App) -> Caller {
-    Caller { credentials: Some(auth::Credentials::Key(key(app))), client_id: None }
+    Caller { credentials: Some(auth::Credentials::Key(key(app))), ..Caller::default() }
 }
 
 fn key(app: &App) -> String {

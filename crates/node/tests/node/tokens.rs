@@ -92,7 +92,7 @@ fn each_refusal_of_a_token_request_has_its_code() {
         request(&mut world, key_caller("reader"), "app.all", &json!({ "keyName": "app.all" }));
     assert_eq!(code(&other_key), 40102);
     let wrong =
-        Caller { credentials: Some(Credentials::Key("app.all:wrong".into())), client_id: None };
+        Caller { credentials: Some(Credentials::Key("app.all:wrong".into())), ..Caller::default() };
     assert_eq!(
         code(&request(&mut world, wrong, "app.all", &json!({ "keyName": "app.all" }))),
         40101
@@ -107,7 +107,8 @@ fn each_refusal_of_a_token_request_has_its_code() {
 fn a_token_is_not_exchanged_for_another_without_a_signature() {
     let mut world = world();
     let Response::Token(details) = unsigned(&mut world) else { panic!("a token") };
-    let caller = Caller { credentials: Some(Credentials::Token(details.token)), client_id: None };
+    let caller =
+        Caller { credentials: Some(Credentials::Token(details.token)), ..Caller::default() };
     assert_eq!(
         code(&request(&mut world, caller, "app.all", &json!({ "keyName": "app.all" }))),
         40101

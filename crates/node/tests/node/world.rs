@@ -18,7 +18,7 @@ use session::Identity;
 use types::{
     App, AppId, AppLimits, ChannelName, Data, Entry, HistoryPage, ItemPosition, Key, Message,
     Namespace, NodeLimits, PresenceAction, PresenceMessage, Record, RecordChange, RecordId,
-    Timestamp,
+    Restrictions, Timestamp,
 };
 
 use crate::show::show;
@@ -34,6 +34,8 @@ pub(crate) struct World {
     /// Records that the node could not read at its start.
     pub(crate) damaged: Vec<RecordId>,
     pub(crate) transports: BTreeMap<TransportId, Peer>,
+    /// Where clients are that connect.
+    pub(crate) place: auth::Source,
     replies: BTreeMap<RequestId, Response>,
     rng: ChaCha12Rng,
     last_id: u64,
@@ -79,6 +81,7 @@ pub(crate) fn world_with(change: impl FnOnce(&mut Setup)) -> World {
         secret: format!("secret of {id}").into(),
         capability: capability.into(),
         revocable_tokens: false,
+        restrictions: Restrictions::default(),
     };
     let namespace = |id: &str| Namespace { id: id.into(), ..Namespace::default() };
     let app = App {
@@ -125,6 +128,7 @@ impl World {
             store: setup.store,
             damaged,
             transports: BTreeMap::new(),
+            place: auth::Source::default(),
             replies: BTreeMap::new(),
             rng: ChaCha12Rng::seed_from_u64(99),
             last_id: 0,
@@ -260,7 +264,7 @@ impl World {
             .filter_map(|pair| pair.split_once('='))
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
-        self.handle(Event::Connect { transport, format, query });
+        self.handle(Event::Connect { transport, format, query, source: self.place.clone() });
         transport
     }
 
@@ -397,7 +401,7 @@ fn secret() -> SealingKey {
 
 pub(crate) fn key_caller(key: &str) -> Caller {
     let text = format!("app.{key}:secret of {key}");
-    Caller { credentials: Some(Credentials::Key(text)), client_id: None }
+    Caller { credentials: Some(Credentials::Key(text)), ..Caller::default() }
 }
 
 pub(crate) fn code(response: &Response) -> u32 {

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use auth::Credentials;
+use auth::{Credentials, Source};
 use node::{
     Caller, Config, Effect, Event, Node, Operation, PreviousIncarnation, Request, RequestId,
     Response,
@@ -97,7 +97,7 @@ impl World {
                     return Ok(());
                 }
                 self.trace.note(self.now, || format!("{transport:?} connects: {query:?}"));
-                self.feed(Event::Connect { transport, format, query })
+                self.feed(Event::Connect { transport, format, query, source: Source::default() })
             }
             Uplink::Bytes(bytes) => {
                 if link.up.cut || !link.open {
@@ -374,7 +374,7 @@ impl World {
 
 pub(crate) fn request(operation: Operation) -> Box<Request> {
     let credentials = Some(Credentials::Key(KEY.to_owned()));
-    Box::new(Request { caller: Caller { credentials, client_id: None }, operation })
+    Box::new(Request { caller: Caller { credentials, ..Caller::default() }, operation })
 }
 
 /// The channel on which the event may commit something that nobody is told of.

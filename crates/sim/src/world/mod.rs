@@ -22,7 +22,7 @@ use node::{Effect, Node, RequestId};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha12Rng;
 use session::TransportId;
-use types::{App, Key, Namespace, Timestamp};
+use types::{App, Key, Namespace, Restrictions, Timestamp};
 
 use crate::checkers::bad_input::Input;
 use crate::checkers::cursor_order::CursorOrder;
@@ -241,6 +241,7 @@ impl World {
                 secret: "secret".into(),
                 capability: r#"{"*":["*"]}"#.into(),
                 revocable_tokens: false,
+                restrictions: Restrictions::default(),
             }],
             namespaces: vec![
                 Namespace { id: PERSISTED.into(), persisted: true, ..Namespace::default() },

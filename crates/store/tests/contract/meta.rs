@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fjall::{Database, KeyspaceCreateOptions};
 use store::{DEFAULT_RETENTION, Incarnation, Store, StoreError};
-use types::{App, AppId, AppLimits, Key, Namespace, Timestamp};
+use types::{App, AppId, AppLimits, Key, Namespace, Restrictions, Timestamp};
 
 use crate::support::Dir;
 
@@ -14,6 +14,7 @@ fn app(id: &str) -> App {
         secret: "secret".into(),
         capability: r#"{"*":["*"]}"#.into(),
         revocable_tokens: false,
+        restrictions: Restrictions::default(),
     };
     let namespace = Namespace { id: "persisted".into(), persisted: true, ..Namespace::default() };
     App {
