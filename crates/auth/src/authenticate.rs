@@ -46,7 +46,13 @@ pub fn authenticate(
             2 | 4 => by_jwt(&directory, secret, text, now),
             _ => Err(INVALID_CREDENTIAL.with("neither a token nor a JWT")),
         },
-    }?;
+    }
+    .map_err(|error| match place {
+        Place::Connect if error.code == INVALID_CREDENTIAL.code => {
+            INVALID_CREDENTIALS.with(error.message)
+        }
+        Place::Connect | Place::Rest => error,
+    })?;
     principal.identified_as(requested_client_id)
 }
 
@@ -320,7 +326,7 @@ mod tests {
             (jwt(HS256, r#"{"iat":1699990000,"exp":-1}"#), 40142),
             (jwt(HS256, r#"{"iat":1700000000,"exp":1700003600,"x-ably-clientId":""}"#), 40012),
             (jwt(HS256, r#"{"iat":1700000000,"exp":1700003600,"x-ably-clientId":1}"#), 40012),
-            (jwt(HS256, r#"{"iat":1700000000,"exp":1700003600,"x-ably-capability":"x"}"#), 40003),
+            (jwt(HS256, r#"{"iat":1700000000,"exp":1700003600,"x-ably-capability":"x"}"#), 40000),
         ];
         for (text, code) in cases {
             assert_eq!(rest(&token(&text)).unwrap_err().code, code, "{text}");
@@ -400,14 +406,14 @@ mod tests {
     }
 
     #[test]
-    fn text_that_is_no_credential_is_refused_with_40005() {
+    fn text_that_is_no_credential_is_refused_with_40005_and_at_connect_with_40101() {
         for credentials in
             [key("app.all"), key(":"), key(".:"), key("a:b"), token("x"), token("a.b.c.d")]
         {
-            for place in [Place::Rest, Place::Connect] {
-                let error = at(&credentials, place, NOW).unwrap_err();
-                assert_eq!((error.code, error.status), (40005, 400));
-            }
+            let error = at(&credentials, Place::Rest, NOW).unwrap_err();
+            assert_eq!((error.code, error.status), (40005, 400));
+            let error = at(&credentials, Place::Connect, NOW).unwrap_err();
+            assert_eq!((error.code, error.status), (40101, 401));
         }
     }
 

@@ -11,13 +11,13 @@ use std::fmt;
 
 use serde_json::Value;
 use types::ErrorInfo;
-use types::error::{CAPABILITY_MISSING, INVALID_PARAM};
+use types::error::{BAD_REQUEST, CAPABILITY_MISSING};
 
 use crate::resource::Resource;
 
-/// Longest capability text that is read, in bytes; beyond it 40003.
+/// Longest capability text that is read, in bytes; beyond it 40000.
 const MAX_TEXT: usize = 64 << 10;
-/// Most resources that a capability has; beyond it 40003. Intersecting is quadratic in it.
+/// Most resources that a capability has; beyond it 40000. Intersecting is quadratic in it.
 const MAX_RESOURCES: usize = 512;
 
 /// Something that a client may be allowed to do. In the order of names.
@@ -154,14 +154,14 @@ impl PartialEq for Capability {
 impl Eq for Capability {}
 
 impl Capability {
-    /// Reads the JSON text; 40003 if it is malformed or names an unknown operation.
+    /// Reads the JSON text; 40000 if it is malformed or names an unknown operation.
     pub fn parse(json: &str) -> Result<Self, ErrorInfo> {
         if json.len() > MAX_TEXT {
-            return Err(INVALID_PARAM.with("capability too long"));
+            return Err(BAD_REQUEST.with("capability too long"));
         }
         let rules: BTreeMap<String, Vec<String>> = serde_json::from_str(json).map_err(|error| {
             // The error may quote the text, the category does not.
-            INVALID_PARAM.with(format!("invalid capability: {:?} error", error.classify()))
+            BAD_REQUEST.with(format!("invalid capability: {:?} error", error.classify()))
         })?;
         check_size(rules.len())?;
         let mut parsed = BTreeMap::new();
@@ -264,12 +264,12 @@ impl fmt::Display for Capability {
 
 fn invalid(what: &str, resource: &str) -> ErrorInfo {
     let shown: String = resource.chars().take(64).collect();
-    INVALID_PARAM.with(format!("invalid capability: {what} of '{shown}'"))
+    BAD_REQUEST.with(format!("invalid capability: {what} of '{shown}'"))
 }
 
 fn check_size(resources: usize) -> Result<(), ErrorInfo> {
     if resources > MAX_RESOURCES {
-        return Err(INVALID_PARAM.with("too many resources in a capability"));
+        return Err(BAD_REQUEST.with("too many resources in a capability"));
     }
     Ok(())
 }
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn malformed_capabilities_are_refused_with_40003() {
+    fn malformed_capabilities_are_refused_with_40000() {
         let many: String = (0..=MAX_RESOURCES).map(|n| format!(r#""{n}":["*"],"#)).collect();
         let cases = [
             "",
@@ -342,7 +342,7 @@ mod tests {
         ];
         for json in cases {
             let error = Capability::parse(json).unwrap_err();
-            assert_eq!((error.code, error.status), (40003, 400), "{json:.80}");
+            assert_eq!((error.code, error.status), (40000, 400), "{json:.80}");
         }
     }
 
@@ -403,7 +403,7 @@ mod tests {
             };
             capability(&format!("{{{}}}", (0..400).map(rule).collect::<Vec<_>>().join(",")))
         };
-        assert_eq!(rules(true).intersect(&rules(false)).unwrap_err().code, 40003);
+        assert_eq!(rules(true).intersect(&rules(false)).unwrap_err().code, 40000);
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! The nonces of token requests that were used: each works once.
+//! The nonces of token requests that were used: each works once at its time. Whoever signs another
+//! time has the key, and repeats nobody's request.
 //!
 //! One node's memory: a request replayed at another node, or after a restart, within its two
 //! minutes is not noticed here.
@@ -17,7 +18,7 @@ const REMEMBERED: Duration = Duration::from_mins(4);
 /// let it work again.
 const MAX_NONCES: usize = 200_000;
 
-/// Used nonces, by app, key and text.
+/// Used nonces, by app, key, timestamp and text.
 #[derive(Debug, Default)]
 pub struct Nonces {
     used: BTreeSet<Arc<str>>,
@@ -31,12 +32,13 @@ impl Nonces {
         &mut self,
         key_name: &str,
         nonce: &str,
+        signed: u64,
         now: Timestamp,
     ) -> Result<(), ErrorInfo> {
         while let Some((_, nonce)) = self.until.pop_front_if(|(until, _)| *until <= now) {
             self.used.remove(&nonce);
         }
-        let nonce: Arc<str> = format!("{key_name}\n{nonce}").into();
+        let nonce: Arc<str> = format!("{key_name}\n{signed}\n{nonce}").into();
         if self.used.contains(&nonce) {
             return Err(NONCE_REPLAYED.info());
         }
@@ -57,22 +59,24 @@ mod tests {
     #[test]
     fn a_nonce_works_once_per_key_until_it_is_forgotten() {
         let mut nonces = Nonces::default();
-        assert_eq!(nonces.spend("a.b", "n", NOW), Ok(()));
-        assert_eq!(nonces.spend("a.c", "n", NOW), Ok(()));
+        let signed = NOW.0;
+        assert_eq!(nonces.spend("a.b", "n", signed, NOW), Ok(()));
+        assert_eq!(nonces.spend("a.c", "n", signed, NOW), Ok(()));
         let last = Timestamp(NOW.plus(REMEMBERED).0 - 1);
-        assert_eq!(nonces.spend("a.b", "n", last).unwrap_err().code, 40105);
-        assert_eq!(nonces.spend("a.b", "n", NOW.plus(REMEMBERED)), Ok(()));
+        assert_eq!(nonces.spend("a.b", "n", signed, last).unwrap_err().code, 40105);
+        assert_eq!(nonces.spend("a.b", "n", signed, NOW.plus(REMEMBERED)), Ok(()));
         assert_eq!((nonces.used.len(), nonces.until.len()), (1, 1));
+        assert_eq!(nonces.spend("a.b", "n", signed + 1, NOW), Ok(()), "signed anew");
     }
 
     #[test]
     fn at_the_bound_new_nonces_are_refused_and_none_is_forgotten() {
         let mut nonces = Nonces::default();
         for n in 0..MAX_NONCES {
-            nonces.spend("a.b", &n.to_string(), NOW).unwrap();
+            nonces.spend("a.b", &n.to_string(), 0, NOW).unwrap();
         }
-        assert_eq!(nonces.spend("a.b", "one more", NOW).unwrap_err().code, 42910);
-        assert_eq!(nonces.spend("a.b", "0", NOW).unwrap_err().code, 40105);
-        assert_eq!(nonces.spend("a.b", "one more", NOW.plus(REMEMBERED)), Ok(()));
+        assert_eq!(nonces.spend("a.b", "one more", 0, NOW).unwrap_err().code, 42910);
+        assert_eq!(nonces.spend("a.b", "0", 0, NOW).unwrap_err().code, 40105);
+        assert_eq!(nonces.spend("a.b", "one more", 0, NOW.plus(REMEMBERED)), Ok(()));
     }
 }

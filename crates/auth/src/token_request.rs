@@ -163,7 +163,7 @@ impl TokenRequest {
         if nonce.len() > MAX_NONCE {
             return Err(INVALID_PARAM.with("nonce too long"));
         }
-        nonces.spend(&self.key_name, nonce, now)
+        nonces.spend(&self.key_name, nonce, timestamp, now)
     }
 }
 
@@ -296,8 +296,8 @@ mod tests {
             (json!({"ttl": true}), 40003, 400),
             (json!({"ttl": [1]}), 40003, 400),
             (json!({"clientId": ""}), 40012, 400),
-            (json!({"capability": "x"}), 40003, 400),
-            (json!({"capability": r#"{"a":["publish_"]}"#}), 40003, 400),
+            (json!({"capability": "x"}), 40000, 400),
+            (json!({"capability": r#"{"a":["publish_"]}"#}), 40000, 400),
             (json!({"keyName": "app.some", "capability": r#"{"a":["subscribe"]}"#}), 40160, 401),
             (json!({"timestamp": "soon"}), 40003, 400),
             (json!({"timestamp": null}), 40003, 400),
@@ -338,7 +338,7 @@ mod tests {
     fn a_nonce_is_used_once_and_only_by_a_request_that_is_granted() {
         let mut nonces = Nonces::default();
         let refused = signed(&json!({"capability": "x"}));
-        assert_eq!(refused.verify(&app(), None, &mut nonces, NOW).unwrap_err().code, 40003);
+        assert_eq!(refused.verify(&app(), None, &mut nonces, NOW).unwrap_err().code, 40000);
         let request = request(minimal());
         assert!(request.verify(&app(), None, &mut nonces, NOW).is_ok());
         let error = request.verify(&app(), None, &mut nonces, NOW).unwrap_err();

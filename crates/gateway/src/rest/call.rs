@@ -168,6 +168,11 @@ pub(super) fn answer_format(head: &Parts, query: &[(String, String)]) -> Format 
     Format::accepted(header(head, header::ACCEPT), param(query, "format"))
 }
 
+/// Browser builds of client libraries read an error only as JSON, whatever they asked for.
+pub(super) fn error_format(head: &Parts, format: Format) -> Format {
+    if head.headers.contains_key(header::ORIGIN) { Format::Json } else { format }
+}
+
 /// The whole body, of at most `max` bytes (40009).
 pub(super) async fn read(body: Incoming, max: usize) -> Result<Bytes, ErrorInfo> {
     let too_large = || TOO_LARGE.with(format!("a body has at most {max} bytes"));

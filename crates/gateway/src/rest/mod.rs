@@ -104,7 +104,7 @@ async fn answer_wrapped(
         Ok(Some(_)) => Format::Json,
         Ok(None) | Err(_) => call::answer_format(head, &query),
     };
-    let refused = |error: ErrorInfo| answer::error(&error, format);
+    let refused = |error: ErrorInfo| answer::error(&error, call::error_format(head, format));
     let wrapping = match wrapping {
         Ok(wrapping) => wrapping,
         Err(error) => return refused(error),

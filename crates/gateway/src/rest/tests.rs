@@ -496,6 +496,14 @@ async fn errors_of_the_node_come_in_the_format_that_was_asked_for() {
 }
 
 #[tokio::test]
+async fn errors_come_to_browsers_as_json() {
+    let bench = Bench::new(settings()).await;
+    let msgpack = "Accept: application/x-msgpack";
+    let answer = bench.ask("GET /nowhere", &["Origin: https://example.test", msgpack], b"").await;
+    assert_eq!(answer.error(), (404, 40400));
+}
+
+#[tokio::test]
 async fn scripts_of_any_origin_may_call_and_read() {
     let (bench, _requests) =
         Bench::answering(|_| Response::Error(INVALID_CHANNEL_NAME.info())).await;

@@ -34,7 +34,7 @@ fn a_refused_client_gets_an_error_with_the_code_and_is_closed() {
     world.advance(10);
     let cases = [
         ("v=6", 40100),
-        ("v=6&key=nonsense", 40005),
+        ("v=6&key=nonsense", 40101),
         ("v=6&key=app.all:wrong", 40101),
         ("v=6&key=app.nobody:x", 40101),
         ("v=6&key=nobody.all:x", 40101),

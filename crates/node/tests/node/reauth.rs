@@ -110,7 +110,7 @@ fn each_refusal_of_a_new_token_ends_the_transport_as_its_code_demands() {
         (expired.as_str(), "disconnected 40142"),
         ("app.nonsense", "disconnected 40143"),
         (eve.as_str(), "error 40102"),
-        ("nobody.x.y", "error 40005"),
+        ("nobody.x.y", "error 40101"),
     ] {
         let (client, _) = connect(&mut world, FULL, Some("bob"), 60);
         let seen = world.ask(client, &auth(token));

@@ -76,7 +76,7 @@ fn each_refusal_of_a_token_request_has_its_code() {
         (signed(&json!({ "timestamp": old })), 40104),
         (signed(&json!({ "ttl": 86_400_001_u64 })), 40003),
         (signed(&json!({ "ttl": "soon" })), 40003),
-        (signed(&json!({ "capability": "{\"a\":\"b\"" })), 40003),
+        (signed(&json!({ "capability": "{\"a\":\"b\"" })), 40000),
         (signed(&json!({ "clientId": "" })), 40012),
         (signed(&json!({ "nonce": "" })), 40003),
         (json!({ "keyName": "app.all" }), 40101),
