@@ -10,9 +10,10 @@ use auth::Operation;
 use channel::{Attach, Attached, AttachmentId, Member};
 use protocol::{Action, ProtocolMessage, flags};
 use types::error::{self, ErrorInfo};
-use types::{Body, ChannelName, ChannelRef, Cursor, ObjectState, Params, Serial};
+use types::{ChannelName, ChannelRef, Cursor, ObjectState, Params, Serial};
 
 use crate::delivery::{Appends, sync_frames};
+use crate::delta::Chain;
 use crate::filter::Filter;
 use crate::object_sync::object_sync_frames;
 use crate::options::{granted_modes, occupancy, requested_modes, rewind, understood};
@@ -77,6 +78,7 @@ impl Attachment {
                 Some(_) | None => Appends::AsTheyAre,
             },
             from: self.from,
+            chain: Chain::of_param(self.params.get("delta")),
             filter: self.filter.clone(),
         }
     }
@@ -214,15 +216,8 @@ impl Session {
         let Attached { cursor, members, objects, .. } = &attached;
         let mut answer = attachment.frame(&requested, cursor, members, objects);
         let Some(attachment) = self.attachments.get(&requested) else { return };
-        let subscription = attachment.subscription(self, &requested);
-        let replay: Vec<_> = attached
-            .replay
-            .iter()
-            // Operations on objects are not replayed: what follows contains them.
-            .filter(|(entry, _)| !matches!(entry.body, Body::Objects(_)))
-            .filter(|(entry, _)| subscription.wants(entry))
-            .map(|(entry, cursor)| subscription.delivery(entry, cursor))
-            .collect();
+        let mut subscription = attachment.subscription(self, &requested);
+        let replay = subscription.replay(&attached.replay);
         answer.error = attached.error;
         answer.flags = answer.flags.map(|known| {
             known

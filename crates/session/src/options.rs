@@ -82,6 +82,7 @@ pub(crate) fn understood(params: Params) -> Params {
             }
             "echo" => matches!(value.as_str(), "true" | "false"),
             "appendMode" => value == "full",
+            "delta" => value == "vcdiff",
             "rewind" => parse_rewind(value, MAX_REWIND).is_some(),
             "occupancy" => OccupancyOf::parse(value).is_some(),
             "rewindLimit" => value.parse::<u32>().is_ok(),
