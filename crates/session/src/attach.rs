@@ -16,7 +16,7 @@ use crate::delivery::{Appends, sync_frames};
 use crate::delta::Chain;
 use crate::filter::Filter;
 use crate::object_sync::object_sync_frames;
-use crate::options::{granted_modes, occupancy, requested_modes, rewind, understood};
+use crate::options::{check_rewind, granted_modes, occupancy, requested_modes, rewind, understood};
 use crate::session::{Session, is_retryable};
 use crate::{Context, Echo, Effect, Subscription};
 
@@ -119,6 +119,10 @@ impl Session {
     pub(crate) fn handle_attach(&mut self, ctx: &mut Context<'_>, frame: &ProtocolMessage) {
         let requested: Arc<str> = frame.channel.clone().unwrap_or_default();
         if let Err(error) = self.attach(ctx, frame, &requested) {
+            // The client takes the channel for failed, whatever it was before.
+            if self.attachments.contains_key(&requested) {
+                self.detach(ctx, &requested);
+            }
             self.fail_channel(ctx, &requested, error);
         }
     }
@@ -186,6 +190,7 @@ impl Session {
         let resource: Arc<str> = channel.resource().into();
         let mut params = channel.params;
         params.extend(frame.params.clone());
+        check_rewind(&params)?;
         let mut params = understood(params);
         if !self.principal.capability.permits(&resource, Operation::ChannelMetadata) {
             params.remove("occupancy");

@@ -43,7 +43,7 @@ async function subscribed(stage, transport, name, plugin) {
   return { channel, inbox, reattached };
 }
 
-for (const transport of ['web_socket', 'xhr_polling']) {
+for (const transport of ['web_socket', 'comet']) {
   flow(server, `what the decoder makes of deltas is what was published, over ${transport}`, async (stage) => {
     const [name, plugin, all] = [stage.channelName(), decoder(), payloads(60)];
     const { inbox, reattached } = await subscribed(stage, transport, name, plugin);

@@ -227,6 +227,7 @@ pub(crate) fn line(effect: &Effect) -> String {
         Effect::Store(entry) => format!("store {} {}", entry.position, content(entry)),
         Effect::Occupancy(occupancy) => format!("occupancy {occupancy:?}"),
         Effect::Load => "load".to_owned(),
+        Effect::LoadBacklog { query, .. } => format!("load {} older", query.limit),
         Effect::LoadMessages(messages) => format!("load {} messages", messages.len()),
     }
 }
