@@ -103,12 +103,16 @@ impl Channel {
         let mut replay = Replay::new();
         let mut left = limit as usize;
         let mut reach = if left == 0 { Reach::Enough } else { Reach::WholeLog };
-        for entry in self.log.entries().rev().chain(older.iter().rev()) {
+        let log = self.log.entries().rev();
+        let log = log.map(|entry| (entry, Kind::of(&entry.body) == Kind::Messages));
+        // A message that was changed looks like its change by now.
+        let older = older.iter().rev().map(|entry| (entry, true));
+        for (entry, is_publish) in log.chain(older) {
             if entry.timestamp < oldest {
                 reach = Reach::Enough;
                 break;
             }
-            if Kind::of(&entry.body) != Kind::Messages {
+            if !is_publish {
                 continue;
             }
             let count = entry.body.len();

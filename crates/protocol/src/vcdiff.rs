@@ -223,7 +223,7 @@ mod tests {
     fn what_moved_or_was_put_in_between_is_still_found() {
         let words: Vec<String> = (0..300).map(|n: u32| format!("word{}", n * n)).collect();
         let base = words.join(" ");
-        let mut moved = words.clone();
+        let mut moved = words;
         moved.rotate_left(100);
         moved.insert(50, "new".into());
         moved.remove(200);

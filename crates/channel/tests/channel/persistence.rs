@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use channel::{Attach, AttachmentId, Config, Effect, Event, Rewind};
-use types::{Body, Cursor, Entry, PresenceAction, PresenceMessage, error};
+use types::{Body, Cursor, Data, Entry, MessageAction, PresenceAction, PresenceMessage, error};
 
 use crate::host::{
     DEADLINE_MS, Host, RETENTION_MS, config, content, entries, messages, named, persisted,
@@ -350,6 +350,21 @@ fn a_rewind_goes_on_in_the_store_where_the_log_ends() {
     assert_eq!(told(&host.rewind(Rewind::Messages(1))), "new c");
     let millis = Rewind::Millis { duration_ms: 500, limit: 100 };
     assert_eq!(told(&host.rewind(millis)), "new");
+}
+
+#[test]
+fn an_older_message_that_was_changed_is_rewound_as_the_store_shows_it() {
+    let mut host = persisted();
+    let mut stored = store(&mut host, &["a", "b"]);
+    host.at(RETENTION_MS);
+    let mut changed = stored[0].as_ref().clone();
+    if let Body::Messages(messages) = &mut changed.body {
+        messages[0].action = MessageAction::Update;
+        messages[0].serial = Some(changed.serial.item(0).into());
+        messages[0].data = Data::Text("changed".into());
+    }
+    stored[0] = Arc::new(changed);
+    assert_eq!(rewound(&mut host, Rewind::Messages(9), &stored), "attached new changed b");
 }
 
 #[test]
