@@ -129,10 +129,6 @@ impl Channel {
         }
         replay.reverse();
         let start = replay.first().map_or_else(|| self.log.head(), |(entry, _)| before(entry));
-        // Whoever has the last one has everything: the end of the log can be resumed from for longer.
-        if let Some((_, label)) = replay.last_mut() {
-            *label = self.log.head();
-        }
         Rewound { cursor: start, replay, reach }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use channel::{Attach, AttachmentId, Config, Effect, Event, Rewind};
+use channel::{Attach, AttachmentId, Config, Event, Rewind};
 use types::{Body, Cursor, Data, Entry, MessageAction, PresenceAction, PresenceMessage, error};
 
 use crate::host::{
@@ -379,22 +379,6 @@ fn what_is_published_while_the_store_is_asked_comes_once_and_in_order() {
     assert_eq!(host.durable(2)[0], "deliver b");
     assert_eq!(answer(&mut host, Ok(stored)), ["attached new a b"]);
     assert_eq!(host.durable(3)[0], "deliver c");
-}
-
-#[test]
-fn whoever_has_the_last_of_a_rewind_can_come_back_for_as_long_as_others() {
-    let mut host = persisted();
-    let stored = store(&mut host, &["a"]);
-    host.publish(sent("c", 0), Body::Presence(vec![presence(PresenceAction::Enter, "x", "")]));
-    host.durable(2);
-    host.at(RETENTION_MS);
-    let attach =
-        Attach { attachment: AttachmentId(9), resume: None, rewind: Some(Rewind::Messages(9)) };
-    host.say(Event::Attach(attach));
-    let loaded = Event::BacklogLoaded { attachment: AttachmentId(9), result: Ok(stored) };
-    let effects = host.handle(loaded);
-    let [Effect::Attached(attached)] = effects.as_slice() else { panic!("{effects:?}") };
-    assert_eq!(told(&host.resume(&attached.replay[0].1)), "resumed");
 }
 
 #[test]
