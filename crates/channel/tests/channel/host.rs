@@ -131,6 +131,7 @@ impl Host {
         self.attach_with(None, Some(rewind))
     }
 
+    /// A store that is asked has nothing.
     pub(crate) fn attach_with(
         &mut self,
         resume: Option<Result<Cursor, CursorError>>,
@@ -139,6 +140,13 @@ impl Host {
         let attachment = AttachmentId(1);
         match self.handle(Event::Attach(Attach { attachment, resume, rewind })).pop() {
             Some(Effect::Attached(attached)) => attached,
+            Some(Effect::LoadBacklog { attachment, .. }) => {
+                let nothing = Event::BacklogLoaded { attachment, result: Ok(vec![]) };
+                match self.handle(nothing).pop() {
+                    Some(Effect::Attached(attached)) => attached,
+                    other => panic!("{other:?}"),
+                }
+            }
             other => panic!("{other:?}"),
         }
     }
