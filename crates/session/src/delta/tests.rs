@@ -1,3 +1,5 @@
+//! What becomes of the messages of a chain.
+
 use testkit::undo_delta;
 
 use super::*;
