@@ -4,10 +4,12 @@
 //! live delivery. Each replayed entry is labelled so that the label, when presented, replays
 //! exactly what follows.
 
+use std::sync::Arc;
+
 use types::{Body, Cursor, CursorError, Entry, ErrorInfo, Kind, Timestamp, error};
 
 use crate::Channel;
-use crate::event::{Attach, Attached, Effect, Rewind};
+use crate::event::{Attach, Attached, AttachmentId, Effect, MAX_REWIND, Rewind};
 use crate::log::{before, cursor_at};
 use crate::replay::Replay;
 
@@ -19,16 +21,48 @@ impl Channel {
     pub(crate) fn attach(&mut self, now: Timestamp, attach: Attach, effects: &mut Vec<Effect>) {
         let attachment = attach.attachment;
         self.attachments.insert(attachment);
-        let (cursor, replay, resumed, error) = match attach.resume {
-            Some(presented) => match presented.map_err(unreadable).and_then(|c| self.resume(c)) {
-                Ok((cursor, replay)) => (cursor, replay, true, None),
-                Err(error) => (self.log.head(), Replay::new(), false, Some(error)),
-            },
-            None => {
-                let (cursor, replay) = self.rewind(now, attach.rewind);
-                (cursor, replay, false, None)
+        let Some(presented) = attach.resume else {
+            let rewind = attach.rewind.unwrap_or(Rewind::Messages(0));
+            let rewound = self.rewind(now, rewind, &[]);
+            if self.config.persisted && rewound.reach == Reach::WholeLog {
+                self.ask_for_backlog(now, attachment, rewind, effects);
+            } else {
+                self.answer_rewind(now, attachment, rewound, effects);
             }
+            return;
         };
+        let start = match presented.map_err(unreadable).and_then(|c| self.resume(c)) {
+            Ok((cursor, replay)) => Start { cursor, replay, resumed: true, error: None },
+            Err(error) => Start {
+                cursor: self.log.head(),
+                replay: Replay::new(),
+                resumed: false,
+                error: Some(error),
+            },
+        };
+        self.answer(now, attachment, start, effects);
+    }
+
+    pub(crate) fn answer_rewind(
+        &mut self,
+        now: Timestamp,
+        attachment: AttachmentId,
+        rewound: Rewound,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Rewound { cursor, replay, reach } = rewound;
+        let error = (reach == Reach::TooMany).then(|| error::RESUME_TOO_LARGE.info());
+        self.answer(now, attachment, Start { cursor, replay, resumed: false, error }, effects);
+    }
+
+    fn answer(
+        &self,
+        now: Timestamp,
+        attachment: AttachmentId,
+        start: Start,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Start { cursor, replay, resumed, error } = start;
         let members = self.members().cloned().collect();
         let from = replay
             .first()
@@ -61,33 +95,89 @@ impl Channel {
         !matches!(entry.body, Body::Presence(_)) || entry.serial.series == self.series
     }
 
-    /// Where a first attach starts, and the messages before the head that it asked for. An entry
-    /// is replayed whole, and the last one in any case, even if it has more messages than asked
-    /// for.
-    fn rewind(&self, now: Timestamp, rewind: Option<Rewind>) -> (Cursor, Replay) {
-        let (limit, oldest) = match rewind {
-            None => (0, now),
-            Some(Rewind::Messages(limit)) => (limit, Timestamp(0)),
-            Some(Rewind::Millis { duration_ms, limit }) => {
-                (limit, Timestamp(now.0.saturating_sub(duration_ms)))
-            }
-        };
+    /// Where a first attach starts, and the messages before the head that it asked for: of the log,
+    /// and of `older`, which lie before it. An entry is replayed whole, and the last one in any
+    /// case, even if it has more messages than asked for.
+    pub(crate) fn rewind(&self, now: Timestamp, rewind: Rewind, older: &[Arc<Entry>]) -> Rewound {
+        let (limit, oldest) = (rewind.limit(), rewind.oldest(now));
         let mut replay = Replay::new();
         let mut left = limit as usize;
-        for entry in self.log.entries().rev().take_while(|entry| entry.timestamp >= oldest) {
-            if Kind::of(&entry.body) != Kind::Messages {
+        let mut reach = if left == 0 { Reach::Enough } else { Reach::WholeLog };
+        let log = self.log.entries().rev();
+        let log = log.map(|entry| (entry, Kind::of(&entry.body) == Kind::Messages));
+        // A message that was changed looks like its change by now.
+        let older = older.iter().rev().map(|entry| (entry, true));
+        for (entry, is_publish) in log.chain(older) {
+            if entry.timestamp < oldest {
+                reach = Reach::Enough;
+                break;
+            }
+            if !is_publish {
                 continue;
             }
             let count = entry.body.len();
             if left == 0 || (count > left && !replay.is_empty()) {
+                reach = rewind.reach_of_more();
                 break;
             }
             left = left.saturating_sub(count);
             replay.push((self.in_place(entry), cursor_at(entry)));
+            if left == 0 && rewind.reach_of_more() == Reach::Enough {
+                reach = Reach::Enough;
+                break;
+            }
         }
         replay.reverse();
         let start = replay.first().map_or_else(|| self.log.head(), |(entry, _)| before(entry));
-        (start, replay)
+        Rewound { cursor: start, replay, reach }
+    }
+}
+
+/// Where an attachment starts.
+struct Start {
+    cursor: Cursor,
+    replay: Replay,
+    resumed: bool,
+    error: Option<ErrorInfo>,
+}
+
+pub(crate) struct Rewound {
+    cursor: Cursor,
+    replay: Replay,
+    reach: Reach,
+}
+
+/// How far a rewind got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reach {
+    /// To where it wanted to.
+    Enough,
+    /// To the beginning of what there is.
+    WholeLog,
+    /// Not to where it wanted to, because there are too many messages.
+    TooMany,
+}
+
+impl Rewind {
+    fn limit(self) -> u32 {
+        match self {
+            Self::Messages(limit) | Self::Millis { limit, .. } => limit,
+        }
+    }
+
+    pub(crate) fn oldest(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::Messages(_) => Timestamp(0),
+            Self::Millis { duration_ms, .. } => Timestamp(now.0.saturating_sub(duration_ms)),
+        }
+    }
+
+    /// What it means that there are more messages than the limit: nothing to who chose it.
+    fn reach_of_more(self) -> Reach {
+        match self {
+            Self::Millis { limit: MAX_REWIND, .. } => Reach::TooMany,
+            Self::Messages(_) | Self::Millis { .. } => Reach::Enough,
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use types::{
     error,
 };
 
+use crate::backlog::Backlogs;
 use crate::config::Config;
 use crate::event::{AttachmentId, Effect, Event};
 use crate::fold::Member;
@@ -32,6 +33,7 @@ pub struct Channel {
     pub(crate) clock: Clock,
     pub(crate) stage: Stage,
     pub(crate) waiting: Waiting,
+    pub(crate) backlogs: Backlogs,
     pub(crate) pending: Pending,
     pub(crate) ids: Ids,
     pub(crate) log: Log,
@@ -71,6 +73,7 @@ impl Channel {
             clock: Clock::default(),
             stage: if config.persisted { Stage::Unloaded } else { Stage::Loaded },
             waiting: Waiting::default(),
+            backlogs: Backlogs::default(),
             pending: Pending::default(),
             ids: Ids::new(config.limits.id_window()),
             log: Log::new(series, &config.limits),
@@ -93,6 +96,7 @@ impl Channel {
             Event::Tick => {}
             Event::Detach(attachment) => {
                 self.waiting.forget(attachment);
+                self.backlogs.forget(attachment);
                 self.counts.remove(attachment);
                 if self.attachments.remove(&attachment) && self.attachments.is_empty() {
                     self.deserted_at = Some(now);
@@ -104,8 +108,15 @@ impl Channel {
             Event::Occupy { .. } => {}
             Event::Loaded(result) => self.loaded(now, result, effects),
             Event::MessagesLoaded(result) => self.messages_loaded(now, result, effects),
+            Event::BacklogLoaded { attachment, result } => {
+                self.backlog_loaded(now, attachment, result, effects);
+            }
             Event::Stored { position, durable: true } => self.stored(now, position, effects),
             Event::Stored { position, durable: false } => self.store_failed(now, position, effects),
+            // Nobody who only changes options may miss what is committed meanwhile.
+            Event::Attach(attach) if matches!(self.stage, Stage::Fetching(_)) => {
+                self.attach(now, attach, effects);
+            }
             Event::Attach(_) | Event::Publish(_) if self.stage != Stage::Loaded => {
                 self.wait(now, event, effects);
             }
@@ -121,6 +132,7 @@ impl Channel {
 
     fn expire(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
         self.expire_waiting(now, effects);
+        self.expire_backlogs(now, effects);
         while let Some(token) = self.pending.expire(now) {
             let error = error::TIMEOUT.info();
             effects.push(Effect::Published { token, result: Err(error) });
@@ -140,6 +152,7 @@ impl Channel {
         let deadlines = [
             self.resumable_until(),
             self.waiting.deadline(),
+            self.backlogs.deadline(),
             self.pending.deadline(),
             self.log.deadline(),
             self.ids.deadline(),

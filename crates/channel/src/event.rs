@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use types::{
-    Body, ClientId, ConnectionId, Cursor, CursorError, Entry, EntryId, ErrorInfo, ItemPosition,
-    ObjectState, Serial,
+    Body, ClientId, ConnectionId, Cursor, CursorError, Entry, EntryId, ErrorInfo, HistoryQuery,
+    ItemPosition, ObjectState, Serial,
 };
 
 use crate::{Member, Occupancy};
@@ -32,6 +32,12 @@ pub enum Event {
     Loaded(Result<Vec<Arc<Entry>>, ErrorInfo>),
     /// Answers [`Effect::LoadMessages`], in any order.
     MessagesLoaded(Result<Vec<Arc<Entry>>, ErrorInfo>),
+    /// Answers [`Effect::LoadBacklog`], in any order: entries of messages as they are now, oldest
+    /// first.
+    BacklogLoaded {
+        attachment: AttachmentId,
+        result: Result<Vec<Arc<Entry>>, ErrorInfo>,
+    },
     /// Answers [`Effect::Store`], in the order of the effects. Not durable means that the entry was
     /// not stored, as far as the store knows.
     Stored {
@@ -51,7 +57,10 @@ pub struct Attach {
     pub rewind: Option<Rewind>,
 }
 
-/// Where a first attach starts in the log.
+/// Messages that a rewind replays at most.
+pub const MAX_REWIND: u32 = 100;
+
+/// Where a first attach starts: at most so many messages before the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rewind {
     Messages(u32),
@@ -97,6 +106,11 @@ pub enum Effect {
     /// Read what the store holds of these messages: the entries that published, changed and
     /// annotated them; then say [`Event::MessagesLoaded`].
     LoadMessages(BTreeSet<ItemPosition>),
+    /// Read what the query asks for; then say [`Event::BacklogLoaded`].
+    LoadBacklog {
+        attachment: AttachmentId,
+        query: HistoryQuery,
+    },
 }
 
 #[derive(Debug)]

@@ -22,6 +22,7 @@ mod config;
 mod event;
 
 mod attach;
+mod backlog;
 mod change;
 mod history;
 mod load;
@@ -43,7 +44,8 @@ mod versions;
 pub use channel::{Channel, Metrics};
 pub use config::{Config, Limits};
 pub use event::{
-    Accepted, Attach, Attached, AttachmentId, Effect, Event, Publish, PublishToken, Rewind,
+    Accepted, Attach, Attached, AttachmentId, Effect, Event, MAX_REWIND, Publish, PublishToken,
+    Rewind,
 };
 pub use fold::Member;
 pub use messages::MessageState;

@@ -212,7 +212,7 @@ impl Channel {
 
 /// A write that failed may have reached the store after all. What subscribers saw, and what the
 /// publisher was told of, is the repeat.
-fn keep_last_of_each_id(entries: &mut Vec<Arc<Entry>>) {
+pub(crate) fn keep_last_of_each_id(entries: &mut Vec<Arc<Entry>>) {
     let mut seen = BTreeSet::new();
     entries.reverse();
     entries.retain(|entry| seen.insert(entry.id.clone()));
@@ -227,6 +227,7 @@ fn memory(event: &Event) -> usize {
         | Event::Occupy { .. }
         | Event::Loaded(_)
         | Event::MessagesLoaded(_)
+        | Event::BacklogLoaded { .. }
         | Event::Stored { .. }
         | Event::Tick => 0,
     }
@@ -244,6 +245,7 @@ fn refuse(event: Event, error: ErrorInfo, effects: &mut Vec<Effect>) {
         | Event::Occupy { .. }
         | Event::Loaded(_)
         | Event::MessagesLoaded(_)
+        | Event::BacklogLoaded { .. }
         | Event::Stored { .. }
         | Event::Tick => {}
     }

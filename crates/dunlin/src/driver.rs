@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gateway::Hub;
-use node::{ChannelKey, Effect, Event, Node, Operation, Request, Ticket};
+use node::{AttachmentId, ChannelKey, Effect, Event, Node, Operation, Request, Ticket};
 use store::{Store, Write, WriteRequest, Writer};
 use telemetry::{Health, Metrics};
 use tokio::runtime::Handle;
@@ -49,6 +49,11 @@ pub(crate) enum Inside {
     },
     MessagesLoaded {
         channel: ChannelKey,
+        entries: Result<Vec<Arc<Entry>>, ErrorInfo>,
+    },
+    BacklogLoaded {
+        channel: ChannelKey,
+        attachment: AttachmentId,
         entries: Result<Vec<Arc<Entry>>, ErrorInfo>,
     },
     /// Changes of records that the node waits for have been worked off.
@@ -216,6 +221,10 @@ impl Turns {
                 Inside::MessagesLoaded { channel, entries } => {
                     self.driver.node.handle(now, Event::MessagesLoaded { channel, entries });
                 }
+                Inside::BacklogLoaded { channel, attachment, entries } => {
+                    let loaded = Event::BacklogLoaded { channel, attachment, entries };
+                    self.driver.node.handle(now, loaded);
+                }
                 Inside::Kept { ticket, durable } => {
                     self.driver.node.handle(now, Event::Kept { ticket, durable });
                 }
@@ -282,6 +291,12 @@ impl Turns {
                 self.read(move |store, inside| {
                     let entries = reads::about(store, &app, &name, &messages);
                     inside.send(Inside::MessagesLoaded { channel, entries }).ok();
+                });
+            }
+            Effect::LoadBacklog { channel, attachment, app, name, query } => {
+                self.read(move |store, inside| {
+                    let entries = reads::backlog(store, &app, &name, &query);
+                    inside.send(Inside::BacklogLoaded { channel, attachment, entries }).ok();
                 });
             }
             Effect::ReadHistory { request, app, name, query } => {

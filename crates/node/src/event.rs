@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use auth::{Credentials, RevocationRequest, Source, TokenDetails, TokenRequest};
 use bytes::Bytes;
-use channel::Occupancy;
+use channel::{AttachmentId, Occupancy};
 use protocol::{
     BatchPublish, BatchResult, Format, ProtocolMessage, PublishResult, RestOperation, Tree,
 };
@@ -71,6 +71,12 @@ pub enum Event {
     /// Answers [`Effect::LoadMessages`].
     MessagesLoaded {
         channel: ChannelKey,
+        entries: Result<Vec<Arc<Entry>>, ErrorInfo>,
+    },
+    /// Answers [`Effect::LoadBacklog`].
+    BacklogLoaded {
+        channel: ChannelKey,
+        attachment: AttachmentId,
         entries: Result<Vec<Arc<Entry>>, ErrorInfo>,
     },
     /// Answers [`Effect::Keep`].
@@ -142,6 +148,14 @@ pub enum Effect {
         app: AppId,
         name: ChannelName,
         messages: BTreeSet<ItemPosition>,
+    },
+    /// Read the stored entries of messages that the query asks for, as they are now, oldest first.
+    LoadBacklog {
+        channel: ChannelKey,
+        attachment: AttachmentId,
+        app: AppId,
+        name: ChannelName,
+        query: HistoryQuery,
     },
     /// Read the stored entries that published, changed and annotated one message, and answer the
     /// request with [`Question::answer`].

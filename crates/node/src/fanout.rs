@@ -1,5 +1,5 @@
 //! The last hop: from one committed entry to the frames of every attachment. A frame is encoded
-//! once for each format (and channel name as clients wrote it, and form) and shared.
+//! once for each format (and channel name as clients wrote it, form, and base of deltas) and shared.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use channel::{AttachmentId, Channel, Occupancy};
 use protocol::Format;
-use session::{Subscription, TransportId};
+use session::{Chain, Deltas, Subscription, TransportId};
 use types::{Body, Cursor, Entry, Rate, Timestamp};
 
 use crate::event::Effect;
@@ -112,11 +112,12 @@ impl Fanout {
         whom: impl Fn(Option<&Occupancy>) -> bool,
         effects: &mut Vec<Effect>,
     ) {
-        for (id, (subscriber, _)) in &self.subscribers {
+        for (id, (subscriber, _)) in &mut self.subscribers {
             if !whom(self.told.get(id)) {
                 continue;
             }
             let Some(frame) = subscriber.subscription.occupancy(occupancy, now) else { continue };
+            subscriber.subscription.chain.restart();
             let frame = protocol::encode(&frame, subscriber.format);
             effects.push(Effect::Send { transport: subscriber.transport, frame });
             self.told.insert(*id, *occupancy);
@@ -135,6 +136,7 @@ impl Fanout {
         let Delivery { now, limit, rates, entry, cursor, host } = delivery;
         let appended = Appended::of(entry, host);
         let mut whole = None;
+        let mut deltas = Deltas::default();
         let count = u32::try_from(entry.body.len()).unwrap_or(u32::MAX);
         let mut batches: Vec<Batch> = Vec::new();
         let mut changed = Vec::new();
@@ -151,6 +153,7 @@ impl Fanout {
             let this = if within { Continuity::Kept } else { Continuity::Lost };
             if this == Continuity::Lost || *continuity == Continuity::Lost {
                 subscriber.completed.lose();
+                subscriber.subscription.chain.restart();
             }
             if this != std::mem::replace(continuity, this) {
                 changed.push((*id, Arc::clone(&subscriber.subscription.requested)));
@@ -164,16 +167,18 @@ impl Fanout {
                 batch.form == form
                     && batch.format == subscriber.format
                     && batch.requested == subscriber.subscription.requested
+                    && batch.chain_before == subscriber.subscription.chain
             });
             if let Some(batch) = batch {
                 batch.transports.push(subscriber.transport);
+                subscriber.subscription.chain.clone_from(&batch.chain_behind);
                 continue;
             }
             if form == Form::Whole && whole.is_none() {
                 whole = host.whole(entry);
             }
             let shown = whole.as_ref().filter(|_| form == Form::Whole).unwrap_or(entry);
-            batches.push(Batch::new(subscriber, form, shown, cursor));
+            batches.push(Batch::new(subscriber, form, shown, cursor, &mut deltas));
         }
         let copies = batches.iter().map(|batch| batch.transports.len()).sum();
         for Batch { frame, transports, .. } in batches {
@@ -207,14 +212,26 @@ struct Batch {
     form: Form,
     format: Format,
     requested: Arc<str>,
+    chain_before: Chain,
+    chain_behind: Chain,
     frame: Bytes,
     transports: Vec<TransportId>,
 }
 
 impl Batch {
-    fn new(subscriber: &Subscriber, form: Form, entry: &Entry, cursor: &Cursor) -> Self {
-        let frame = subscriber.subscription.delivery(entry, cursor);
+    fn new(
+        subscriber: &mut Subscriber,
+        form: Form,
+        entry: &Entry,
+        cursor: &Cursor,
+        deltas: &mut Deltas,
+    ) -> Self {
+        let mut frame = subscriber.subscription.delivery(entry, cursor);
+        let chain_before = subscriber.subscription.chain.clone();
+        subscriber.subscription.chain.append(&mut frame, deltas);
         Self {
+            chain_before,
+            chain_behind: subscriber.subscription.chain.clone(),
             form,
             format: subscriber.format,
             requested: Arc::clone(&subscriber.subscription.requested),

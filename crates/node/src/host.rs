@@ -144,6 +144,16 @@ impl Node {
                     messages,
                 });
             }
+            channel::Effect::LoadBacklog { attachment, query } => {
+                let Some(slot) = self.channels.get(&key) else { return };
+                self.effects.push(Effect::LoadBacklog {
+                    channel: key,
+                    attachment,
+                    app: slot.app.clone(),
+                    name: slot.name.clone(),
+                    query,
+                });
+            }
             channel::Effect::Load => {
                 let Some(slot) = self.channels.get(&key) else { return };
                 self.effects.push(Effect::Load {

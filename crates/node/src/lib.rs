@@ -39,7 +39,7 @@ mod sandbox;
 mod status;
 mod timers;
 
-pub use channel::Occupancy;
+pub use channel::{AttachmentId, Occupancy};
 pub use config::{Config, PreviousIncarnation};
 pub use event::{
     AppSpec, Caller, ChannelDetails, ChannelKey, ChannelsPage, ChannelsQuery, Effect, Event,

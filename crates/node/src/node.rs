@@ -144,6 +144,10 @@ impl Node {
             Event::MessagesLoaded { channel, entries } => {
                 self.on_channel(now, channel, channel::Event::MessagesLoaded(entries));
             }
+            Event::BacklogLoaded { channel, attachment, entries } => {
+                let loaded = channel::Event::BacklogLoaded { attachment, result: entries };
+                self.on_channel(now, channel, loaded);
+            }
             Event::Kept { ticket, durable: true } => self.kept(now, ticket, Ok(())),
             Event::Kept { ticket, durable: false } => self.kept(now, ticket, Err(not_kept())),
             Event::Keys { app, keys } => self.set_keys(now, &app, keys),

@@ -32,6 +32,7 @@ mod object_state;
 mod payload;
 mod query;
 mod read;
+mod vcdiff;
 mod write;
 
 pub use batch::{BatchBody, BatchPublish, BatchResult, BatchSpec, BatchSuccess, Subject};
@@ -46,3 +47,4 @@ pub use frame::{Action, ConnectionDetails, ProtocolMessage, PublishResult, flags
 pub use object::{InitialValue, ObjectItem, ObjectPayload, ObjectRequest, RestOperation};
 pub use object_data::Tree;
 pub use query::{decode_segment, parse_query};
+pub use vcdiff::delta;

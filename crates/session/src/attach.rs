@@ -10,12 +10,13 @@ use auth::Operation;
 use channel::{Attach, Attached, AttachmentId, Member};
 use protocol::{Action, ProtocolMessage, flags};
 use types::error::{self, ErrorInfo};
-use types::{Body, ChannelName, ChannelRef, Cursor, ObjectState, Params, Serial};
+use types::{ChannelName, ChannelRef, Cursor, ObjectState, Params, Serial};
 
 use crate::delivery::{Appends, sync_frames};
+use crate::delta::Chain;
 use crate::filter::Filter;
 use crate::object_sync::object_sync_frames;
-use crate::options::{granted_modes, occupancy, requested_modes, rewind, understood};
+use crate::options::{check_rewind, granted_modes, occupancy, requested_modes, rewind, understood};
 use crate::session::{Session, is_retryable};
 use crate::{Context, Echo, Effect, Subscription};
 
@@ -77,6 +78,7 @@ impl Attachment {
                 Some(_) | None => Appends::AsTheyAre,
             },
             from: self.from,
+            chain: Chain::of_param(self.params.get("delta")),
             filter: self.filter.clone(),
         }
     }
@@ -117,6 +119,10 @@ impl Session {
     pub(crate) fn handle_attach(&mut self, ctx: &mut Context<'_>, frame: &ProtocolMessage) {
         let requested: Arc<str> = frame.channel.clone().unwrap_or_default();
         if let Err(error) = self.attach(ctx, frame, &requested) {
+            // The client takes the channel for failed, whatever it was before.
+            if self.attachments.contains_key(&requested) {
+                self.detach(ctx, &requested);
+            }
             self.fail_channel(ctx, &requested, error);
         }
     }
@@ -184,6 +190,7 @@ impl Session {
         let resource: Arc<str> = channel.resource().into();
         let mut params = channel.params;
         params.extend(frame.params.clone());
+        check_rewind(&params)?;
         let mut params = understood(params);
         if !self.principal.capability.permits(&resource, Operation::ChannelMetadata) {
             params.remove("occupancy");
@@ -214,15 +221,8 @@ impl Session {
         let Attached { cursor, members, objects, .. } = &attached;
         let mut answer = attachment.frame(&requested, cursor, members, objects);
         let Some(attachment) = self.attachments.get(&requested) else { return };
-        let subscription = attachment.subscription(self, &requested);
-        let replay: Vec<_> = attached
-            .replay
-            .iter()
-            // Operations on objects are not replayed: what follows contains them.
-            .filter(|(entry, _)| !matches!(entry.body, Body::Objects(_)))
-            .filter(|(entry, _)| subscription.wants(entry))
-            .map(|(entry, cursor)| subscription.delivery(entry, cursor))
-            .collect();
+        let mut subscription = attachment.subscription(self, &requested);
+        let replay = subscription.replay(&attached.replay);
         answer.error = attached.error;
         answer.flags = answer.flags.map(|known| {
             known

@@ -9,6 +9,7 @@ use types::{
     PresenceMessage, Serial, Timestamp,
 };
 
+use crate::delta::{Chain, Deltas};
 use crate::filter::Filter;
 use crate::object_sync::operation_item;
 use crate::{Echo, OccupancyOf};
@@ -39,6 +40,8 @@ pub struct Subscription {
     pub appends: Appends,
     /// The first serial that was delivered, or could have been.
     pub from: Option<Serial>,
+    /// What deltas to it are made of.
+    pub chain: Chain,
     /// Only what it selects; a derived channel carries no presence.
     pub(crate) filter: Option<Filter>,
 }
@@ -110,6 +113,25 @@ impl Subscription {
             ..Message::default()
         }];
         Some(frame)
+    }
+
+    /// The frames that replay `entries`. The first is in full as a whole: a client that comes back
+    /// may have had the beginning of it.
+    pub(crate) fn replay(&mut self, entries: &[(Arc<Entry>, Cursor)]) -> Vec<ProtocolMessage> {
+        let wanted = entries
+            .iter()
+            // Operations on objects are not replayed: what follows contains them.
+            .filter(|(entry, _)| !matches!(entry.body, Body::Objects(_)))
+            .filter(|(entry, _)| self.wants(entry));
+        let mut frames: Vec<_> =
+            wanted.map(|(entry, cursor)| self.delivery(entry, cursor)).collect();
+        let mut deltas = Deltas::default();
+        let mut messages = frames.iter_mut().filter(|frame| frame.action == Action::Message);
+        if let Some(first) = messages.next() {
+            self.chain.append_in_full(first);
+        }
+        messages.for_each(|frame| self.chain.append(frame, &mut deltas));
+        frames
     }
 
     /// The frame that delivers `entry` here, the same for every attachment that used the same name

@@ -2,9 +2,10 @@
 //! and where a rewind starts.
 
 use auth::{Capability, Operation};
-use channel::{Occupancy, Rewind};
+use channel::{MAX_REWIND, Occupancy, Rewind};
 use protocol::flags;
 use types::Params;
+use types::error::{self, ErrorInfo};
 
 /// Modes with the names that `modes` params use, and the operations that allow them.
 const MODES: &[(&str, u32, &[Operation])] = &[
@@ -30,8 +31,6 @@ const MODE_BITS: u32 =
     DEFAULT_MODES | flags::ANNOTATION_SUBSCRIBE | flags::OBJECT_SUBSCRIBE | flags::OBJECT_PUBLISH;
 /// Longest list of modes that is read, in bytes: all of them, with room for spaces.
 const MAX_MODES_TEXT: usize = 256;
-/// Messages that a rewind replays at most.
-const MAX_REWIND: u32 = 100;
 
 /// What an attachment wants to know about the occupancy of its channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +81,7 @@ pub(crate) fn understood(params: Params) -> Params {
             }
             "echo" => matches!(value.as_str(), "true" | "false"),
             "appendMode" => value == "full",
+            "delta" => value == "vcdiff",
             "rewind" => parse_rewind(value, MAX_REWIND).is_some(),
             "occupancy" => OccupancyOf::parse(value).is_some(),
             "rewindLimit" => value.parse::<u32>().is_ok(),
@@ -121,6 +121,15 @@ pub(crate) fn rewind(params: &Params) -> Option<Rewind> {
         .and_then(|limit| limit.parse().ok())
         .map_or(MAX_REWIND, |limit: u32| limit.min(MAX_REWIND));
     parse_rewind(params.get("rewind")?, limit)
+}
+
+/// Fails if `params` ask for a rewind that cannot be understood: it would be missed.
+pub(crate) fn check_rewind(params: &Params) -> Result<(), ErrorInfo> {
+    match params.get("rewind") {
+        Some(text) if parse_rewind(text, MAX_REWIND).is_none() => Err(error::INVALID_PARAM
+            .with("rewind is a number of messages, seconds (15s) or minutes (2m)")),
+        Some(_) | None => Ok(()),
+    }
 }
 
 fn parse_rewind(text: &str, limit: u32) -> Option<Rewind> {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use node::{ChannelKey, RequestId, Ticket};
+use node::{AttachmentId, ChannelKey, RequestId, Ticket};
 use protocol::ProtocolMessage;
 use session::TransportId;
 use types::{Entry, ErrorInfo, ItemPosition, Timestamp};
@@ -54,6 +54,12 @@ pub(crate) enum Happening {
         name: Arc<str>,
         wanted: Wanted,
         error: Option<ErrorInfo>,
+    },
+    ReadBacklog {
+        incarnation: u64,
+        channel: ChannelKey,
+        attachment: AttachmentId,
+        entries: Result<Vec<Arc<Entry>>, ErrorInfo>,
     },
     /// A REST publisher sends its request, hears the answer, or gives up waiting.
     RestSend(usize),

@@ -157,6 +157,41 @@ impl Store {
         HistoryPage { items, next }
     }
 
+    /// Messages that the query asks for, oldest first.
+    pub(crate) fn backlog(&self, name: &str, query: &HistoryQuery) -> Vec<Arc<Entry>> {
+        let all = self.durable.get(name).map(Vec::as_slice).unwrap_or_default();
+        let is_covered = |entry: &Entry| {
+            let until = query.until.as_ref().and_then(|until| until.position(entry.serial.series));
+            until.is_none_or(|position| entry.position <= position)
+        };
+        let asked = all.iter().rev().filter(|entry| {
+            Kind::of(&entry.body) == query.kind
+                && query.start.is_none_or(|start| entry.timestamp >= start)
+                && is_covered(entry)
+        });
+        let newest = asked.take(query.limit).map(|entry| self.in_place(name, entry));
+        let mut newest: Vec<_> = newest.collect();
+        newest.reverse();
+        newest
+    }
+
+    /// The entry with every message as it is now.
+    fn in_place(&self, name: &str, entry: &Arc<Entry>) -> Arc<Entry> {
+        let mut shown = entry.as_ref().clone();
+        if let Body::Messages(messages) = &mut shown.body {
+            for (index, message) in messages.iter_mut().enumerate() {
+                let key = ItemPosition { serial: entry.serial, index };
+                let about = self.about(name, &BTreeSet::from([key]));
+                if about.len() > 1
+                    && let Some(latest) = MessageState::of(key, &about).latest()
+                {
+                    *message = latest;
+                }
+            }
+        }
+        Arc::new(shown)
+    }
+
     pub(crate) fn is_doubtful(&self, name: &Arc<str>, entry: &Entry) -> bool {
         self.doubtful.contains(&doubt(name, entry))
     }

@@ -131,6 +131,7 @@ impl Host {
         self.attach_with(None, Some(rewind))
     }
 
+    /// A store that is asked has nothing.
     pub(crate) fn attach_with(
         &mut self,
         resume: Option<Result<Cursor, CursorError>>,
@@ -139,6 +140,13 @@ impl Host {
         let attachment = AttachmentId(1);
         match self.handle(Event::Attach(Attach { attachment, resume, rewind })).pop() {
             Some(Effect::Attached(attached)) => attached,
+            Some(Effect::LoadBacklog { attachment, .. }) => {
+                let nothing = Event::BacklogLoaded { attachment, result: Ok(vec![]) };
+                match self.handle(nothing).pop() {
+                    Some(Effect::Attached(attached)) => attached,
+                    other => panic!("{other:?}"),
+                }
+            }
             other => panic!("{other:?}"),
         }
     }
@@ -227,6 +235,7 @@ pub(crate) fn line(effect: &Effect) -> String {
         Effect::Store(entry) => format!("store {} {}", entry.position, content(entry)),
         Effect::Occupancy(occupancy) => format!("occupancy {occupancy:?}"),
         Effect::Load => "load".to_owned(),
+        Effect::LoadBacklog { query, .. } => format!("load {} older", query.limit),
         Effect::LoadMessages(messages) => format!("load {} messages", messages.len()),
     }
 }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use channel::{Attach, AttachmentId, Config, Event};
-use types::{Body, Cursor, Entry, PresenceAction, PresenceMessage, error};
+use channel::{Attach, AttachmentId, Config, Event, Rewind};
+use types::{Body, Cursor, Data, Entry, MessageAction, PresenceAction, PresenceMessage, error};
 
 use crate::host::{
     DEADLINE_MS, Host, RETENTION_MS, config, content, entries, messages, named, persisted,
@@ -314,4 +314,108 @@ fn of_two_stored_copies_the_one_that_was_acknowledged_counts() {
     let replay = second.resume(&seen_b).replay;
     assert_eq!(replay.iter().map(|(entry, _)| content(entry)).collect::<Vec<_>>(), ["a"]);
     assert_eq!(second.channel.metrics().entries, 2);
+}
+
+/// Attaches with a rewind that the store has to be asked for, and says what it knows.
+fn rewound(host: &mut Host, rewind: Rewind, stored: &[Arc<Entry>]) -> String {
+    let attachment = AttachmentId(9);
+    let attach = Attach { attachment, resume: None, rewind: Some(rewind) };
+    let asked = host.say(Event::Attach(attach));
+    assert!(asked.len() == 1 && asked[0].ends_with("older"), "{asked:?}");
+    answer(host, Ok(stored.to_vec())).join("; ")
+}
+
+fn answer(host: &mut Host, result: Result<Vec<Arc<Entry>>, types::ErrorInfo>) -> Vec<String> {
+    host.say(Event::BacklogLoaded { attachment: AttachmentId(9), result })
+}
+
+#[test]
+fn a_rewind_goes_on_in_the_store_where_the_log_ends() {
+    let mut host = persisted();
+    let mut stored = store(&mut host, &["a", "b"]);
+    host.at(RETENTION_MS + 1_000);
+    stored.extend(store(&mut host, &["c"]));
+    host.at(RETENTION_MS + 2_000);
+    let minutes = |count: u64, limit| Rewind::Millis { duration_ms: count * 60_000, limit };
+    for (rewind, known, expected) in [
+        (Rewind::Messages(2), 2, "attached new b c"),
+        (Rewind::Messages(3), 3, "attached new a b c"),
+        (Rewind::Messages(100), 3, "attached new a b c"),
+        (minutes(5, 100), 3, "attached new a b c"),
+        (minutes(2, 100), 1, "attached new c"),
+    ] {
+        let newest = &stored[3 - known..];
+        assert_eq!(rewound(&mut host, rewind, newest), expected, "{rewind:?}");
+    }
+    assert_eq!(told(&host.rewind(Rewind::Messages(1))), "new c");
+    let millis = Rewind::Millis { duration_ms: 500, limit: 100 };
+    assert_eq!(told(&host.rewind(millis)), "new");
+}
+
+#[test]
+fn an_older_message_that_was_changed_is_rewound_as_the_store_shows_it() {
+    let mut host = persisted();
+    let mut stored = store(&mut host, &["a", "b"]);
+    host.at(RETENTION_MS);
+    let mut changed = stored[0].as_ref().clone();
+    if let Body::Messages(messages) = &mut changed.body {
+        messages[0].action = MessageAction::Update;
+        messages[0].serial = Some(changed.serial.item(0).into());
+        messages[0].data = Data::Text("changed".into());
+    }
+    stored[0] = Arc::new(changed);
+    assert_eq!(rewound(&mut host, Rewind::Messages(9), &stored), "attached new changed b");
+}
+
+#[test]
+fn what_is_published_while_the_store_is_asked_comes_once_and_in_order() {
+    let mut host = persisted();
+    let stored = store(&mut host, &["a"]);
+    host.at(RETENTION_MS);
+    let attach =
+        Attach { attachment: AttachmentId(9), resume: None, rewind: Some(Rewind::Messages(9)) };
+    assert_eq!(host.say(Event::Attach(attach)), ["load 10 older"]);
+    host.post(&["b", "c"]);
+    assert_eq!(host.durable(2)[0], "deliver b");
+    assert_eq!(answer(&mut host, Ok(stored)), ["attached new a b"]);
+    assert_eq!(host.durable(3)[0], "deliver c");
+}
+
+#[test]
+fn a_rewind_that_the_store_cannot_serve_is_refused_and_ends_with_its_attachment() {
+    let mut host = persisted();
+    let attach =
+        || Attach { attachment: AttachmentId(9), resume: None, rewind: Some(Rewind::Messages(9)) };
+    host.say(Event::Attach(attach()));
+    assert_eq!(answer(&mut host, Err(error::INTERNAL.info())), ["attach refused 50003"]);
+    host.say(Event::Attach(attach()));
+    assert_eq!(host.at(DEADLINE_MS), ["attach refused 50003"]);
+    assert!(answer(&mut host, Ok(vec![])).is_empty());
+    host.say(Event::Attach(attach()));
+    host.say(Event::Detach(AttachmentId(9)));
+    assert!(answer(&mut host, Ok(vec![])).is_empty());
+    assert_eq!(host.channel.metrics().attachments, 0);
+}
+
+#[test]
+fn a_time_with_too_many_messages_is_said_to_be_cut_off() {
+    let mut host = persisted();
+    let texts: Vec<String> = (0..101).map(|n| n.to_string()).collect();
+    store(&mut host, &texts.iter().map(String::as_str).collect::<Vec<_>>());
+    let minute = |limit| Rewind::Millis { duration_ms: 60_000, limit };
+    let cut_off = host.rewind(minute(100));
+    assert_eq!(cut_off.error.map(|error| error.code), Some(90004));
+    assert_eq!(cut_off.replay.len(), 100);
+    assert_eq!(host.rewind(minute(99)).error, None, "who says how many gets as many");
+}
+
+#[test]
+fn a_write_that_failed_and_was_repeated_is_rewound_once() {
+    let mut host = persisted();
+    let event = host.publish_event(named("id-a"), messages(&["a"]));
+    let mut stored = entries(&host.handle(event));
+    host.not_durable(1);
+    stored.extend(store(&mut host, &["a"]));
+    host.at(RETENTION_MS);
+    assert_eq!(rewound(&mut host, Rewind::Messages(9), &stored), "attached new a");
 }

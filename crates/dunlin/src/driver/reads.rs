@@ -9,7 +9,7 @@ use node::{Question, Response};
 use store::{Store, StoreError};
 use types::{
     AppId, Body, ChannelName, Entry, ErrorInfo, HistoryPage, HistoryQuery, ItemPosition, Kind,
-    Timestamp, error,
+    Message, Timestamp, error,
 };
 
 pub(super) type Entries = Result<Vec<Arc<Entry>>, ErrorInfo>;
@@ -50,6 +50,55 @@ pub(super) fn history(
     page.map_or_else(|error| Response::Error(unreadable(&error, app, name)), Response::History)
 }
 
+/// The entries of messages that `query` asks for, oldest first, each message as it is now.
+pub(super) fn backlog(
+    store: &Store,
+    app: &AppId,
+    name: &ChannelName,
+    query: &HistoryQuery,
+) -> Entries {
+    let page = store.history(app, name, query).and_then(|page| {
+        let mut entries: Vec<_> = page.items.into_iter().map(|(entry, _)| entry).collect();
+        entries.dedup_by_key(|entry| entry.serial);
+        entries.reverse();
+        entries.iter().map(|entry| whole_in_place(store, app, name, entry)).collect()
+    });
+    page.map_err(|error| unreadable(&error, app, name))
+}
+
+fn whole_in_place(
+    store: &Store,
+    app: &AppId,
+    name: &ChannelName,
+    entry: &Arc<Entry>,
+) -> Result<Arc<Entry>, StoreError> {
+    let mut shown = Arc::clone(entry);
+    for index in 0..entry.body.len() {
+        let key = ItemPosition { serial: entry.serial, index };
+        if let Some(latest) = latest(store, app, name, key)?
+            && let Body::Messages(messages) = &mut Arc::make_mut(&mut shown).body
+            && let Some(message) = messages.get_mut(index)
+        {
+            *message = latest;
+        }
+    }
+    Ok(shown)
+}
+
+/// The message as it is now, if that is not how it was published.
+fn latest(
+    store: &Store,
+    app: &AppId,
+    name: &ChannelName,
+    key: ItemPosition,
+) -> Result<Option<Message>, StoreError> {
+    if !store.is_changed(app, name, key)? {
+        return Ok(None);
+    }
+    let entries = store.about(app, name, &BTreeSet::from([key]))?;
+    Ok(MessageState::of(key, &entries).latest())
+}
+
 /// The page with every message as it is now.
 fn in_place(
     store: &Store,
@@ -59,11 +108,7 @@ fn in_place(
 ) -> Result<HistoryPage, StoreError> {
     for (entry, index) in &mut page.items {
         let key = ItemPosition { serial: entry.serial, index: *index };
-        if !store.is_changed(app, name, key)? {
-            continue;
-        }
-        let entries = store.about(app, name, &BTreeSet::from([key]))?;
-        if let Some(latest) = MessageState::of(key, &entries).latest() {
+        if let Some(latest) = latest(store, app, name, key)? {
             let body = Body::Messages(vec![latest]);
             (*entry, *index) = (Arc::new(Entry { body, ..entry.as_ref().clone() }), 0);
         }

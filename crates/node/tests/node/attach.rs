@@ -90,6 +90,57 @@ fn a_refused_attach_fails_the_channel_and_not_the_connection() {
 }
 
 #[test]
+fn a_rewind_that_cannot_be_understood_is_refused_also_when_options_change() {
+    let mut world = world();
+    let [client, other] = [(); 2].map(|()| world.connect(ALL));
+    let asked = with_params(attach("news"), &[("rewind", "5h")]);
+    assert_eq!(world.ask(client, &asked), ["error news 40003"]);
+    world.attach(client, "news");
+    assert_eq!(world.ask(client, &asked), ["error news 40003"]);
+    world.send(other, &publish("news", 0, "unheard"));
+    assert!(world.seen(client).is_empty());
+}
+
+#[test]
+fn a_rewind_of_a_persisted_channel_goes_beyond_what_is_in_memory() {
+    let mut world = world();
+    let [client, other] = [(); 2].map(|()| world.connect(ALL));
+    (0..3).for_each(|n| world.send(other, &publish("kept:a", n, &format!("old {n}"))));
+    world.advance(600_000);
+    world.send(other, &publish("kept:a", 3, "new"));
+    let rewind = |count| with_params(attach("kept:a"), &[("rewind", count)]);
+    let seen = world.ask(client, &rewind("3"));
+    let messages = ["old 1", "old 2", "new"].map(|data| format!("message kept:a {data}"));
+    assert_eq!(seen[0], "attached kept:a backlog");
+    assert_eq!(seen[1..], messages);
+    world.store.holding = true;
+    let late = world.connect(ALL);
+    assert!(world.ask(late, &rewind("15m")).is_empty());
+    world.store.holding = false;
+    world.send(other, &publish("kept:a", 4, "newest"));
+    world.release();
+    assert_eq!(world.seen(late).last().unwrap(), "message kept:a newest");
+    assert_eq!(world.seen(client), ["message kept:a newest"]);
+    world.send(late, &with_params(rewind("2"), &[("rewind", "2")]));
+    assert_eq!(world.seen(late), ["attached kept:a resumed"], "attached already");
+}
+
+#[test]
+fn a_rewound_message_is_shown_as_it_is_now() {
+    let mut world = world();
+    let [client, other] = [(); 2].map(|()| world.connect(ALL));
+    world.attach(other, "mutable:a");
+    world.send(other, &publish("mutable:a", 0, "first"));
+    let serial = world.frames(other)[0].messages[0].serial.clone();
+    let update = types::Message { serial, action: types::MessageAction::Update, ..text("second") };
+    world.send(other, &publish_all("mutable:a", 1, vec![update]));
+    world.advance(60_000);
+    world.send(other, &publish("mutable:a", 2, "third"));
+    let seen = world.ask(client, &with_params(attach("mutable:a"), &[("rewind", "5")]));
+    assert_eq!(seen[1..], ["message mutable:a update:second", "message mutable:a third"]);
+}
+
+#[test]
 fn a_detached_client_receives_nothing_and_may_attach_again() {
     let mut world = world();
     let [client, other] = [(); 2].map(|()| world.connect(ALL));

@@ -5,6 +5,7 @@ mod attach;
 mod batch;
 mod claims;
 mod connecting;
+mod delta;
 mod keys;
 mod leftovers;
 mod limits;

@@ -16,7 +16,7 @@ use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::SeedableRng;
 use session::Identity;
 use types::{
-    App, AppId, AppLimits, ChannelName, Data, Entry, HistoryPage, ItemPosition, Key, Message,
+    App, AppId, AppLimits, ChannelName, Data, Entry, HistoryPage, ItemPosition, Key, Kind, Message,
     Namespace, NodeLimits, PresenceAction, PresenceMessage, Record, RecordChange, RecordId,
     Restrictions, Timestamp,
 };
@@ -187,6 +187,17 @@ impl World {
                 let stored = self.store.entries.get(&(app, name));
                 let entries = stored.into_iter().flatten().filter(is_about).cloned().collect();
                 return Some(Event::MessagesLoaded { channel, entries: Ok(entries) });
+            }
+            Effect::LoadBacklog { channel, attachment, app, name, query } => {
+                let stored = self.store.entries.get(&(app, name)).cloned().unwrap_or_default();
+                let is_asked_for = |entry: &&Arc<Entry>| {
+                    Kind::of(&entry.body) == query.kind
+                        && query.start.is_none_or(|start| entry.timestamp >= start)
+                };
+                let newest = stored.iter().rev().filter(is_asked_for).take(query.limit);
+                let mut entries: Vec<_> = newest.cloned().collect();
+                entries.reverse();
+                return Some(Event::BacklogLoaded { channel, attachment, entries: Ok(entries) });
             }
             Effect::ReadMessage { request, app, name, question } => {
                 let stored = self.store.entries.get(&(app, name));

@@ -194,6 +194,9 @@ impl World {
                 Effect::LoadMessages { channel, name, messages, .. } => {
                     self.begin_read(channel, name.as_str(), Wanted::About(messages));
                 }
+                Effect::LoadBacklog { channel, attachment, name, query, .. } => {
+                    self.begin_backlog(channel, attachment, name.as_str(), &query);
+                }
                 Effect::ReadMessage { request, name, question, .. } => {
                     let entries =
                         self.store.about(name.as_str(), &BTreeSet::from([question.message]));

@@ -145,6 +145,9 @@ impl World {
             Happening::Read { incarnation, channel, name, wanted, error } => {
                 self.read(incarnation, channel, &name, &wanted, error)
             }
+            Happening::ReadBacklog { incarnation, channel, attachment, entries } => {
+                self.read_backlog(incarnation, channel, attachment, entries)
+            }
             Happening::RestSend(caller) => self.rest_send(caller),
             Happening::RestReply { publisher, request, result } => {
                 self.rest_reply(publisher, request, result)

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use node::{ChannelKey, Event, Ticket};
+use node::{AttachmentId, ChannelKey, Event, Ticket};
 use rand::RngExt;
-use types::{Entry, ErrorInfo, Kind, RecordChange, Timestamp, error};
+use types::{Entry, ErrorInfo, HistoryQuery, Kind, RecordChange, Timestamp, error};
 
 use super::World;
 use super::hosting::ID_WINDOW;
@@ -117,6 +117,34 @@ impl World {
             Wanted::Since(_) => Event::Loaded { channel, entries },
             Wanted::About(_) => Event::MessagesLoaded { channel, entries },
         })
+    }
+
+    /// The store looks at once, and answers later.
+    pub(super) fn begin_backlog(
+        &mut self,
+        channel: ChannelKey,
+        attachment: AttachmentId,
+        name: &str,
+        query: &HistoryQuery,
+    ) {
+        let failed = self.rng.random_bool(self.setup.store.fail_chance);
+        let error = failed.then(|| error::INTERNAL.with("the store is out of order"));
+        let entries = error.map_or_else(|| Ok(self.store.backlog(name, query)), Err);
+        let (incarnation, delay) = (self.incarnation, self.between(self.setup.store.delay));
+        self.after(delay, Happening::ReadBacklog { incarnation, channel, attachment, entries });
+    }
+
+    pub(super) fn read_backlog(
+        &mut self,
+        incarnation: u64,
+        channel: ChannelKey,
+        attachment: AttachmentId,
+        entries: Result<Vec<Arc<Entry>>, ErrorInfo>,
+    ) -> Verdict {
+        if incarnation != self.incarnation || self.node.is_none() {
+            return Ok(());
+        }
+        self.feed(Event::BacklogLoaded { channel, attachment, entries })
     }
 
     /// What became durable without anybody being told is committed by being loaded.
