@@ -2,13 +2,12 @@
 //! and answered with the message that it makes. Everything else about rooms is asked of their
 //! channels.
 
-use auth::Principal;
 use channel::Accepted;
 use types::error::{self, ErrorInfo};
 use types::{AppId, ChannelName, ItemPosition, Message, MessageAction, Timestamp};
 
 use crate::count::RequestKind;
-use crate::event::{Effect, RequestId, Response};
+use crate::event::{Caller, Effect, RequestId, Response};
 use crate::messages::{At, Question, What};
 use crate::node::{Node, Publisher};
 
@@ -23,29 +22,31 @@ pub(crate) struct ChatRequest {
 }
 
 impl Node {
+    /// Answered later.
     pub(crate) fn chat(
         &mut self,
         now: Timestamp,
         id: RequestId,
-        principal: &Principal,
+        caller: &Caller,
         room: &str,
         message: Message,
-    ) -> Result<(), ErrorInfo> {
+    ) -> Result<Option<Response>, ErrorInfo> {
+        let principal = self.authenticate_caller(now, caller)?;
         let channel = ChannelName::of_chat_room(room);
         let is_new = message.action == MessageAction::Create;
         let serial = message.serial.clone().unwrap_or_default();
         let (channel, publish) = if is_new {
-            let (name, publish, _) = self.check_publish(now, principal, &channel, vec![message])?;
+            let (name, publish, _) = self.check_publish(now, &principal, &channel, vec![message])?;
             (name, publish)
         } else {
             let at = At { channel: &channel, serial: &serial };
-            self.check_change_at(now, principal, at, message)?
+            self.check_change_at(now, &principal, at, message)?
         };
         let changed = publish.body.target();
-        let app = principal.app_id.clone();
+        let app = principal.app_id;
         let request = ChatRequest { id, app: app.clone(), channel: channel.clone(), changed };
         self.publish_in(now, Publisher::Chat(request), &app, &channel, publish);
-        Ok(())
+        Ok(None)
     }
 
     pub(crate) fn chat_published(
