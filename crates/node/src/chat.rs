@@ -36,7 +36,8 @@ impl Node {
         let is_new = message.action == MessageAction::Create;
         let serial = message.serial.clone().unwrap_or_default();
         let (channel, publish) = if is_new {
-            let (name, publish, _) = self.check_publish(now, &principal, &channel, vec![message])?;
+            let (name, publish, _) =
+                self.check_publish(now, &principal, &channel, vec![message])?;
             (name, publish)
         } else {
             let at = At { channel: &channel, serial: &serial };
