@@ -30,7 +30,7 @@ fn send(world: &mut World, data: &str) -> Message {
 }
 
 fn holder(token: &TokenDetails) -> Caller {
-    Caller { credentials: Some(Credentials::Token(token.token.clone())), client_id: None }
+    Caller { credentials: Some(Credentials::Token(token.token.clone())), ..Caller::default() }
 }
 
 fn may(world: &mut World, capability: &str, client_id: &str, operation: Operation) -> Response {
