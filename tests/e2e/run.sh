@@ -8,7 +8,7 @@
 #   E2E_CLIENT_LOG   log level of the JavaScript clients (4 is everything)
 #   E2E_JOBS         test files at a time (3)
 #
-# Needs node 20 and python 3.9 or later; installs the pinned client libraries on the first run. Ends within four minutes,
+# Needs node 20 and python 3.9 or later; installs the pinned client libraries on the first run. Ends within five minutes,
 # prints "N passed, N failed" last, and exits non-zero on any failure. Logs of the servers stay behind when something failed.
 set -uo pipefail
 
@@ -51,7 +51,7 @@ run_python() {
   local files
   mapfile -t files < <(ls test_*.py | grep -F -- "$pattern")
   [[ ${#files[@]} -gt 0 ]] || return 0
-  timeout -k 10 60 "$here/.venv/bin/pytest" -p no:cacheprovider --junitxml="$run/python.xml" "${files[@]}"
+  timeout -k 10 120 "$here/.venv/bin/pytest" -p no:cacheprovider --junitxml="$run/python.xml" "${files[@]}"
 }
 
 tap_count() { grep -c "^$1 " "$run/js.tap" 2>/dev/null; }

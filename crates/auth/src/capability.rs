@@ -222,7 +222,14 @@ impl Capability {
         self.matching(resource).fold(Operations::default(), Operations::union)
     }
 
+    /// Rules for a room or space are about the channels that belong to it, too.
     fn matching<'a>(&'a self, resource: &'a str) -> impl Iterator<Item = Operations> + 'a {
+        let owner = types::owner_of_channel(resource);
+        let of_owner = owner.into_iter().flat_map(|owner| self.matching_exactly(owner));
+        self.matching_exactly(resource).chain(of_owner)
+    }
+
+    fn matching_exactly<'a>(&'a self, resource: &'a str) -> impl Iterator<Item = Operations> + 'a {
         let everywhere = (!resource.starts_with('[')).then_some(self.everywhere);
         let exact = self.rules.get(resource).copied();
         let patterns = self.patterns.iter().filter(|(pattern, _)| pattern.matches(resource));
@@ -423,6 +430,20 @@ mod tests {
         assert!(capability.permits_any("anything"));
         assert!(capability.permits("a", Operation::Publish));
         assert!(!capability.permits("b", Operation::Publish));
+    }
+
+    #[test]
+    fn rules_for_a_room_or_space_are_about_its_channels() {
+        let capability = capability(r#"{"a":["publish"],"b:*":["history"],"c::$chat":["stats"]}"#);
+        let allowed = |resource: &str| capability.operations(resource).names().join(",");
+        for channel in ["a::$chat", "a::$space", "a::$cursors"] {
+            assert_eq!(allowed(channel), "publish");
+        }
+        assert_eq!(allowed("b:x::$chat"), "history");
+        assert_eq!(allowed("c::$chat"), "stats");
+        for other in ["c", "c::$space", "a:b::$chat", "a::$other", "a::$chat:x"] {
+            assert_eq!(allowed(other), "", "{other}");
+        }
     }
 
     #[test]

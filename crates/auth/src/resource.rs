@@ -2,7 +2,8 @@
 //!
 //! `[kind]name`, or `name` alone for plain channels; the kind `[*]` is any kind, plain ones
 //! included. Names are matched by segments between colons: `*` stands for one whole segment, at the
-//! end for one or more; anywhere else (`foo*`) it is an ordinary character.
+//! end for one or more; anywhere else (`foo*`) it is an ordinary character. The name of a chat room
+//! or a space stands for its channels as well.
 
 use std::fmt;
 
@@ -62,7 +63,7 @@ impl Resource {
         self.open && self.segments.is_empty() && matches!(self.kind, Kind::Plain | Kind::Any)
     }
 
-    /// Whether the resource that `text` names (without wildcards) matches.
+    /// Whether the resource that `text` names (without wildcards) matches, whomever it belongs to.
     pub(crate) fn matches(&self, text: &str) -> bool {
         split_kind(text).is_some_and(|(kind, name)| {
             let same_kind = match &self.kind {
@@ -85,8 +86,28 @@ impl Resource {
         prefix && parts.next().is_some() == self.open
     }
 
-    /// The pattern of exactly what both match; none if that is nothing.
+    /// The pattern of what both match; none if that is nothing.
     pub(crate) fn meet(&self, other: &Self) -> Option<Self> {
+        self.meet_by_name(other)
+            .or_else(|| self.meet_owner(other))
+            .or_else(|| other.meet_owner(self))
+    }
+
+    /// The channel of a room or space, and what may be the name of that room or space.
+    fn meet_owner(&self, other: &Self) -> Option<Self> {
+        let [owner @ .., Segment::Literal(empty), Segment::Literal(last)] = &*self.segments else {
+            return None;
+        };
+        if self.open || !empty.is_empty() || !types::CHANNELS_OF_OWNERS.contains(&&**last) {
+            return None;
+        }
+        let owner = Self { segments: owner.to_vec(), ..self.clone() };
+        let mut met = owner.meet_by_name(other)?;
+        met.segments.extend([Segment::Literal(empty.clone()), Segment::Literal(last.clone())]);
+        Some(met)
+    }
+
+    fn meet_by_name(&self, other: &Self) -> Option<Self> {
         let (short, long) =
             if self.segments.len() <= other.segments.len() { (self, other) } else { (other, self) };
         let lengths_fit = if short.segments.len() == long.segments.len() {
@@ -222,6 +243,13 @@ mod tests {
             ("[meta]*", "[filter]*", None),
             ("foo*", "foo*", Some("foo*")),
             ("foo*", "foobar", None),
+            ("room", "room::$chat", Some("room::$chat")),
+            ("a:*:c", "a:b:c::$space", Some("a:b:c::$space")),
+            ("a:*", "a:b::$cursors", Some("a:b::$cursors")),
+            ("a", "a:b::$chat", None),
+            ("room", "room:$chat", None),
+            ("room", "room::$other", None),
+            ("room", "room:*", None),
         ];
         for (a, b, both) in cases {
             for (a, b) in [(a, b), (b, a)] {

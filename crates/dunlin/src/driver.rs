@@ -345,7 +345,7 @@ fn messages_in(event: &Event) -> u64 {
             Request { operation: Operation::Publish { messages, .. }, .. } => messages.len(),
             Request { operation: Operation::BatchPublish(batch), .. } => batch.messages(),
             Request { operation: Operation::Annotate { annotations, .. }, .. } => annotations.len(),
-            Request { operation: Operation::Change { .. }, .. } => 1,
+            Request { operation: Operation::Change { .. } | Operation::Chat { .. }, .. } => 1,
             _ => 0,
         },
         _ => 0,

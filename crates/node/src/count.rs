@@ -63,6 +63,7 @@ impl Node {
             Publisher::Request { .. }
             | Publisher::Batch { .. }
             | Publisher::Change { .. }
+            | Publisher::Chat(_)
             | Publisher::Objects { .. } => &mut inbound.rest,
             Publisher::Fixture(_) => return,
         };

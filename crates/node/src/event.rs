@@ -219,6 +219,12 @@ pub enum Operation {
         serial: String,
         what: What,
     },
+    /// Publish a message in a chat room, or change the one with its serial. Answered with the
+    /// message as it then is.
+    Chat {
+        room: String,
+        message: Message,
+    },
     History {
         channel: String,
         query: HistoryQuery,

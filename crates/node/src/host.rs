@@ -7,7 +7,7 @@ use std::time::Duration;
 use channel::{Attach, AttachmentId, Channel, Occupancy, Publish};
 use session::{Subscription, publish_result};
 use types::error::ErrorInfo;
-use types::{AppId, ChannelName, Cursor, Entry, Namespace, Timestamp};
+use types::{AppId, ChannelName, Cursor, Entry, Timestamp};
 
 use crate::count::{RequestKind, Volume};
 use crate::event::{ChannelKey, Effect, Response};
@@ -43,7 +43,7 @@ impl Node {
         let key = ChannelKey(self.next());
         let state = self.apps.get_mut(app).ok_or_else(|| types::error::NOT_FOUND.info())?;
         state.admit_channel(now)?;
-        let persisted = state.app.namespace(name).is_some_and(Namespace::persists);
+        let persisted = state.app.persists(name);
         let config = channel::Config {
             name: name.clone(),
             site: self.config.identity.site,
@@ -258,6 +258,7 @@ impl Node {
                 };
                 self.effects.push(Effect::Reply { request: id, response });
             }
+            Publisher::Chat(request) => self.chat_published(now, request, result),
             Publisher::Fixture(id) => self.fixture_published(id, result),
         }
     }

@@ -20,6 +20,7 @@
 
 mod apps;
 mod batch;
+mod chat;
 mod config;
 mod connect;
 mod count;

@@ -9,7 +9,7 @@ use session::{change_owner, check_annotations, check_change, check_mutable, stam
 use types::error::{self, ErrorInfo};
 use types::{
     Annotation, AppId, Body, ChannelName, ClientId, Direction, Entry, EntryId, ItemPosition,
-    Message, Namespace, Timestamp, random_text,
+    Message, Timestamp, random_text,
 };
 
 use crate::event::{Effect, RequestId, Response};
@@ -114,8 +114,22 @@ impl Node {
         id: RequestId,
         principal: &Principal,
         at: At<'_>,
-        mut change: Message,
+        change: Message,
     ) -> Result<(), ErrorInfo> {
+        let (name, publish) = self.check_change_at(now, principal, at, change)?;
+        let app = principal.app_id.clone();
+        self.publish_in(now, Publisher::Change { id, app: app.clone() }, &app, &name, publish);
+        Ok(())
+    }
+
+    /// The publish that a change amounts to.
+    pub(crate) fn check_change_at(
+        &mut self,
+        now: Timestamp,
+        principal: &Principal,
+        at: At<'_>,
+        mut change: Message,
+    ) -> Result<(ChannelName, Publish), ErrorInfo> {
         let operations = [
             Capability::MessageUpdateAny,
             Capability::MessageUpdateOwn,
@@ -130,9 +144,7 @@ impl Node {
         let owner = change_owner(principal, &name, &change)?;
         let body = Body::Messages(vec![change]);
         let (_, publish) = self.publish_of(now, principal, named, owner, body)?;
-        let app = principal.app_id.clone();
-        self.publish_in(now, Publisher::Change { id, app: app.clone() }, &app, &name, publish);
-        Ok(())
+        Ok((name, publish))
     }
 
     pub(crate) fn annotate(
@@ -197,18 +209,28 @@ impl Node {
         let name = self.channel_for(principal, channel, operations)?;
         let question = Question { message: parse_serial(serial)?, what };
         let app = principal.app_id.clone();
+        Ok(self.answer_question(id, app, name, question))
+    }
+
+    /// The answer, or none if it comes from the store.
+    pub(crate) fn answer_question(
+        &mut self,
+        id: RequestId,
+        app: AppId,
+        name: ChannelName,
+        question: Question,
+    ) -> Option<Response> {
         if self.persists(&app, &name) {
             self.effects.push(Effect::ReadMessage { request: id, app, name, question });
-            return Ok(None);
+            return None;
         }
         let host = self.active(&app, &name).and_then(|host| self.channels.get(&host));
         let published = host.and_then(|slot| slot.host.published(question.message));
-        Ok(Some(question.answer(published.as_slice())))
+        Some(question.answer(published.as_slice()))
     }
 
     /// Whether the channel is kept in the store.
     pub(crate) fn persists(&self, app: &AppId, name: &ChannelName) -> bool {
-        let rules = self.apps.get(app).and_then(|state| state.app.namespace(name));
-        rules.is_some_and(Namespace::persists)
+        self.apps.get(app).is_some_and(|state| state.app.persists(name))
     }
 }

@@ -12,6 +12,7 @@ use types::{AppId, ChannelName, ConnectionId, Timestamp};
 
 use crate::apps::{AppState, Apps};
 use crate::batch::{Batch, Part};
+use crate::chat::ChatRequest;
 use crate::config::Config;
 use crate::connect::Dial;
 use crate::count::{Asker, Volume};
@@ -39,6 +40,7 @@ pub(crate) enum Publisher {
     Request { id: RequestId, app: AppId, channel: String, message_id: String },
     Batch { part: Part, message_id: Arc<str> },
     Change { id: RequestId, app: AppId },
+    Chat(ChatRequest),
     Objects { id: RequestId, app: AppId, channel: ChannelName, message_id: Arc<str> },
     Fixture(RequestId),
 }

@@ -105,6 +105,7 @@ impl Node {
                 let principal = self.authenticate_caller(now, &caller)?;
                 self.read_message(id, &principal, &channel, &serial, what)
             }
+            Operation::Chat { room, message } => self.chat(now, id, &caller, &room, message),
             Operation::Presence { channel, query } => {
                 let principal = self.authenticate_caller(now, &caller)?;
                 let page = self.presence(&principal, &channel, &query)?;

@@ -108,9 +108,5 @@ impl Session {
 
 /// Whether messages of the channel may be changed and annotated (93002).
 pub fn check_mutable(app: &App, channel: &ChannelName) -> Result<(), ErrorInfo> {
-    if app.namespace(channel).is_some_and(|rules| rules.mutable_messages) {
-        Ok(())
-    } else {
-        Err(error::MUTABLE_MESSAGES_OFF.info())
-    }
+    if app.is_mutable(channel) { Ok(()) } else { Err(error::MUTABLE_MESSAGES_OFF.info()) }
 }

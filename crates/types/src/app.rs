@@ -41,6 +41,17 @@ impl App {
     pub fn namespace(&self, channel: &ChannelName) -> Option<&Namespace> {
         self.namespaces.iter().find(|namespace| namespace.id.as_ref() == channel.namespace())
     }
+
+    /// Whether messages of `channel` may be changed and annotated: chat rooms need no rule for it.
+    pub fn is_mutable(&self, channel: &ChannelName) -> bool {
+        channel.is_chat_room()
+            || self.namespace(channel).is_some_and(|rules| rules.mutable_messages)
+    }
+
+    /// Whether `channel` is kept in the store.
+    pub fn persists(&self, channel: &ChannelName) -> bool {
+        self.is_mutable(channel) || self.namespace(channel).is_some_and(|rules| rules.persisted)
+    }
 }
 
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,11 +102,4 @@ pub struct Namespace {
     pub authenticated: bool,
     /// Let clients update, delete, append to and annotate messages. It implies `persisted`.
     pub mutable_messages: bool,
-}
-
-impl Namespace {
-    /// Whether its channels are kept in the store.
-    pub fn persists(&self) -> bool {
-        self.persisted || self.mutable_messages
-    }
 }

@@ -45,7 +45,7 @@ pub use message::{
     Data, Extras, Message, MessageAction, PresenceAction, PresenceMessage, USER_CLAIM, Version,
     set_user_claim,
 };
-pub use name::{ChannelName, ChannelRef, Params};
+pub use name::{CHANNELS_OF_OWNERS, ChannelName, ChannelRef, Params, owner_of_channel};
 pub use network::{Network, NetworkError};
 pub use object::{
     Finite, MapEntry, MapValue, ObjectAction, ObjectData, ObjectId, ObjectKind, ObjectMessage,

@@ -23,6 +23,18 @@ const FILTER_BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
+/// The channel of a chat room.
+const CHAT: &str = "$chat";
+/// What channels are called that belong to a chat room or a space: their names are that of the room
+/// or space, two colons, and one of these.
+pub const CHANNELS_OF_OWNERS: [&str; 3] = [CHAT, "$space", "$cursors"];
+
+/// The room or space that the channel `name` belongs to, if it does.
+pub fn owner_of_channel(name: &str) -> Option<&str> {
+    let (owner, channel) = name.rsplit_once("::")?;
+    (CHANNELS_OF_OWNERS.contains(&channel) && !owner.is_empty()).then_some(owner)
+}
+
 /// Channel params, by name.
 pub type Params = BTreeMap<String, String>;
 
@@ -47,6 +59,15 @@ impl ChannelName {
 
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The name of the channel of a chat room.
+    pub fn of_chat_room(room: &str) -> String {
+        format!("{room}::{CHAT}")
+    }
+
+    pub fn is_chat_room(&self) -> bool {
+        self.0.rsplit_once("::").is_some_and(|(_, channel)| channel == CHAT)
     }
 
     /// The text before the first colon, or all of it: what namespaces match.
@@ -154,6 +175,25 @@ mod tests {
         assert_eq!(channel.requested.as_ref(), "[?rewind=1&echo=false]a:b");
         assert_eq!(channel.params.get("echo").map(String::as_str), Some("false"));
         assert_eq!(channel.resource(), "a:b");
+    }
+
+    #[test]
+    fn channels_of_rooms_and_spaces_belong_to_the_name_before_their_suffix() {
+        for (name, owner) in [
+            ("a::$chat", Some("a")),
+            ("dms:a::$chat", Some("dms:a")),
+            ("a::$space", Some("a")),
+            ("a::$cursors", Some("a")),
+            ("[filter]a::$chat", Some("[filter]a")),
+            ("::$chat", None),
+            ("a", None),
+            ("a:$chat", None),
+            ("a::$chat:b", None),
+            ("a::$other", None),
+        ] {
+            assert_eq!(owner_of_channel(name), owner, "{name}");
+        }
+        assert_eq!(ChannelName::of_chat_room("dms:a"), "dms:a::$chat");
     }
 
     #[test]

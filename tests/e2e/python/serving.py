@@ -13,6 +13,15 @@ from pathlib import Path
 URL_LINE = re.compile(r"http://127\.0\.0\.1:(\d+)")
 KEY_LINE = re.compile(r"([\w-]{3,}\.[\w-]{3,}):([\w+/=-]{8,})")
 READY_WITHIN_S = 10
+CONFIG = """
+[[namespaces]]
+id = "mutable"
+mutable_messages = true
+
+[[namespaces]]
+id = "persisted"
+persisted = true
+"""
 
 
 class Server:
@@ -21,7 +30,10 @@ class Server:
     def __init__(self) -> None:
         base = Path(os.environ.get("E2E_RUN_DIR") or tempfile.mkdtemp(prefix="dunlin-e2e-"))
         room = Path(tempfile.mkdtemp(prefix="server-", dir=base))
-        command = [os.environ["E2E_BINARY"], "serve", "--listen", "127.0.0.1:0", "--data-dir", str(room / "data")]
+        config = room / "dunlin.toml"
+        config.write_text(CONFIG)
+        command = [os.environ["E2E_BINARY"], "serve", "--listen", "127.0.0.1:0"]
+        command += ["--data-dir", str(room / "data"), "--config", str(config)]
         with (room / "stderr.log").open("wb") as log:
             self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, stdin=subprocess.DEVNULL)
         with (base / "pids").open("a") as pids:

@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+from ably import AblyException, ChannelMode, ChannelOptions
 from ably.types.channelstate import ChannelState
 from inbox import Inbox
 
@@ -43,6 +45,42 @@ async def test_nothing_arrives_after_detach(realtime, rest, channel_name):
     await rest().channels.get(f"{channel_name}:kept").publish("end", None)
     await kept.item(lambda item: item.name == "end")
     assert left.items == []
+
+
+async def test_rewind_delivers_what_was_before(realtime, rest, channel_name):
+    for number in range(3):
+        await rest().channels.get(channel_name).publish(str(number), None)
+    inbox = Inbox()
+    channel = (await realtime()).channels.get(channel_name, ChannelOptions(params={"rewind": "2"}))
+    await channel.subscribe(inbox.take)
+    await rest().channels.get(channel_name).publish("live", None)
+    await inbox.item(lambda item: item.name == "live")
+    assert [item.name for item in inbox.items] == ["1", "2", "live"]
+
+
+async def test_a_connection_that_is_lost_resumes_and_misses_nothing(realtime, rest, channel_name):
+    client = await realtime()
+    inbox = Inbox()
+    await client.channels.get(channel_name).subscribe(inbox.take)
+    before = client.connection.connection_manager.connection_id
+    back = asyncio.create_task(client.connection.once_async("connected"))
+    await client.connection.connection_manager.transport.websocket.close()
+    for number in range(3):
+        await rest().channels.get(channel_name).publish(str(number), None)
+    await asyncio.wait_for(back, 10)
+    await rest().channels.get(channel_name).publish("end", None)
+    await inbox.item(lambda item: item.name == "end")
+    assert [item.name for item in inbox.items] == ["0", "1", "2", "end"]
+    assert client.connection.connection_manager.connection_id == before
+
+
+async def test_a_mode_that_was_not_asked_for_is_refused(realtime, channel_name):
+    channel = (await realtime()).channels.get(channel_name, ChannelOptions(modes=[ChannelMode.SUBSCRIBE]))
+    await channel.attach()
+    assert channel.modes == [ChannelMode.SUBSCRIBE]
+    with pytest.raises(AblyException) as refusal:
+        await channel.publish("x", None)
+    assert refusal.value.code == 40165
 
 
 async def test_a_ping_is_answered(realtime):

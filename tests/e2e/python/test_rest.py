@@ -35,6 +35,35 @@ async def test_history_is_paged_forwards(rest, channel_name):
     assert page.is_last()
 
 
+async def test_stored_history_is_paged_backwards_and_between_times(rest, channel_name):
+    channel = rest().channels.get(f"persisted:{channel_name}")
+    for number in range(5):
+        await channel.publish(str(number), {"number": number})
+    page = await channel.history(limit=2)
+    items = list(page.items)
+    while page.has_next():
+        page = await page.next()
+        items += page.items
+    assert [(item.name, item.data["number"]) for item in items] == [(str(n), n) for n in (4, 3, 2, 1, 0)]
+    first = await (await channel.history(limit=2)).first()
+    assert [item.name for item in first.items] == ["4", "3"]
+    at = items[2].timestamp
+    page = await channel.history(start=at, end=at)
+    assert "2" in [item.name for item in page.items]
+    assert all(item.timestamp == at for item in page.items)
+
+
+async def test_a_channel_tells_who_is_there(realtime, rest, channel_name):
+    client = await realtime(client_id="ann")
+    channel = client.channels.get(channel_name)
+    await channel.attach()
+    await channel.presence.enter()
+    details = await rest().channels.get(channel_name).status()
+    metrics = details.status.occupancy.metrics
+    assert (details.channel_id, details.status.is_active) == (channel_name, True)
+    assert (metrics.connections, metrics.presence_members) == (1, 1)
+
+
 async def test_an_array_is_published_in_order(rest, channel_name):
     channel = rest().channels.get(channel_name)
     await channel.publish([Message(name="a", data="1"), Message(name="b", data="2")])

@@ -56,6 +56,8 @@ mod time;
 
 mod health;
 
+mod chat;
+
 mod comet;
 
 mod event_stream;
@@ -141,6 +143,10 @@ async fn respond(server: &Server, call: &Call<'_>, body: Incoming) -> Result<Ans
             call.check_version()?;
             let operation = operation(server, call, endpoint, body).await?;
             render(server, call, server.hub.request(call.request(operation)?).await?)
+        }
+        Ok(Route::Chat(request)) => {
+            call.check_version()?;
+            chat::answer(server, call, request, call::read(body, server.max_body())).await
         }
         Ok(Route::Comet(request)) => {
             comet::answer(server, call, request, call::read(body, server.max_body())).await

@@ -2,7 +2,8 @@
 //!
 //! A link is relative and has one word after `./`, the last of the path, and the request's own
 //! parameters with the position in `after`. Client libraries split links at commas, so there are
-//! none. Credentials are left out: whoever follows a link has them.
+//! none, and ignore a link without parameters, so the limit is always there. Credentials are left
+//! out: whoever follows a link has them.
 
 use http::{HeaderValue, header};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -58,7 +59,10 @@ fn reference(call: &Call<'_>, after: Option<&str>) -> String {
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_str()))
         .filter(|(name, _)| *name != AFTER && !CREDENTIALS.contains(name));
+    let limit = DEFAULT_LIMIT.to_string();
+    let limit = call.param("limit").is_none().then_some(("limit", limit.as_str()));
     let pairs: Vec<String> = kept
+        .chain(limit)
         .chain(after.map(|after| (AFTER, after)))
         .map(|(name, value)| format!("{}={}", encode(name), encode(value)))
         .collect();

@@ -2,7 +2,7 @@
 
 use http::Method;
 
-use super::comet;
+use super::{chat, comet};
 use crate::{event_stream::Framing, server::Sandbox};
 
 /// What a path names. Names from the path are decoded, and not judged.
@@ -10,6 +10,7 @@ use crate::{event_stream::Framing, server::Sandbox};
 pub(super) enum Route<'a> {
     Local(Local),
     Node(Endpoint<'a>),
+    Chat(chat::Request<'a>),
     Comet(comet::Request<'a>),
     EventStream(Framing),
 }
@@ -85,6 +86,9 @@ impl<'a> Route<'a> {
             ["health", "live"] => local(Local::Live),
             ["health", "ready"] => local(Local::Ready),
             ["metrics"] => local(Local::Metrics),
+            ["chat", "v4", "rooms", room, ref path @ ..] => {
+                chat::Request::parse(method, room, path).map(Self::Chat)
+            }
             ["channels"] => read(Endpoint::Channels),
             ["channels", channel] => read(Endpoint::ChannelDetails { channel }),
             ["sse"] => stream(Self::EventStream(Framing::ServerSentEvents)),

@@ -300,12 +300,20 @@ async fn links_keep_the_parameters_and_lead_on() {
 }
 
 #[tokio::test]
+async fn links_have_parameters_also_if_the_request_has_none() {
+    let (bench, _requests) = Bench::answering(|_| Response::History(HistoryPage::default())).await;
+    let rels = links(&bench.get("/channels/a/messages").await);
+    let page = || "./messages?limit=100".to_owned();
+    assert_eq!(rels, [("first".to_owned(), page()), ("current".to_owned(), page())]);
+}
+
+#[tokio::test]
 async fn the_last_page_has_no_next_link() {
     let (bench, _requests) = Bench::answering(|_| Response::History(HistoryPage::default())).await;
     let answer = bench.get("/channels/a/presence/history").await;
     assert_eq!(answer.json(), json!([]));
     let rels = links(&answer);
-    assert_eq!(rels[0], ("first".to_owned(), "./history?".to_owned()));
+    assert_eq!(rels[0], ("first".to_owned(), "./history?limit=100".to_owned()));
     assert_eq!((rels.len(), rels[1].0.as_str()), (2, "current"));
 }
 

@@ -3,6 +3,7 @@
 
 mod attach;
 mod batch;
+mod chat;
 mod claims;
 mod connecting;
 mod delta;
