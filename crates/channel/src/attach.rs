@@ -85,6 +85,9 @@ impl Channel {
             left = left.saturating_sub(count);
             replay.push((self.in_place(entry), cursor_at(entry)));
         }
+        if replay.is_empty() && rewind == Some(Rewind::Messages(1)) {
+            return self.rewind_to_last();
+        }
         replay.reverse();
         let start = replay.first().map_or_else(|| self.log.head(), |(entry, _)| before(entry));
         (start, replay)

@@ -10,9 +10,12 @@ use types::{
 };
 
 use crate::config::Config;
+use crate::conflation::Conflation;
+use crate::counted::Counted;
 use crate::event::{AttachmentId, Effect, Event};
 use crate::fold::Member;
 use crate::ids::Ids;
+use crate::last::Last;
 use crate::load::{Stage, Waiting};
 use crate::log::Log;
 use crate::messages::Messages;
@@ -32,6 +35,8 @@ pub struct Channel {
     pub(crate) clock: Clock,
     pub(crate) stage: Stage,
     pub(crate) waiting: Waiting,
+    pub(crate) conflation: Conflation,
+    pub(crate) last: Last,
     pub(crate) pending: Pending,
     pub(crate) ids: Ids,
     pub(crate) log: Log,
@@ -46,6 +51,7 @@ pub struct Channel {
     deserted_at: Option<Timestamp>,
     pub(crate) message_rate: Rate,
     pub(crate) byte_rate: Rate,
+    pub(crate) counted: Counted,
 }
 
 /// Sizes of a channel, as they are now.
@@ -69,8 +75,14 @@ impl Channel {
             series,
             position: 0,
             clock: Clock::default(),
-            stage: if config.persisted { Stage::Unloaded } else { Stage::Loaded },
+            stage: if config.persisted || config.persist_last {
+                Stage::Unloaded
+            } else {
+                Stage::Loaded
+            },
             waiting: Waiting::default(),
+            conflation: Conflation::default(),
+            last: Last::default(),
             pending: Pending::default(),
             ids: Ids::new(config.limits.id_window()),
             log: Log::new(series, &config.limits),
@@ -82,6 +94,7 @@ impl Channel {
             deserted_at: None,
             message_rate: Rate::default(),
             byte_rate: Rate::default(),
+            counted: Counted::default(),
             config,
         }
     }
@@ -110,6 +123,7 @@ impl Channel {
                 self.wait(now, event, effects);
             }
             Event::Attach(attach) => self.attach(now, attach, effects),
+            Event::Publish(publish) if self.conflates() => self.collect(now, publish, effects),
             Event::Publish(publish) => match self.unheld(now, publish.body.target()) {
                 Some(key) => self.fetch(now, key, Event::Publish(publish), effects),
                 None => self.publish(now, publish, effects),
@@ -121,6 +135,7 @@ impl Channel {
 
     fn expire(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
         self.expire_waiting(now, effects);
+        self.release_collected(now, effects);
         while let Some(token) = self.pending.expire(now) {
             let error = error::TIMEOUT.info();
             effects.push(Effect::Published { token, result: Err(error) });
@@ -140,6 +155,7 @@ impl Channel {
         let deadlines = [
             self.resumable_until(),
             self.waiting.deadline(),
+            self.collected_until(),
             self.pending.deadline(),
             self.log.deadline(),
             self.ids.deadline(),
@@ -155,6 +171,7 @@ impl Channel {
     pub fn is_idle(&self, now: Timestamp) -> bool {
         self.attachments.is_empty()
             && self.waiting.is_empty()
+            && self.conflation.collected.is_empty()
             && matches!(self.stage, Stage::Unloaded | Stage::Loaded)
             && self.pending.len() == 0
             && self.presence.committed().present() == 0

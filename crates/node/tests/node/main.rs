@@ -17,6 +17,7 @@ mod reauth;
 mod rest;
 mod resume;
 mod revocation;
+mod rules;
 mod sandbox;
 mod show;
 mod shutdown;
