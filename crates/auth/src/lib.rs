@@ -43,7 +43,7 @@ pub use claims::Claims;
 pub use credentials::{Credentials, KeyName};
 pub use nonces::Nonces;
 pub use principal::{ClientPolicy, ClientType, Identity, Method, Principal};
-pub use restriction::{Source, check_source};
+pub use restriction::{Security, Source, check_source};
 pub use resume_key::ResumeKey;
 pub use revocation::{Revocation, RevocationRequest, Revocations, Target};
 pub use sealing::SealingKey;

@@ -5,12 +5,21 @@ use std::net::IpAddr;
 use types::error::{KEY_EXPIRED, KEY_REVOKED, RESTRICTED};
 use types::{ErrorInfo, Key, Timestamp};
 
+/// Whether what comes from a client travels in the clear.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Security {
+    #[default]
+    Plain,
+    Tls,
+}
+
 /// Where a client is, as far as that is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Source {
     pub address: Option<IpAddr>,
     /// The web page that its script is on: scheme, host, and port.
     pub origin: Option<String>,
+    pub security: Security,
 }
 
 /// 40131 or 40132 if nobody may use `key` now.
@@ -66,6 +75,7 @@ mod tests {
         let source = |address: &str, origin: &str| Source {
             address: address.parse().ok(),
             origin: Some(origin.into()).filter(|origin: &String| !origin.is_empty()),
+            ..Source::default()
         };
         assert_eq!(check_source(&key, &Source::default()), Ok(()));
         key.restrictions.allowed_ips = vec!["10.0.0.0/8".parse().unwrap()];

@@ -127,6 +127,10 @@ impl Channel {
                 break;
             }
         }
+        if replay.is_empty() && rewind == Rewind::Messages(1) {
+            let (cursor, replay) = self.rewind_to_last();
+            return Rewound { cursor, replay, reach };
+        }
         replay.reverse();
         let start = replay.first().map_or_else(|| self.log.head(), |(entry, _)| before(entry));
         Rewound { cursor: start, replay, reach }

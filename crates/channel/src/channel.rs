@@ -11,9 +11,12 @@ use types::{
 
 use crate::backlog::Backlogs;
 use crate::config::Config;
+use crate::conflation::Conflation;
+use crate::counted::Counted;
 use crate::event::{AttachmentId, Effect, Event};
 use crate::fold::Member;
 use crate::ids::Ids;
+use crate::last::Last;
 use crate::load::{Stage, Waiting};
 use crate::log::Log;
 use crate::messages::Messages;
@@ -34,6 +37,8 @@ pub struct Channel {
     pub(crate) stage: Stage,
     pub(crate) waiting: Waiting,
     pub(crate) backlogs: Backlogs,
+    pub(crate) conflation: Conflation,
+    pub(crate) last: Last,
     pub(crate) pending: Pending,
     pub(crate) ids: Ids,
     pub(crate) log: Log,
@@ -48,6 +53,7 @@ pub struct Channel {
     deserted_at: Option<Timestamp>,
     pub(crate) message_rate: Rate,
     pub(crate) byte_rate: Rate,
+    pub(crate) counted: Counted,
 }
 
 /// Sizes of a channel, as they are now.
@@ -71,9 +77,15 @@ impl Channel {
             series,
             position: 0,
             clock: Clock::default(),
-            stage: if config.persisted { Stage::Unloaded } else { Stage::Loaded },
+            stage: if config.persisted || config.persist_last {
+                Stage::Unloaded
+            } else {
+                Stage::Loaded
+            },
             waiting: Waiting::default(),
             backlogs: Backlogs::default(),
+            conflation: Conflation::default(),
+            last: Last::default(),
             pending: Pending::default(),
             ids: Ids::new(config.limits.id_window()),
             log: Log::new(series, &config.limits),
@@ -85,6 +97,7 @@ impl Channel {
             deserted_at: None,
             message_rate: Rate::default(),
             byte_rate: Rate::default(),
+            counted: Counted::default(),
             config,
         }
     }
@@ -121,6 +134,7 @@ impl Channel {
                 self.wait(now, event, effects);
             }
             Event::Attach(attach) => self.attach(now, attach, effects),
+            Event::Publish(publish) if self.conflates() => self.collect(now, publish, effects),
             Event::Publish(publish) => match self.unheld(now, publish.body.target()) {
                 Some(key) => self.fetch(now, key, Event::Publish(publish), effects),
                 None => self.publish(now, publish, effects),
@@ -133,6 +147,7 @@ impl Channel {
     fn expire(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
         self.expire_waiting(now, effects);
         self.expire_backlogs(now, effects);
+        self.release_collected(now, effects);
         while let Some(token) = self.pending.expire(now) {
             let error = error::TIMEOUT.info();
             effects.push(Effect::Published { token, result: Err(error) });
@@ -153,6 +168,7 @@ impl Channel {
             self.resumable_until(),
             self.waiting.deadline(),
             self.backlogs.deadline(),
+            self.collected_until(),
             self.pending.deadline(),
             self.log.deadline(),
             self.ids.deadline(),
@@ -168,6 +184,7 @@ impl Channel {
     pub fn is_idle(&self, now: Timestamp) -> bool {
         self.attachments.is_empty()
             && self.waiting.is_empty()
+            && self.conflation.collected.is_empty()
             && matches!(self.stage, Stage::Unloaded | Stage::Loaded)
             && self.pending.len() == 0
             && self.presence.committed().present() == 0

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use types::{AppLimits, ChannelName, NodeLimits, SiteCode};
+use types::{AppLimits, ChannelName, Grouping, NodeLimits, SiteCode};
 
 /// How long ids are kept beyond retention and publish deadline: time for a client that has just
 /// reconnected to resend, and for the resend to travel.
@@ -14,6 +14,9 @@ pub struct Config {
     pub site: SiteCode,
     /// Entries are committed, and so delivered and acknowledged, only when they are durable.
     pub persisted: bool,
+    /// What was published last is kept beyond the log.
+    pub persist_last: bool,
+    pub grouping: Grouping,
     pub limits: Limits,
 }
 

@@ -99,6 +99,8 @@ pub enum Effect {
     Occupancy(Occupancy),
     /// Make the entry durable, then say [`Event::Stored`].
     Store(Arc<Entry>),
+    /// Keep the entry as what was published last; nobody waits for it.
+    KeepLast(Arc<Entry>),
     /// Read what the store holds of this channel's last id window
     /// ([`crate::Limits::id_window`]) and the newest entry before it, oldest first; then say
     /// [`Event::Loaded`].
@@ -138,6 +140,23 @@ pub struct Attached {
 pub struct Accepted {
     /// None if it changed nothing and so was not appended (a LEAVE of somebody absent).
     pub serial: Option<Serial>,
-    /// Items in the entry.
+    /// Items that were published.
     pub items: usize,
+    /// Of the first items, one bit for each, those that a newer one replaced before the rest became
+    /// an entry.
+    pub dropped: u64,
+}
+
+impl Accepted {
+    /// The serial of each item that was published; none of those that were dropped.
+    pub fn serials(&self) -> Vec<Option<String>> {
+        let mut index = 0;
+        let serial = |at| {
+            let dropped = self.dropped.checked_shr(at).unwrap_or_default() & 1 != 0;
+            let serial = self.serial.filter(|_| !dropped).map(|serial| serial.item(index));
+            index += usize::from(!dropped);
+            serial
+        };
+        (0..).take(self.items).map(serial).collect()
+    }
 }

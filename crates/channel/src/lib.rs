@@ -24,12 +24,16 @@ mod event;
 mod attach;
 mod backlog;
 mod change;
+mod conflation;
 mod history;
+mod last;
 mod load;
 mod publish;
 mod replay;
 
+mod combine;
 mod content;
+mod counted;
 mod fold;
 mod ids;
 mod log;
@@ -42,6 +46,7 @@ mod summaries;
 mod versions;
 
 pub use channel::{Channel, Metrics};
+pub use combine::combine;
 pub use config::{Config, Limits};
 pub use event::{
     Accepted, Attach, Attached, AttachmentId, Effect, Event, MAX_REWIND, Publish, PublishToken,

@@ -46,8 +46,14 @@ impl Waiting {
         self.queue.is_empty()
     }
 
+    /// The messages that publishes in the queue are about.
+    pub(crate) fn targets(&self) -> BTreeSet<ItemPosition> {
+        let targets = self.queue.iter().filter_map(|(_, event)| target(event));
+        targets.collect()
+    }
+
     /// Takes in an event until `deadline`; gives it back if there is no room.
-    fn push(&mut self, deadline: Timestamp, event: Event) -> Result<(), Event> {
+    pub(crate) fn push(&mut self, deadline: Timestamp, event: Event) -> Result<(), Event> {
         let bytes = memory(&event);
         if self.queue.len() >= MAX_EVENTS || (bytes > 0 && self.bytes + bytes > MAX_BYTES) {
             return Err(event);
@@ -57,7 +63,7 @@ impl Waiting {
         Ok(())
     }
 
-    fn pop_if(&mut self, predicate: impl FnOnce(Timestamp) -> bool) -> Option<Event> {
+    pub(crate) fn pop_if(&mut self, predicate: impl FnOnce(Timestamp) -> bool) -> Option<Event> {
         let (_, event) = self.queue.pop_front_if(|(deadline, _)| predicate(*deadline))?;
         self.bytes -= memory(&event);
         Some(event)
@@ -65,10 +71,7 @@ impl Waiting {
 
     /// The message that the first event in the queue is about.
     fn target(&self) -> Option<ItemPosition> {
-        match self.queue.front() {
-            Some((_, Event::Publish(publish))) => publish.body.target(),
-            Some(_) | None => None,
-        }
+        self.queue.front().and_then(|(_, event)| target(event))
     }
 
     pub(crate) fn forget(&mut self, attachment: AttachmentId) {
@@ -94,8 +97,10 @@ impl Channel {
     }
 
     pub(crate) fn expire_waiting(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
-        while let Some(event) = self.waiting.pop_if(|deadline| deadline <= now) {
-            refuse(event, error::TIMEOUT.with("the store did not answer in time"), effects);
+        for queue in [&mut self.waiting, &mut self.conflation.collected] {
+            while let Some(event) = queue.pop_if(|deadline| deadline <= now) {
+                refuse(event, error::TIMEOUT.with("the store did not answer in time"), effects);
+            }
         }
     }
 
@@ -108,6 +113,11 @@ impl Channel {
         assert!(self.stage == Stage::Loading, "the store answers what it was asked, once");
         match result {
             Ok(entries) => {
+                if self.config.persist_last {
+                    self.last.restore(&entries);
+                }
+                // Of a channel that is not persisted only the last message is there.
+                let entries = if self.config.persisted { entries } else { Vec::new() };
                 self.restore(now, entries);
                 let missing = self.hold_restored(now);
                 if missing.is_empty() {
@@ -138,7 +148,7 @@ impl Channel {
         }
     }
 
-    fn start_fetch(&mut self, key: ItemPosition, effects: &mut Vec<Effect>) {
+    pub(crate) fn start_fetch(&mut self, key: ItemPosition, effects: &mut Vec<Effect>) {
         self.stage = Stage::Fetching(key);
         effects.push(Effect::LoadMessages(BTreeSet::from([key])));
     }
@@ -186,8 +196,10 @@ impl Channel {
 
     fn refuse_waiting(&mut self, reason: &ErrorInfo, effects: &mut Vec<Effect>) {
         let error = error::TIMEOUT.with(format!("the store failed: {}", reason.message));
-        while let Some(event) = self.waiting.pop_if(|_| true) {
-            refuse(event, error.clone(), effects);
+        for queue in [&mut self.conflation.collected, &mut self.waiting] {
+            while let Some(event) = queue.pop_if(|_| true) {
+                refuse(event, error.clone(), effects);
+            }
         }
     }
 
@@ -200,7 +212,8 @@ impl Channel {
         self.messages = Messages::new(self.config.limits.retention);
         for entry in &entries {
             self.clock.observe(&entry.serial);
-            let accepted = Accepted { serial: Some(entry.serial), items: entry.body.len() };
+            let accepted =
+                Accepted { serial: Some(entry.serial), items: entry.body.len(), dropped: 0 };
             let content = Content::of_stored(entry);
             self.ids.insert(entry.timestamp, entry.id.clone(), content, accepted);
         }
@@ -219,6 +232,10 @@ pub(crate) fn keep_last_of_each_id(entries: &mut Vec<Arc<Entry>>) {
     entries.reverse();
 }
 
+fn target(event: &Event) -> Option<ItemPosition> {
+    if let Event::Publish(publish) = event { publish.body.target() } else { None }
+}
+
 fn memory(event: &Event) -> usize {
     match event {
         Event::Publish(publish) => body_memory(&publish.body),
@@ -233,7 +250,7 @@ fn memory(event: &Event) -> usize {
     }
 }
 
-fn refuse(event: Event, error: ErrorInfo, effects: &mut Vec<Effect>) {
+pub(crate) fn refuse(event: Event, error: ErrorInfo, effects: &mut Vec<Effect>) {
     match event {
         Event::Attach(attach) => {
             effects.push(Effect::AttachRefused { attachment: attach.attachment, error });

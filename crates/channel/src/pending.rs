@@ -33,6 +33,8 @@ pub(crate) struct Pending {
 pub(crate) struct Append {
     pub(crate) entry: Arc<Entry>,
     pub(crate) content: Option<Content>,
+    /// As in [`crate::Accepted`].
+    pub(crate) dropped: u64,
     pub(crate) waiters: Vec<PublishToken>,
 }
 
@@ -68,6 +70,10 @@ impl Pending {
         later.next().is_some_and(|(later, _)| {
             matches!(later, EntryId::Connection { connection_id: of, .. } if of == connection_id)
         })
+    }
+
+    pub(crate) fn contains(&self, id: &EntryId) -> bool {
+        self.positions.contains_key(id)
     }
 
     /// Makes `token` one more waiter of the pending entry with this id, if there is one.

@@ -17,7 +17,7 @@ use crate::event::{Accepted, Effect, Publish, PublishToken};
 use crate::log::{before, cursor_at};
 use crate::pending::Append;
 
-const NOTHING_APPENDED: Accepted = Accepted { serial: None, items: 0 };
+const NOTHING_APPENDED: Accepted = Accepted { serial: None, items: 0, dropped: 0 };
 
 /// Objects that one entry deletes; more take further entries.
 const DELETIONS: usize = 500;
@@ -28,6 +28,8 @@ struct Draft {
     content: Option<Content>,
     connection_id: Option<ConnectionId>,
     body: Body,
+    /// As in [`Accepted`].
+    dropped: u64,
     waiters: Vec<PublishToken>,
 }
 
@@ -40,8 +42,21 @@ enum Progress {
 
 impl Channel {
     pub(crate) fn publish(&mut self, now: Timestamp, publish: Publish, effects: &mut Vec<Effect>) {
+        let content = Content::of(&publish.id, &publish.body);
+        self.publish_rest(now, publish, (content, 0), effects);
+    }
+
+    /// As [`Self::publish`], of what is left of a publish that said `content`, without the items that
+    /// were dropped of it.
+    pub(crate) fn publish_rest(
+        &mut self,
+        now: Timestamp,
+        publish: Publish,
+        of: (Option<Content>, u64),
+        effects: &mut Vec<Effect>,
+    ) {
         let token = publish.token;
-        let result = match self.accept(now, publish, effects) {
+        let result = match self.accept(now, publish, of, effects) {
             Ok(Progress::Appended) => return,
             Ok(Progress::Known(accepted)) => Ok(accepted),
             Err(error) => Err(error),
@@ -91,10 +106,10 @@ impl Channel {
         &mut self,
         now: Timestamp,
         publish: Publish,
+        (content, dropped): (Option<Content>, u64),
         effects: &mut Vec<Effect>,
     ) -> Result<Progress, ErrorInfo> {
         let Publish { token, id, connection_id, owner, body } = publish;
-        let content = Content::of(&id, &body);
         if let Some((accepted, original)) = self.ids.find(&id) {
             return check_repeat(&id, original, content).map(|()| Progress::Known(accepted));
         }
@@ -113,18 +128,18 @@ impl Channel {
             return Ok(Progress::Known(NOTHING_APPENDED));
         };
         self.check_rates(now, connection_id.as_ref(), &body)?;
-        let draft = Draft { id, content, connection_id, body, waiters: vec![token] };
+        let draft = Draft { id, content, connection_id, body, dropped, waiters: vec![token] };
         self.append(now, draft, effects);
         Ok(Progress::Appended)
     }
 
     fn append(&mut self, now: Timestamp, draft: Draft, effects: &mut Vec<Effect>) {
-        let Draft { id, content, connection_id, body, waiters } = draft;
+        let Draft { id, content, connection_id, body, dropped, waiters } = draft;
         let serial = self.clock.next(now, self.series);
         self.position += 1;
         let (position, timestamp) = (self.position, Timestamp(serial.ms));
         let entry = Arc::new(Entry { id, serial, position, timestamp, connection_id, body });
-        let append = Append { entry, content, waiters };
+        let append = Append { entry, content, dropped, waiters };
         let kept = !append.entry.body.is_ephemeral();
         let deadline = now.plus(self.config.limits.publish_deadline);
         if self.config.persisted && kept {
@@ -155,6 +170,7 @@ impl Channel {
                 content: None,
                 connection_id: None,
                 body: Body::Objects(ids.iter().map(delete).collect()),
+                dropped: 0,
                 waiters: Vec::new(),
             };
             self.append(now, draft, effects);
@@ -162,8 +178,9 @@ impl Channel {
     }
 
     fn commit(&mut self, now: Timestamp, append: Append, effects: &mut Vec<Effect>) {
-        let Append { entry, content, waiters } = append;
-        let accepted = Accepted { serial: Some(entry.serial), items: entry.body.len() };
+        let Append { entry, content, dropped, waiters } = append;
+        let items = entry.body.len() + dropped.count_ones() as usize;
+        let accepted = Accepted { serial: Some(entry.serial), items, dropped };
         self.ids.insert(now, entry.id.clone(), content, accepted);
         if entry.body.is_ephemeral() {
             effects.push(Effect::Deliver { entry, cursor: self.log.head() });
@@ -172,6 +189,7 @@ impl Channel {
             self.messages.commit(now, &entry);
             self.objects.commit(now, &entry);
             self.log.append(Arc::clone(&entry), now);
+            self.keep_last(&entry, effects);
             // A drop between the two repeats the summary, which changes nothing.
             if let Some(summary) = self.summary(&entry) {
                 effects.push(Effect::Deliver { entry: Arc::new(summary), cursor: before(&entry) });
@@ -183,7 +201,11 @@ impl Channel {
         effects.extend(waiters.into_iter().map(published));
     }
 
-    fn check_room(&self, connection: Option<&ConnectionId>, body: &Body) -> Result<(), ErrorInfo> {
+    pub(crate) fn check_room(
+        &self,
+        connection: Option<&ConnectionId>,
+        body: &Body,
+    ) -> Result<(), ErrorInfo> {
         if body.is_empty() {
             return Err(error::INVALID_PUBLISH.with("nothing to publish"));
         }
@@ -233,9 +255,10 @@ impl Channel {
         if is_of_server(connection, body) {
             return Ok(());
         }
+        let count = self.units(now, body);
         let limits = &self.config.limits;
         let units = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-        if !self.message_rate.take(now, limits.message_rate, units(body.len())) {
+        if !self.message_rate.take(now, limits.message_rate, units(count)) {
             return Err(error::CHANNEL_RATE_LIMIT.info());
         }
         let bytes_per_second = limits.kib_rate.saturating_mul(1024);

@@ -81,7 +81,7 @@ impl Versions {
 
 /// The data followed by the pieces of its type. A piece of another type was accepted elsewhere, of
 /// a version that lost.
-fn join<'a>(base: &'a Data, pieces: impl Iterator<Item = &'a Data>) -> Data {
+pub(crate) fn join<'a>(base: &'a Data, pieces: impl Iterator<Item = &'a Data>) -> Data {
     let mut pieces = pieces.filter(|piece| !piece.is_empty()).peekable();
     let first = match base {
         Data::None => pieces.peek().copied().unwrap_or(base),

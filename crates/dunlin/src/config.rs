@@ -85,7 +85,7 @@ struct KeyConfig {
     allowed_origins: Vec<Arc<str>>,
 }
 
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(clippy::struct_excessive_bools, reason = "a document of switches that operators set")]
 pub(crate) struct NamespaceConfig {
@@ -93,9 +93,26 @@ pub(crate) struct NamespaceConfig {
     #[serde(default)]
     persisted: bool,
     #[serde(default)]
+    persist_last: bool,
+    #[serde(default)]
     authenticated: bool,
     #[serde(default)]
+    tls_only: bool,
+    #[serde(default)]
+    push_enabled: bool,
+    #[serde(default)]
+    expose_timeserial: bool,
+    #[serde(default)]
     mutable_messages: bool,
+    #[serde(default)]
+    populate_channel_registry: bool,
+    #[serde(default)]
+    batching_enabled: bool,
+    batching_interval_ms: Option<u64>,
+    #[serde(default)]
+    conflation_enabled: bool,
+    conflation_interval_ms: Option<u64>,
+    conflation_key: Option<Arc<str>>,
 }
 
 impl Default for Config {
@@ -103,8 +120,7 @@ impl Default for Config {
         let persisted = NamespaceConfig {
             id: "persisted".into(),
             persisted: true,
-            authenticated: false,
-            mutable_messages: false,
+            ..NamespaceConfig::default()
         };
         Self {
             listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080)),
@@ -138,7 +154,16 @@ impl Config {
         let config: Self =
             toml::from_str(text).map_err(|error| anyhow!("{}", error.to_string().trim_end()))?;
         config.check_ids()?;
+        config.check_namespaces()?;
         Ok(config)
+    }
+
+    fn check_namespaces(&self) -> Result<()> {
+        let of_apps = self.apps.iter().flat_map(|app| &app.namespaces);
+        for namespace in self.namespaces.iter().chain(of_apps) {
+            Namespace::from(namespace.clone()).grouping()?;
+        }
+        Ok(())
     }
 
     fn check_ids(&self) -> Result<()> {
@@ -181,8 +206,22 @@ impl From<KeyConfig> for Key {
 
 impl From<NamespaceConfig> for Namespace {
     fn from(namespace: NamespaceConfig) -> Self {
-        let NamespaceConfig { id, persisted, authenticated, mutable_messages } = namespace;
-        Self { id, persisted, authenticated, mutable_messages }
+        Self {
+            id: namespace.id,
+            persisted: namespace.persisted,
+            persist_last: namespace.persist_last,
+            authenticated: namespace.authenticated,
+            tls_only: namespace.tls_only,
+            push_enabled: namespace.push_enabled,
+            expose_timeserial: namespace.expose_timeserial,
+            mutable_messages: namespace.mutable_messages,
+            populate_channel_registry: namespace.populate_channel_registry,
+            batching_enabled: namespace.batching_enabled,
+            batching_interval: namespace.batching_interval_ms,
+            conflation_enabled: namespace.conflation_enabled,
+            conflation_interval: namespace.conflation_interval_ms,
+            conflation_key: namespace.conflation_key,
+        }
     }
 }
 
@@ -362,6 +401,15 @@ mod tests {
             let message = objection(&text);
             assert!(message.contains(line), "{text}\n{message}");
         }
+    }
+
+    #[test]
+    fn rules_of_a_namespace_that_exclude_each_other_are_refused() {
+        let both = "[[namespaces]]\nid = \"a\"\nbatching_enabled = true\nconflation_enabled = true";
+        assert!(objection(both).contains("either batching or conflation"));
+        let key =
+            "[[namespaces]]\nid = \"a\"\nconflation_enabled = true\nconflation_key = \"#{x}\"";
+        assert!(objection(key).contains("bad conflation key"));
     }
 
     #[test]

@@ -22,7 +22,7 @@ use telemetry::{Health, Metrics};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{Receiver, UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
-use types::{Entry, ErrorInfo, RecordChange, Timestamp};
+use types::{AppId, ChannelName, Entry, ErrorInfo, RecordChange, Timestamp};
 
 use crate::clock::Clock;
 use appends::{Append, Appends, Durable};
@@ -281,6 +281,7 @@ impl Turns {
                 self.appends.start(append, app, name, entry);
             }
             Effect::Keep { ticket, changes } => self.keep(ticket, changes),
+            Effect::KeepLast { app, name, entry } => self.keep_last(app, name, entry),
             Effect::Load { channel, app, name, since } => {
                 self.read(move |store, inside| {
                     let entries = reads::recent(store, &app, &name, since);
@@ -326,6 +327,15 @@ impl Turns {
         if let Err(refused) = self.driver.writer.try_write(request) {
             tracing::warn!("records are not kept: too much waits for the store");
             (refused.done)(false);
+        }
+    }
+
+    /// What is not taken is lost: with so much waiting it will soon not be the last any more.
+    fn keep_last(&self, app: AppId, channel: ChannelName, entry: Arc<Entry>) {
+        let done = Box::new(|_durable| {});
+        let request = WriteRequest { write: Write::Last { app, channel, entry }, done };
+        if self.driver.writer.try_write(request).is_err() {
+            tracing::warn!("a last message is not kept: too much waits for the store");
         }
     }
 

@@ -3,12 +3,15 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use auth::Source;
+use auth::{Security, Source};
 use http::{HeaderMap, HeaderName, header};
 use types::Network;
 
 /// The addresses that a request came through; each proxy adds the one that it sees.
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// How a request came to each proxy.
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// The source of a request that came from `address`. What is forwarded is believed from the end, as far
 /// as those who say it are in `proxies`.
@@ -25,7 +28,17 @@ pub(crate) fn of(address: IpAddr, headers: &HeaderMap, proxies: &[Network]) -> S
         at = before;
     }
     let origin = headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok());
-    Source { address: at, origin: origin.map(str::to_owned) }
+    let security = if is_proxy(&address) { security(headers) } else { Security::Plain };
+    Source { address: at, origin: origin.map(str::to_owned), security }
+}
+
+/// What proxies say: TLS if every hop that they tell of used it.
+fn security(headers: &HeaderMap) -> Security {
+    let mut lines = headers.get_all(FORWARDED_PROTO).iter().peekable();
+    let is_tls = |hop: &str| matches!(hop.trim().to_ascii_lowercase().as_str(), "https" | "wss");
+    let told = lines.peek().is_some();
+    let secure = lines.all(|line| line.to_str().is_ok_and(|line| line.split(',').all(is_tls)));
+    if told && secure { Security::Tls } else { Security::Plain }
 }
 
 /// An address, which some proxies write with its port.
@@ -60,6 +73,26 @@ mod tests {
             let source = of(address.parse().unwrap(), &headers, &proxies);
             let expected = expected.map(|address| address.parse().unwrap());
             assert_eq!(source.address, expected, "{address} {forwarded}");
+        }
+    }
+
+    #[test]
+    fn only_trusted_proxies_are_believed_that_every_hop_used_tls() {
+        let proxies = ["10.0.0.0/8".parse().unwrap()];
+        for (address, forwarded, expected) in [
+            ("1.1.1.1", vec!["https"], Security::Plain),
+            ("10.0.0.1", vec![], Security::Plain),
+            ("10.0.0.1", vec!["https"], Security::Tls),
+            ("10.0.0.1", vec!["WSS, https"], Security::Tls),
+            ("10.0.0.1", vec!["https, http"], Security::Plain),
+            ("10.0.0.1", vec!["http", "https"], Security::Plain),
+        ] {
+            let mut headers = HeaderMap::new();
+            for line in &forwarded {
+                headers.append(FORWARDED_PROTO, HeaderValue::from_str(line).unwrap());
+            }
+            let source = of(address.parse().unwrap(), &headers, &proxies);
+            assert_eq!(source.security, expected, "{address} {forwarded:?}");
         }
     }
 

@@ -1,12 +1,15 @@
 //! What the node keeps per app beside its document: rates, counts, used nonces and revocations.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use auth::{Credentials, Nonces, Place, Principal, Revocations, SealingKey, Source};
 use stats::Stats;
 use types::error::{self, ErrorInfo};
-use types::{Allowance, App, AppId, Exceeded, Meter, Rate, Timestamp, Usage};
+use types::{Allowance, App, AppId, ChannelName, Exceeded, Meter, Rate, Timestamp, Usage};
+
+/// Channels that an app registers at most; further ones are enumerated while they are active.
+const MAX_REGISTERED: usize = 100_000;
 
 #[derive(Debug)]
 pub(crate) struct AppState {
@@ -21,6 +24,8 @@ pub(crate) struct AppState {
     token_requests: Meter,
     connections: u32,
     channels: u32,
+    /// Channels that are enumerated whether they are active or not.
+    pub(crate) registry: BTreeSet<ChannelName>,
 }
 
 impl AppState {
@@ -37,6 +42,7 @@ impl AppState {
             token_requests: Meter::default(),
             connections: 0,
             channels: 0,
+            registry: BTreeSet::new(),
         }
     }
 
@@ -82,6 +88,13 @@ impl AppState {
     pub(crate) fn release_channel(&mut self, now: Timestamp) {
         self.channels = self.channels.saturating_sub(1);
         self.stats.set_channels(now, self.channels);
+    }
+
+    /// Registers the channel if its namespace wants that; says whether it is new there.
+    pub(crate) fn register(&mut self, channel: &ChannelName) -> bool {
+        let wanted =
+            self.app.namespace(channel).is_some_and(|rules| rules.populate_channel_registry);
+        wanted && self.registry.len() < MAX_REGISTERED && self.registry.insert(channel.clone())
     }
 
     pub(crate) fn admit_request(&mut self, now: Timestamp) -> Result<(), ErrorInfo> {

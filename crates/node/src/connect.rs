@@ -75,7 +75,7 @@ impl Node {
         format: Format,
         dial: Dial<'_>,
     ) -> Result<(), ErrorInfo> {
-        let params = Params::parse(dial.query)?;
+        let params = Params { security: dial.source.security, ..Params::parse(dial.query)? };
         let pairs = dial.query.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let credentials = Credentials::from_query(pairs)?
             .ok_or_else(|| error::UNAUTHORIZED.with("no credentials"))?;

@@ -36,6 +36,24 @@ impl Volume {
         Self { class: class_of(body), count: number(body.len()), bytes: number(body.size()) }
     }
 
+    /// Both, of one class, or what there is of the two.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self { count: self.count + other.count, bytes: self.bytes + other.bytes, ..other }
+    }
+
+    pub(crate) fn none() -> Self {
+        Self { class: Class::Messages, count: 0, bytes: 0 }
+    }
+
+    /// As a batch counts.
+    pub(crate) fn as_one(self) -> Self {
+        Self { count: 1, ..self }
+    }
+
+    pub(crate) fn count(self) -> u64 {
+        self.count
+    }
+
     /// As many copies of it.
     fn times(self, copies: usize) -> Self {
         let copies = number(copies);
@@ -76,18 +94,19 @@ impl Node {
         }
     }
 
-    /// An entry that was delivered to so many attachments.
-    pub(crate) fn count_delivery(
+    /// What was delivered, each to so many attachments.
+    pub(crate) fn count_deliveries(
         &mut self,
         now: Timestamp,
         app: &AppId,
-        entry: &Entry,
-        copies: usize,
+        sent: Vec<(Volume, usize)>,
     ) {
         let Some(state) = self.apps.get_mut(app) else { return };
-        let volume = Volume::of(&entry.body).times(copies);
-        volume.add_to(&mut state.stats.at(now).outbound.realtime);
-        state.usage.deliver(now, &state.app.limits, volume.count, volume.bytes);
+        for (volume, copies) in sent {
+            let volume = volume.times(copies);
+            volume.add_to(&mut state.stats.at(now).outbound.realtime);
+            state.usage.deliver(now, &state.app.limits, volume.count, volume.bytes);
+        }
     }
 
     /// An entry that is in the store.

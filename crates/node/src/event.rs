@@ -135,7 +135,14 @@ pub enum Effect {
         ticket: Option<Ticket>,
         changes: Vec<RecordChange>,
     },
-    /// Read the stored entries since `since` and the newest before it, oldest first.
+    /// Keep the entry as what was published last on the channel; nobody waits for it.
+    KeepLast {
+        app: AppId,
+        name: ChannelName,
+        entry: Arc<Entry>,
+    },
+    /// Read the stored entries since `since`, the newest before it, and what was kept as the last,
+    /// oldest first.
     Load {
         channel: ChannelKey,
         app: AppId,

@@ -1,4 +1,4 @@
-//! The last hop: from one committed entry to the frames of every attachment. A frame is encoded
+//! The last hop: from committed entries to the frames of every attachment. A frame is encoded
 //! once for each format (and channel name as clients wrote it, form, and base of deltas) and shared.
 
 use std::collections::BTreeMap;
@@ -6,12 +6,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use channel::{AttachmentId, Channel, Occupancy};
-use protocol::Format;
+use protocol::{Format, ProtocolMessage};
 use session::{Chain, Deltas, Subscription, TransportId};
 use types::{Body, Cursor, Entry, Rate, Timestamp};
 
+use crate::count::Volume;
 use crate::event::Effect;
 use crate::form::{Appended, Completed, Form};
+use crate::runs::{Grouped, Run, runs};
+use crate::window::{Held, Window};
 
 #[derive(Debug)]
 pub(crate) struct Subscriber {
@@ -19,6 +22,8 @@ pub(crate) struct Subscriber {
     pub(crate) transport: TransportId,
     pub(crate) format: Format,
     pub(crate) completed: Completed,
+    /// The number of the entry behind which delivery starts.
+    pub(crate) joined: u64,
 }
 
 /// The rates at which connections receive, all their channels together.
@@ -47,31 +52,47 @@ pub(crate) enum Continuity {
     Lost,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Fanout {
+    pub(crate) window: Window,
     subscribers: BTreeMap<AttachmentId, (Subscriber, Continuity)>,
     /// What those who want to know of the occupancy were last told.
     told: BTreeMap<AttachmentId, Occupancy>,
 }
 
-/// One entry on its way to the attachments of a channel.
+/// Entries on their way to the attachments of a channel.
 pub(crate) struct Delivery<'a> {
     pub(crate) now: Timestamp,
     /// Messages a second that one connection receives at most.
     pub(crate) limit: u32,
     pub(crate) rates: &'a mut OutboundRates,
-    pub(crate) entry: &'a Entry,
-    pub(crate) cursor: &'a Cursor,
+    pub(crate) held: &'a [Held],
+    pub(crate) grouped: Grouped,
+    /// Only to this one; it is about to be replaced.
+    pub(crate) only: Option<AttachmentId>,
     pub(crate) host: &'a Channel,
 }
 
+/// What a delivery came to.
+pub(crate) struct Delivered {
+    /// To how many attachments.
+    pub(crate) sent: Vec<(Volume, usize)>,
+    /// Attachments to be told that they miss something.
+    pub(crate) changed: Vec<(AttachmentId, Arc<str>)>,
+}
+
 impl Fanout {
+    pub(crate) fn new(window: Window) -> Self {
+        Self { window, subscribers: BTreeMap::new(), told: BTreeMap::new() }
+    }
+
     /// Starts delivery, or goes on with it under other options.
     pub(crate) fn subscribe(&mut self, mut subscriber: Subscriber) {
         let id = subscriber.subscription.attachment;
         let mut continuity = Continuity::Kept;
         if let Some((before, known)) = self.subscribers.remove(&id) {
-            (subscriber.completed, continuity) = (before.completed, known);
+            (subscriber.completed, subscriber.joined) = (before.completed, before.joined);
+            continuity = known;
         }
         self.subscribers.insert(id, (subscriber, continuity));
     }
@@ -124,73 +145,142 @@ impl Fanout {
         }
     }
 
-    /// Delivers the entry to every attachment that wants it, and says to how many. One whose connection would receive
-    /// more than its limit misses some; returned are those that begin to, or that go on again after
+    /// Delivers what has waited to every attachment that wants it. One whose connection would receive
+    /// more than its limit misses some; told of are those that begin to, or that go on again after
     /// it, because both times the client has to be told (80020). Neither time does it receive
-    /// the entry: it must not hold a cursor beyond a loss that it has not been told of.
+    /// the entry, nor what is delivered behind it: it must not hold a cursor beyond a loss that it has
+    /// not been told of.
     pub(crate) fn deliver(
         &mut self,
-        delivery: Delivery<'_>,
+        mut delivery: Delivery<'_>,
         effects: &mut Vec<Effect>,
-    ) -> (usize, Vec<(AttachmentId, Arc<str>)>) {
-        let Delivery { now, limit, rates, entry, cursor, host } = delivery;
-        let appended = Appended::of(entry, host);
-        let mut whole = None;
+    ) -> Delivered {
+        let mut plans: BTreeMap<usize, Vec<Run>> = BTreeMap::new();
+        let mut frames: BTreeMap<usize, Vec<Shared>> = BTreeMap::new();
         let mut deltas = Deltas::default();
-        let count = u32::try_from(entry.body.len()).unwrap_or(u32::MAX);
-        let mut batches: Vec<Batch> = Vec::new();
         let mut changed = Vec::new();
         for (id, (subscriber, continuity)) in &mut self.subscribers {
-            if !subscriber.subscription.wants(entry) {
+            if delivery.only.is_some_and(|only| only != *id) {
                 continue;
             }
-            if subscriber.is_own_presence(entry) && *continuity == Continuity::Lost {
-                effects.push(subscriber.without_cursor(entry, cursor));
-                continue;
+            let start = delivery.held.partition_point(|held| held.number <= subscriber.joined);
+            let plan = plans.entry(start).or_insert_with(|| delivery.plan(start));
+            let mut gap = Gap::NotTold;
+            for (at, run) in plan.iter().enumerate() {
+                let wanted = subscriber.wanted(run);
+                if wanted.is_empty() {
+                    continue;
+                }
+                let own = run.entries.first().filter(|entry| subscriber.is_own_presence(entry));
+                if let Some(entry) = own
+                    && (*continuity == Continuity::Lost || gap == Gap::Told)
+                {
+                    let shared = subscriber.without_cursor(entry, &run.cursor);
+                    frames.entry(at).or_default().push(shared);
+                    continue;
+                }
+                if gap == Gap::Told {
+                    continue;
+                }
+                let this = match own {
+                    Some(_) => Continuity::Kept,
+                    None => delivery.admit(subscriber.transport, run),
+                };
+                if this == Continuity::Lost || *continuity == Continuity::Lost {
+                    subscriber.completed.lose();
+                    subscriber.subscription.chain.restart();
+                }
+                if this != std::mem::replace(continuity, this) {
+                    changed.push((*id, Arc::clone(&subscriber.subscription.requested)));
+                    gap = Gap::Told;
+                } else if this == Continuity::Kept {
+                    let forms = subscriber.forms(run, wanted, delivery.host);
+                    let shared = frames.entry(at).or_default();
+                    match shared.iter_mut().find(|shared| shared.suits(start, &forms, subscriber)) {
+                        Some(shared) => shared.join(subscriber),
+                        None => {
+                            let share = Share { start, forms, deltas: &mut deltas };
+                            shared.push(subscriber.encode(run, share, delivery.host));
+                        }
+                    }
+                }
             }
-            let within = subscriber.is_own_presence(entry)
-                || rates.take(now, subscriber.transport, limit, count);
-            let this = if within { Continuity::Kept } else { Continuity::Lost };
-            if this == Continuity::Lost || *continuity == Continuity::Lost {
-                subscriber.completed.lose();
-                subscriber.subscription.chain.restart();
-            }
-            if this != std::mem::replace(continuity, this) {
-                changed.push((*id, Arc::clone(&subscriber.subscription.requested)));
-                continue;
-            }
-            if this == Continuity::Lost {
-                continue;
-            }
-            let form = appended.map_or(Form::AsItIs, |appended| subscriber.form(appended));
-            let batch = batches.iter_mut().find(|batch| {
-                batch.form == form
-                    && batch.format == subscriber.format
-                    && batch.requested == subscriber.subscription.requested
-                    && batch.chain_before == subscriber.subscription.chain
-            });
-            if let Some(batch) = batch {
-                batch.transports.push(subscriber.transport);
-                subscriber.subscription.chain.clone_from(&batch.chain_behind);
-                continue;
-            }
-            if form == Form::Whole && whole.is_none() {
-                whole = host.whole(entry);
-            }
-            let shown = whole.as_ref().filter(|_| form == Form::Whole).unwrap_or(entry);
-            batches.push(Batch::new(subscriber, form, shown, cursor, &mut deltas));
         }
-        let copies = batches.iter().map(|batch| batch.transports.len()).sum();
-        for Batch { frame, transports, .. } in batches {
-            effects.push(Effect::Deliver { transports, frame });
+        let mut sent = Vec::new();
+        for (at, shared) in frames {
+            for Shared { frame, transports, start, .. } in shared {
+                let run = plans.get(&start).and_then(|plan| plan.get(at));
+                sent.extend(run.map(|run| (delivery.volume(run), transports.len())));
+                effects.push(Effect::Deliver { transports, frame });
+            }
         }
-        (copies, changed)
+        Delivered { sent, changed }
+    }
+}
+
+/// Whether an attachment will be told of a gap once this delivery is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Gap {
+    NotTold,
+    Told,
+}
+
+impl Delivery<'_> {
+    fn plan(&self, start: usize) -> Vec<Run> {
+        runs(self.held.get(start..).unwrap_or_default(), self.grouped)
+    }
+
+    fn volume(&self, run: &Run) -> Volume {
+        let grouped = matches!(self.grouped, Grouped::Messages { .. });
+        let mut volume = Volume::none();
+        for entry in &run.entries {
+            volume = volume.and(Volume::of(&entry.body));
+        }
+        if grouped { volume.as_one() } else { volume }
+    }
+
+    /// Whether the connection may receive the run.
+    fn admit(&mut self, transport: TransportId, run: &Run) -> Continuity {
+        let count = u32::try_from(self.volume(run).count()).unwrap_or(u32::MAX);
+        if self.rates.take(self.now, transport, self.limit, count) {
+            Continuity::Kept
+        } else {
+            Continuity::Lost
+        }
     }
 }
 
 impl Subscriber {
-    fn form(&mut self, appended: Appended) -> Form {
-        self.completed.form(&self.subscription, appended)
+    /// Which entries of a run it wants.
+    fn wanted(&self, run: &Run) -> Vec<usize> {
+        let entries = run.entries.iter().enumerate();
+        entries.filter(|(_, entry)| self.subscription.wants(entry)).map(|(n, _)| n).collect()
+    }
+
+    fn forms(&mut self, run: &Run, wanted: Vec<usize>, host: &Channel) -> Vec<(usize, Form)> {
+        let mut form = |index: usize| {
+            let appended = run.entries.get(index).and_then(|entry| Appended::of(entry, host));
+            appended
+                .map_or(Form::AsItIs, |appended| self.completed.form(&self.subscription, appended))
+        };
+        wanted.into_iter().map(|index| (index, form(index))).collect()
+    }
+
+    fn encode(&mut self, run: &Run, share: Share<'_>, host: &Channel) -> Shared {
+        let Share { start, forms, deltas } = share;
+        let shown = forms.iter().filter_map(|(index, form)| {
+            let entry = run.entries.get(*index)?;
+            let whole = if *form == Form::Whole { host.whole(entry) } else { None };
+            Some(whole.map_or_else(|| Arc::clone(entry), Arc::new))
+        });
+        let shown: Vec<Arc<Entry>> = shown.collect();
+        let mut frame = match shown.as_slice() {
+            [entry] => self.subscription.delivery(entry, &run.cursor),
+            entries => self.subscription.batch(entries.iter().map(Arc::as_ref), &run.cursor),
+        };
+        let chain_before = self.subscription.chain.clone();
+        self.subscription.chain.append(&mut frame, deltas);
+        Shared { start, forms, chain_before, ..self.alone(&frame) }
     }
 
     /// A client must see what became of its own members (RTP17a), whatever its rate.
@@ -200,16 +290,39 @@ impl Subscriber {
     }
 
     /// A frame that does not move the client's cursor beyond what it is missing.
-    fn without_cursor(&self, entry: &Entry, cursor: &Cursor) -> Effect {
+    fn without_cursor(&self, entry: &Entry, cursor: &Cursor) -> Shared {
         let mut frame = self.subscription.delivery(entry, cursor);
         frame.channel_serial = None;
-        Effect::Send { transport: self.transport, frame: protocol::encode(&frame, self.format) }
+        self.alone(&frame)
+    }
+
+    /// The frame, for nobody else.
+    fn alone(&self, frame: &ProtocolMessage) -> Shared {
+        Shared {
+            start: usize::MAX,
+            forms: Vec::new(),
+            format: self.format,
+            requested: Arc::clone(&self.subscription.requested),
+            chain_before: self.subscription.chain.clone(),
+            chain_behind: self.subscription.chain.clone(),
+            frame: protocol::encode(frame, self.format),
+            transports: vec![self.transport],
+        }
     }
 }
 
-/// The attachments that share one encoded frame.
-struct Batch {
-    form: Form,
+/// What a frame of one run is made of.
+struct Share<'a> {
+    start: usize,
+    forms: Vec<(usize, Form)>,
+    deltas: &'a mut Deltas,
+}
+
+/// A frame of one run, and the attachments that receive it.
+struct Shared {
+    /// The first entry of what waited that they have not been given; none if it is for one alone.
+    start: usize,
+    forms: Vec<(usize, Form)>,
     format: Format,
     requested: Arc<str>,
     chain_before: Chain,
@@ -218,25 +331,18 @@ struct Batch {
     transports: Vec<TransportId>,
 }
 
-impl Batch {
-    fn new(
-        subscriber: &mut Subscriber,
-        form: Form,
-        entry: &Entry,
-        cursor: &Cursor,
-        deltas: &mut Deltas,
-    ) -> Self {
-        let mut frame = subscriber.subscription.delivery(entry, cursor);
-        let chain_before = subscriber.subscription.chain.clone();
-        subscriber.subscription.chain.append(&mut frame, deltas);
-        Self {
-            chain_before,
-            chain_behind: subscriber.subscription.chain.clone(),
-            form,
-            format: subscriber.format,
-            requested: Arc::clone(&subscriber.subscription.requested),
-            frame: protocol::encode(&frame, subscriber.format),
-            transports: vec![subscriber.transport],
-        }
+impl Shared {
+    /// Whether the subscriber is to receive just this frame.
+    fn suits(&self, start: usize, forms: &[(usize, Form)], subscriber: &Subscriber) -> bool {
+        self.start == start
+            && self.forms == forms
+            && self.format == subscriber.format
+            && self.requested == subscriber.subscription.requested
+            && self.chain_before == subscriber.subscription.chain
+    }
+
+    fn join(&mut self, subscriber: &mut Subscriber) {
+        self.transports.push(subscriber.transport);
+        subscriber.subscription.chain.clone_from(&self.chain_behind);
     }
 }

@@ -7,23 +7,25 @@ use std::time::Duration;
 use channel::{Attach, AttachmentId, Channel, Occupancy, Publish};
 use session::{Subscription, publish_result};
 use types::error::ErrorInfo;
-use types::{AppId, ChannelName, Cursor, Entry, Timestamp};
+use types::{AppId, ChannelName, Grouping, Timestamp};
 
 use crate::count::{RequestKind, Volume};
 use crate::event::{ChannelKey, Effect, Response};
-use crate::fanout::{Continuity, Delivery, Fanout, Subscriber};
+use crate::fanout::{Continuity, Fanout, Subscriber};
 use crate::form::Completed;
 use crate::node::{Node, Publisher, SessionKey, Work};
+use crate::status::registration;
 use crate::timers::TimerKey;
+use crate::window::Window;
 
 /// How often attachments that are missing something are looked at.
-const LOSS_CHECK: Duration = Duration::from_secs(1);
+pub(crate) const LOSS_CHECK: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(crate) struct Slot {
     pub(crate) app: AppId,
     pub(crate) name: ChannelName,
-    persisted: bool,
+    pub(crate) persisted: bool,
     id_window: Duration,
     pub(crate) host: Channel,
     pub(crate) fanout: Fanout,
@@ -43,20 +45,29 @@ impl Node {
         let key = ChannelKey(self.next());
         let state = self.apps.get_mut(app).ok_or_else(|| types::error::NOT_FOUND.info())?;
         state.admit_channel(now)?;
+        let registered = state.register(name).then(|| registration(app, name));
         let persisted = state.app.persists(name);
+        let rules = state.app.namespace(name);
+        // Rules that make no sense were refused with their app.
+        let grouping = rules.and_then(|rules| rules.grouping().ok()).unwrap_or(Grouping::None);
         let config = channel::Config {
             name: name.clone(),
             site: self.config.identity.site,
             persisted,
+            persist_last: rules.is_some_and(|rules| rules.persist_last),
+            grouping: grouping.clone(),
             limits: channel::Limits::new(&state.app.limits, &self.config.limits),
         };
         let id_window = config.limits.id_window();
         let host = Channel::new(config, &mut self.rng);
-        let fanout = Fanout::default();
+        let fanout = Fanout::new(Window::new(grouping));
         let slot =
             Slot { app: app.clone(), name: name.clone(), persisted, id_window, host, fanout };
         self.channels.insert(key, slot);
         self.by_name.insert((app.clone(), name.clone()), key);
+        if let Some(registered) = registered {
+            self.keep(vec![registered]);
+        }
         Ok(key)
     }
 
@@ -83,6 +94,7 @@ impl Node {
     pub(crate) fn deactivate(&mut self, now: Timestamp, key: ChannelKey) {
         self.timers.set(TimerKey::Channel(key.0), None);
         self.timers.set(TimerKey::Losses(key.0), None);
+        self.timers.set(TimerKey::Window(key.0), None);
         let Some(slot) = self.channels.remove(&key) else { return };
         if let Some(app) = self.apps.get_mut(&slot.app) {
             app.release_channel(now);
@@ -109,7 +121,7 @@ impl Node {
                     });
                 }
             }
-            channel::Effect::Deliver { entry, cursor } => self.deliver(now, key, &entry, &cursor),
+            channel::Effect::Deliver { entry, cursor } => self.deliver(now, key, entry, cursor),
             channel::Effect::Occupancy(occupancy) => {
                 if let Some(slot) = self.channels.get_mut(&key) {
                     let changed = |told: Option<&Occupancy>| told != Some(&occupancy);
@@ -134,6 +146,11 @@ impl Node {
                     name: slot.name.clone(),
                     entry,
                 });
+            }
+            channel::Effect::KeepLast(entry) => {
+                let Some(slot) = self.channels.get(&key) else { return };
+                let (app, name) = (slot.app.clone(), slot.name.clone());
+                self.effects.push(Effect::KeepLast { app, name, entry });
             }
             channel::Effect::LoadMessages(messages) => {
                 let Some(slot) = self.channels.get(&key) else { return };
@@ -166,26 +183,10 @@ impl Node {
         }
     }
 
-    fn deliver(&mut self, now: Timestamp, key: ChannelKey, entry: &Entry, cursor: &Cursor) {
-        let Some(slot) = self.channels.get_mut(&key) else { return };
-        let Some(state) = self.apps.get(&slot.app) else { return };
-        let limit = state.app.limits.connection_outbound_rate;
-        let rates = &mut self.outbound_rates;
-        let delivery = Delivery { now, limit, rates, entry, cursor, host: &slot.host };
-        let (copies, changed) = slot.fanout.deliver(delivery, &mut self.effects);
-        let (app, persisted) = (slot.app.clone(), slot.persisted);
-        self.count_delivery(now, &app, entry, copies);
-        if persisted {
-            self.count_persisted(now, &app, entry);
-        }
-        if !changed.is_empty() {
-            self.timers.set(TimerKey::Losses(key.0), Some(now.plus(LOSS_CHECK)));
-            self.tell_of_loss(now, key, &changed);
-        }
-    }
-
     /// Tells the attachments that may receive again that they missed something.
     pub(crate) fn recover(&mut self, now: Timestamp, key: ChannelKey) {
+        // They are told of a position that covers what waits.
+        self.flush(now, key);
         let Some(slot) = self.channels.get_mut(&key) else { return };
         let Some(state) = self.apps.get(&slot.app) else { return };
         let limit = state.app.limits.connection_outbound_rate;
@@ -195,7 +196,7 @@ impl Node {
         self.tell_of_loss(now, key, &recovered);
     }
 
-    fn tell_of_loss(
+    pub(crate) fn tell_of_loss(
         &mut self,
         now: Timestamp,
         key: ChannelKey,
@@ -316,6 +317,7 @@ impl Node {
                 transport,
                 format,
                 completed: Completed::default(),
+                joined: slot.fanout.window.count(),
             });
         }
         self.on_channel(now, host, channel::Event::Occupy { attachment, share });
@@ -351,8 +353,11 @@ impl Node {
         channel: &ChannelName,
         attachment: (AttachmentId, Arc<str>),
     ) {
-        let continuity = self.unsubscribe(key, channel, attachment.0);
         let host = self.app_of(key).and_then(|app| self.active(&app, channel));
+        if let Some(host) = host {
+            self.flush_to(now, host, attachment.0);
+        }
+        let continuity = self.unsubscribe(key, channel, attachment.0);
         if let (Continuity::Lost, Some(host)) = (continuity, host) {
             self.tell_of_loss(now, host, &[attachment]);
         }

@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use auth::{Operation as Capability, Principal};
 use channel::{MessageState, Publish, PublishToken};
-use session::{change_owner, check_annotations, check_change, check_mutable, stamp_user_claim};
+use session::{
+    change_owner, check_annotations, check_change, check_mutable, check_privileged,
+    stamp_user_claim,
+};
 use types::error::{self, ErrorInfo};
 use types::{
     Annotation, AppId, Body, ChannelName, ClientId, Direction, Entry, EntryId, ItemPosition,
@@ -137,6 +140,7 @@ impl Node {
             Capability::MessageDeleteOwn,
         ];
         let name = self.channel_for(principal, at.channel, &operations)?;
+        check_privileged(principal, &name, [&change.extras])?;
         change.serial = Some(parse_serial(at.serial)?.to_string().into());
         let state = self.apps.get(&principal.app_id).ok_or_else(not_found)?;
         check_mutable(&state.app, &name)?;
@@ -156,6 +160,7 @@ impl Node {
         mut annotations: Vec<Annotation>,
     ) -> Result<(), ErrorInfo> {
         let name = self.channel_for(principal, at.channel, &[Capability::AnnotationPublish])?;
+        check_privileged(principal, &name, annotations.iter().map(|item| &item.extras))?;
         let serial: Arc<str> = parse_serial(at.serial)?.to_string().into();
         for annotation in &mut annotations {
             annotation.message_serial = Some(Arc::clone(&serial));

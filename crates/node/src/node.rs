@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use auth::Security;
 use channel::{AttachmentId, PublishToken};
 use protocol::{Action, Format, ProtocolMessage};
 use rand_chacha::ChaCha12Rng;
@@ -64,6 +65,8 @@ pub struct Node {
     pub(crate) by_name: BTreeMap<(AppId, ChannelName), ChannelKey>,
     pub(crate) attachments: BTreeMap<AttachmentId, SessionKey>,
     pub(crate) publishers: BTreeMap<PublishToken, (ChannelKey, Publisher, Volume)>,
+    /// How the request came that is being answered.
+    pub(crate) security: Security,
     /// Whose request is being answered, once that is known.
     pub(crate) asker: Option<Asker>,
     pub(crate) batches: BTreeMap<RequestId, Batch>,
@@ -79,7 +82,7 @@ pub struct Node {
 
 impl Node {
     pub fn new(config: Config, rng: ChaCha12Rng) -> Self {
-        let apps = config
+        let apps: Apps = config
             .apps
             .iter()
             .map(|app| (app.id.clone(), AppState::new(Arc::new(app.clone()))))
@@ -96,6 +99,7 @@ impl Node {
             by_name: BTreeMap::new(),
             attachments: BTreeMap::new(),
             publishers: BTreeMap::new(),
+            security: Security::default(),
             asker: None,
             batches: BTreeMap::new(),
             unkept: BTreeMap::new(),
@@ -206,6 +210,7 @@ impl Node {
                     self.on_channel(now, ChannelKey(key), channel::Event::Tick);
                 }
                 TimerKey::Losses(key) => self.recover(now, ChannelKey(key)),
+                TimerKey::Window(key) => self.flush(now, ChannelKey(key)),
                 TimerKey::App(key) => self.expire_app(now, key),
             }
             self.work_off(now);

@@ -32,6 +32,7 @@ impl Node {
                 Ok(())
             }
             RecordKind::Revocation => self.restore_revocation(now, id, value),
+            RecordKind::Channel => self.restore_channel(id),
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use auth::{Operation as Capability, Principal, ResumeKey};
 use channel::{Publish, PublishToken};
-use session::{check_messages, stamp_user_claim};
+use session::{check_messages, check_privileged, check_rules, stamp_user_claim};
 use types::error::{self, ErrorInfo};
 use types::{
     AppId, Body, ChannelName, ChannelRef, ConnectionId, Cursor, EntryId, HistoryPage, HistoryQuery,
@@ -57,6 +57,7 @@ impl Node {
         request: Request,
     ) -> Result<Option<Response>, ErrorInfo> {
         let Request { caller, operation } = request;
+        self.security = caller.source.security;
         match operation {
             Operation::Publish { channel, messages } => {
                 let principal = self.authenticate_caller(now, &caller)?;
@@ -211,17 +212,21 @@ impl Node {
         mut messages: Vec<Message>,
     ) -> Result<(ChannelName, Publish, Arc<str>), ErrorInfo> {
         let name = self.channel_for(principal, channel, &[Capability::Publish])?;
+        check_privileged(principal, &name, messages.iter().map(|message| &message.extras))?;
         let on_behalf = self.on_behalf_of(principal, &mut messages)?;
         let publisher = on_behalf.as_ref().map_or(principal, |(_, publisher)| publisher);
         let state = self.apps.get_mut(&principal.app_id).ok_or_else(|| error::NOT_FOUND.info())?;
         let named = check_messages(publisher, &state.app.limits, &mut messages)?;
         let mut body = Body::Messages(messages);
         state.usage.publish(now, &state.app.limits, &body)?;
-        let base = named.unwrap_or_else(|| random_text(&mut self.rng, MESSAGE_ID_LENGTH).into());
+        let batched = state.app.batches(&name);
+        let mut random = || Arc::from(random_text(&mut self.rng, MESSAGE_ID_LENGTH));
+        let id = named.clone().filter(|_| !batched).unwrap_or_else(&mut random);
+        let base = named.unwrap_or_else(|| Arc::clone(&id));
         stamp_user_claim(publisher, &name, &mut body);
         let publish = Publish {
             token: PublishToken(self.next()),
-            id: EntryId::Named(Arc::clone(&base)),
+            id: EntryId::Named(id),
             connection_id: on_behalf.map(|(connection_id, _)| connection_id),
             owner: None,
             body,
@@ -289,7 +294,17 @@ impl Node {
             None if query.until.is_some() => return Err(error::ATTACH_POINT_GONE.info()),
             None => HistoryPage::default(),
         };
+        if page.items.is_empty() && self.keeps_last(app, &name) {
+            let app = app.clone();
+            self.effects.push(Effect::ReadHistory { request: id, app, name, query });
+            return Ok(None);
+        }
         Ok(Some(Response::History(page)))
+    }
+
+    fn keeps_last(&self, app: &AppId, name: &ChannelName) -> bool {
+        let rules = self.apps.get(app).and_then(|state| state.app.namespace(name));
+        rules.is_some_and(|rules| rules.persist_last)
     }
 
     pub(crate) fn presence(
@@ -347,13 +362,8 @@ impl Node {
         if !operations.iter().copied().any(permitted) {
             return Err(error::CAPABILITY_MISSING.info());
         }
-        let identified = self
-            .apps
-            .get(&principal.app_id)
-            .and_then(|state| state.app.namespace(&name))
-            .is_some_and(|rules| rules.authenticated);
-        if identified && principal.client_id_for_connection().is_none() {
-            return Err(error::IDENTIFIED_CLIENT_REQUIRED.info());
+        if let Some(state) = self.apps.get(&principal.app_id) {
+            check_rules(&state.app, &name, principal, self.security)?;
         }
         Ok(name)
     }

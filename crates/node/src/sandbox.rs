@@ -41,6 +41,9 @@ impl Node {
         if self.app_expiries.len() >= MAX_APPS {
             return Err(error::APP_LIMIT.info());
         }
+        for namespace in &spec.namespaces {
+            namespace.grouping()?;
+        }
         let fixtures = spec
             .channels
             .iter()

@@ -1,14 +1,17 @@
 //! What is known about channels themselves: which are active, and who occupies them.
 
+use std::collections::BTreeSet;
 use std::ops::Bound;
 
 use auth::{Operation as Capability, Principal};
+use bytes::Bytes;
 use channel::Occupancy;
 use types::error::{self, ErrorInfo};
-use types::{AppId, ChannelName};
+use types::{AppId, ChannelName, Record, RecordChange, RecordId, RecordKind};
 
 use crate::event::{ChannelDetails, ChannelsPage, ChannelsQuery};
 use crate::node::Node;
+use crate::records::Damaged;
 
 impl Node {
     /// The channel as it is; asking does not make it active.
@@ -21,7 +24,7 @@ impl Node {
         Ok(self.details(&principal.app_id, name))
     }
 
-    /// The active channels, by name.
+    /// The active channels, and those that are registered, by name.
     pub(crate) fn enumerate(
         &self,
         principal: &Principal,
@@ -35,12 +38,20 @@ impl Node {
             Some(after) => Bound::Excluded((app.clone(), ChannelName::bound(after))),
             None => Bound::Included((app.clone(), ChannelName::bound(&query.prefix))),
         };
-        let mut names = self
+        let begins = |name: &&ChannelName| name.as_str().starts_with(&query.prefix);
+        let registry = self.apps.get(app).map(|state| &state.registry);
+        let bounds = (start.as_ref().map(|(_, name)| name), Bound::Unbounded);
+        let registered = registry.into_iter().flat_map(|names| names.range(bounds));
+        let active = self
             .by_name
-            .range((start, Bound::Unbounded))
-            .map(|((of, name), _)| (of, name))
-            .take_while(|(of, name)| *of == app && name.as_str().starts_with(&query.prefix))
-            .map(|(_, name)| name);
+            .range((start.clone(), Bound::Unbounded))
+            .take_while(|((of, _), _)| of == app)
+            .map(|((_, name), _)| name);
+        // One more than a page, so that it is known whether there is a next one.
+        let count = query.limit.saturating_add(1);
+        let active = active.take_while(begins).take(count);
+        let names: BTreeSet<_> = active.chain(registered.take_while(begins).take(count)).collect();
+        let mut names = names.into_iter();
         let channels: Vec<_> =
             names.by_ref().take(query.limit).map(|name| self.details(app, name.clone())).collect();
         let more = names.next().and(channels.last());
@@ -48,9 +59,26 @@ impl Node {
         Ok(ChannelsPage { channels, next })
     }
 
+    /// Takes back a channel that an earlier run of the node registered. What its namespace does not
+    /// enumerate any more stays in the store.
+    pub(crate) fn restore_channel(&mut self, id: &RecordId) -> Result<(), Damaged> {
+        let name = ChannelName::parse(&id.key).or(Err(Damaged))?;
+        if let Some(state) = self.apps.get_mut(&id.app) {
+            state.register(&name);
+        }
+        Ok(())
+    }
+
     fn details(&self, app: &AppId, name: ChannelName) -> ChannelDetails {
         let host = self.active(app, &name).and_then(|host| self.channels.get(&host));
         let occupancy = host.map_or_else(Occupancy::default, |slot| slot.host.occupancy());
         ChannelDetails { name, is_active: host.is_some(), occupancy }
     }
+}
+
+/// The record that says that the channel is registered; there is nothing in it.
+pub(crate) fn registration(app: &AppId, name: &ChannelName) -> RecordChange {
+    let (kind, key) = (RecordKind::Channel, name.as_str().into());
+    let id = RecordId { app: app.clone(), kind, key };
+    RecordChange::Keep(Record { id, value: Bytes::new() })
 }

@@ -10,6 +10,8 @@ pub(crate) enum TimerKey {
     Channel(u64),
     /// Attachments of the channel that are missing something.
     Losses(u64),
+    /// What the channel has not delivered yet.
+    Window(u64),
     App(u64),
 }
 

@@ -12,7 +12,7 @@ use types::{
 };
 
 use crate::Context;
-use crate::extras;
+use crate::extras::{self, check_privileged};
 use crate::publish::{Checked, check_labels, check_size, named_id};
 use crate::session::Session;
 
@@ -99,6 +99,8 @@ impl Session {
         if attachment.is_some_and(|known| known.modes & flags::ANNOTATION_PUBLISH == 0) {
             return Err(error::MODE_MISSING.info());
         }
+        let extras = frame.annotations.iter().map(|annotation| &annotation.extras);
+        check_privileged(&self.principal, &channel.name, extras)?;
         check_mutable(ctx.app, &channel.name)?;
         let named = check_annotations(&self.principal, &ctx.app.limits, &mut frame.annotations)?;
         let id = self.entry_id(named, frame.msg_serial);

@@ -17,6 +17,7 @@ use crate::delta::Chain;
 use crate::filter::Filter;
 use crate::object_sync::object_sync_frames;
 use crate::options::{check_rewind, granted_modes, occupancy, requested_modes, rewind, understood};
+use crate::rules::check_rules;
 use crate::session::{Session, is_retryable};
 use crate::{Context, Echo, Effect, Subscription};
 
@@ -38,6 +39,7 @@ pub(crate) struct Attachment {
     /// The params that were understood; every ATTACHED repeats them (RTL4k1).
     params: Params,
     filter: Option<Filter>,
+    exposes_timeserial: bool,
     /// Where delivery started, once it has.
     from: Option<Serial>,
     state: State,
@@ -80,6 +82,7 @@ impl Attachment {
             from: self.from,
             chain: Chain::of_param(self.params.get("delta")),
             filter: self.filter.clone(),
+            exposes_timeserial: self.exposes_timeserial,
         }
     }
 
@@ -196,6 +199,7 @@ impl Session {
             params.remove("occupancy");
         }
         let requested_modes = requested_modes(&params, frame.flags.unwrap_or_default());
+        let rules = ctx.app.namespace(&channel.name);
         Ok(Attachment {
             id: ctx.attachment_id(),
             channel: channel.name,
@@ -204,6 +208,7 @@ impl Session {
             requested_modes,
             params,
             filter,
+            exposes_timeserial: rules.is_some_and(|rules| rules.expose_timeserial),
             from: None,
             state: State::Attaching,
         })
@@ -377,10 +382,6 @@ impl Session {
         if !self.principal.capability.permits_any(&channel.resource()) {
             return Err(error::CAPABILITY_MISSING.info());
         }
-        let identified = ctx.app.namespace(&channel.name).is_some_and(|rules| rules.authenticated);
-        if identified && self.principal.client_id_for_connection().is_none() {
-            return Err(error::IDENTIFIED_CLIENT_REQUIRED.info());
-        }
-        Ok(())
+        check_rules(ctx.app, &channel.name, &self.principal, self.params.security)
     }
 }

@@ -44,6 +44,8 @@ pub struct Subscription {
     pub chain: Chain,
     /// Only what it selects; a derived channel carries no presence.
     pub(crate) filter: Option<Filter>,
+    /// Messages say their serial in their extras, too.
+    pub(crate) exposes_timeserial: bool,
 }
 
 impl Subscription {
@@ -147,7 +149,36 @@ impl Subscription {
                 selected
             });
         }
+        self.expose(&mut frame);
         frame
+    }
+
+    /// One frame for the messages of several entries, of which this attachment wants all; `cursor`
+    /// covers the last. Each message says for itself what a frame of one entry says for all.
+    pub fn batch<'a>(
+        &self,
+        entries: impl IntoIterator<Item = &'a Entry>,
+        cursor: &Cursor,
+    ) -> ProtocolMessage {
+        let mut frame = ProtocolMessage::new(Action::Message);
+        frame.channel = Some(Arc::clone(&self.requested));
+        frame.channel_serial = Some(cursor.encode(self.channel.as_str()).into());
+        for entry in entries {
+            let messages = (0..entry.body.len()).filter_map(|index| {
+                entry.message(index).filter(|message| self.selects(entry, index, message))
+            });
+            frame.messages.extend(messages);
+        }
+        self.expose(&mut frame);
+        frame
+    }
+
+    fn expose(&self, frame: &mut ProtocolMessage) {
+        for message in frame.messages.iter_mut().filter(|_| self.exposes_timeserial) {
+            let Some(serial) = message.serial.as_deref() else { continue };
+            let extras = message.extras.get_or_insert_default();
+            Arc::make_mut(extras).insert("timeserial".to_owned(), serial.into());
+        }
     }
 }
 

@@ -1,11 +1,12 @@
 //! The extras of messages: which fields there are, and what they may hold. What servers put there is
 //! dropped when a client sends it back.
 
-use serde_json::Value;
 use std::sync::Arc;
 
+use auth::{Operation, Principal};
+use serde_json::Value;
 use types::error::{self, ErrorInfo};
-use types::{Extras, Message, USER_CLAIM};
+use types::{ChannelName, Extras, Message, USER_CLAIM};
 
 /// What clients may say.
 const KNOWN: &[&str] = &["push", "headers", "ref", "ephemeral", "privileged", "ai", "echo"];
@@ -40,10 +41,39 @@ pub(crate) fn checked(mut extras: Extras) -> Result<Extras, ErrorInfo> {
             return Err(invalid("headers hold texts, numbers, booleans and null"));
         }
     }
+    if let Some(privileged) = extras.get("privileged") {
+        let said = privileged.as_object().ok_or_else(|| invalid("privileged must be an object"))?;
+        if said.get("skipRule").is_some_and(|skipped| !is_skip_rule(skipped)) {
+            return Err(invalid("skipRule is `*`, the id of a rule, or a list of ids"));
+        }
+    }
     if extras.get("ephemeral").is_some_and(|value| !value.is_boolean()) {
         return Err(invalid("ephemeral is true or false"));
     }
     Ok(extras)
+}
+
+/// Whether `principal` may say what is privileged in the extras that are published on `channel`
+/// (40160).
+pub fn check_privileged<'a>(
+    principal: &Principal,
+    channel: &ChannelName,
+    extras: impl IntoIterator<Item = &'a Option<Extras>>,
+) -> Result<(), ErrorInfo> {
+    let privileged = extras.into_iter().flatten().any(|extras| extras.contains_key("privileged"));
+    if privileged && !principal.capability.permits(channel.as_str(), Operation::PrivilegedHeaders) {
+        return Err(error::CAPABILITY_MISSING.with("privileged extras need privileged-headers"));
+    }
+    Ok(())
+}
+
+/// The rules that are not to act upon a message: all, one, or several.
+fn is_skip_rule(value: &Value) -> bool {
+    match value {
+        Value::String(_) => true,
+        Value::Array(ids) => ids.iter().all(Value::is_string),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => false,
+    }
 }
 
 fn invalid(reason: &'static str) -> ErrorInfo {
@@ -74,6 +104,8 @@ mod tests {
             json!({"headers": []}),
             json!({"headers": {"a": {}}}),
             json!({"ephemeral": "yes"}),
+            json!({"privileged": "yes"}),
+            json!({"privileged": {"skipRule": [1]}}),
         ] {
             assert_eq!(checked(extras(&refused)).unwrap_err().code, 40032, "{refused}");
         }

@@ -3,12 +3,16 @@
 
 use std::time::Duration;
 
+use auth::Security;
 use types::error::{self, ErrorInfo};
 
 /// Protocol versions that this server speaks.
 const VERSIONS: std::ops::RangeInclusive<u32> = 2..=6;
 const HEARTBEAT_INTERVAL_MS: std::ops::RangeInclusive<u64> = 5_000..=1_800_000;
 const REMAIN_PRESENT_FOR_MS: std::ops::RangeInclusive<u64> = 0..=120_000;
+const APPEND_ROLLUP_MS: std::ops::RangeInclusive<u64> = 0..=500;
+/// How long appends to one message are gathered unless their publisher says otherwise.
+pub const DEFAULT_APPEND_ROLLUP: Duration = Duration::from_millis(40);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Heartbeats {
@@ -39,6 +43,10 @@ pub struct Params {
     pub heartbeat_interval: Option<Duration>,
     /// Overrides how long members stay present after a drop.
     pub remain_present_for: Option<Duration>,
+    /// How long appends to one message are gathered (`appendRollupWindow`); zero means not at all.
+    pub append_rollup: Duration,
+    /// Not in the query: whoever took the connection knows it.
+    pub security: Security,
 }
 
 impl Params {
@@ -66,6 +74,13 @@ impl Params {
                 get("remainPresentFor"),
                 &REMAIN_PRESENT_FOR_MS,
             )?,
+            append_rollup: millis(
+                "appendRollupWindow",
+                get("appendRollupWindow"),
+                &APPEND_ROLLUP_MS,
+            )?
+            .unwrap_or(DEFAULT_APPEND_ROLLUP),
+            security: Security::Plain,
         })
     }
 }
@@ -129,6 +144,7 @@ mod tests {
     #[test]
     fn timings_out_of_range_are_refused() {
         assert_eq!(parse(&[("v", "3"), ("heartbeatInterval", "10")]).unwrap_err().code, 40003);
+        assert_eq!(parse(&[("v", "3"), ("appendRollupWindow", "501")]).unwrap_err().code, 40003);
         let params = parse(&[("v", "3"), ("remainPresentFor", "1000")]).unwrap();
         assert_eq!(params.remain_present_for, Some(Duration::from_secs(1)));
     }

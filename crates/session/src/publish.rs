@@ -12,7 +12,7 @@ use types::{AppLimits, Body, ChannelRef, EntryId, Message, MessageAction};
 use crate::annotation::check_mutable;
 use crate::change::{change_owner, check_change};
 use crate::claims::stamp_user_claim;
-use crate::extras;
+use crate::extras::{self, check_privileged};
 use crate::session::Session;
 use crate::{Context, Effect};
 
@@ -106,10 +106,8 @@ pub fn named_id(ids: &[Option<&str>]) -> Result<Option<Arc<str>>, ErrorInfo> {
 
 /// What the publisher is told: the serial of each of its messages.
 pub fn publish_result(accepted: Accepted) -> PublishResult {
-    let serials = (0..accepted.items)
-        .map(|index| accepted.serial.map(|serial| serial.item(index).into()))
-        .collect();
-    PublishResult { serials }
+    let serials = accepted.serials().into_iter();
+    PublishResult { serials: serials.map(|serial| serial.map(Arc::from)).collect() }
 }
 
 /// Turns a frame into what its channel's host is asked to append.
@@ -118,7 +116,8 @@ pub(crate) type Checked = Result<(ChannelRef, EntryId, Body), ErrorInfo>;
 
 impl Session {
     pub(crate) fn handle_message(&mut self, ctx: &mut Context<'_>, frame: ProtocolMessage) {
-        let count = u32::try_from(frame.messages.len()).unwrap_or(u32::MAX);
+        let count = self.rollup.count(ctx.now, self.params.append_rollup, &frame.messages);
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
         self.handle_publish(ctx, frame, count, Self::check_message_frame);
     }
 
@@ -230,6 +229,8 @@ impl Session {
                 error::INVALID_CHANNEL_NAME.with("a derived channel cannot be published on")
             );
         }
+        let extras = frame.messages.iter().map(|message| &message.extras);
+        check_privileged(&self.principal, &channel.name, extras)?;
         if let [change] = frame.messages.as_mut_slice()
             && change.action != MessageAction::Create
         {
@@ -249,6 +250,7 @@ impl Session {
             return Err(error::FORCED_NACK.info());
         }
         let named = check_messages(&self.principal, &ctx.app.limits, &mut frame.messages)?;
+        let named = named.filter(|_| !ctx.app.batches(&channel.name));
         let id = self.entry_id(named, frame.msg_serial);
         Ok((channel, id, Body::Messages(frame.messages)))
     }

@@ -13,6 +13,7 @@ use crate::ack::AckQueue;
 use crate::attach::Attachment;
 use crate::claims::ClaimedRates;
 use crate::members::Members;
+use crate::rollup::Rollup;
 use crate::{Context, Effect, Params, TransportId};
 
 /// A transport that has been authenticated for a session.
@@ -52,6 +53,7 @@ pub struct Session {
     pub(crate) publish_rate: Rate,
     pub(crate) fatal_rate: Rate,
     pub(crate) claimed_rates: ClaimedRates,
+    pub(crate) rollup: Rollup,
     frame_rate: Rate,
 }
 
@@ -84,6 +86,7 @@ impl Session {
             publish_rate: Rate::default(),
             fatal_rate: Rate::default(),
             claimed_rates: ClaimedRates::default(),
+            rollup: Rollup::default(),
             frame_rate: Rate::default(),
         };
         session.schedule(ctx);
@@ -106,6 +109,11 @@ impl Session {
     /// The clientId that the client connected with, if it named one.
     pub fn requested_client_id(&self) -> Option<&str> {
         self.params.client_id.as_deref()
+    }
+
+    /// How long its appends to one message are gathered.
+    pub fn append_rollup(&self) -> Duration {
+        self.params.append_rollup
     }
 
     pub fn transport(&self) -> Option<TransportId> {

@@ -23,10 +23,10 @@ impl Store {
     pub fn history(
         &self,
         app: &AppId,
-        channel: &ChannelName,
+        name: &ChannelName,
         query: &HistoryQuery,
     ) -> Result<HistoryPage, StoreError> {
-        let channel = key::channel(app, channel);
+        let channel = key::channel(app, name);
         let until = query.until.as_ref().map(|cursor| self.until(&channel, cursor)).transpose()?;
         let mut items = Vec::new();
         let about = query.about.map(|message| self.rows_about(&channel, query, message));
@@ -49,7 +49,31 @@ impl Store {
                 items.push((Arc::clone(&entry), index));
             }
         }
+        if items.is_empty() {
+            return self.last_page(app, name, query);
+        }
         Ok(HistoryPage { items, next: None })
+    }
+
+    /// The one message that a channel without history may have: what was published last.
+    fn last_page(
+        &self,
+        app: &AppId,
+        name: &ChannelName,
+        query: &HistoryQuery,
+    ) -> Result<HistoryPage, StoreError> {
+        let asked = query.kind == Kind::Messages
+            && query.after.is_none()
+            && query.until.is_none()
+            && query.limit > 0;
+        let last = if asked { self.last(app, name)? } else { None };
+        let last = last.filter(|entry| {
+            query.start.is_none_or(|start| entry.timestamp >= start)
+                && query.end.is_none_or(|end| entry.timestamp <= end)
+        });
+        let indices = |entry: &Arc<Entry>| indices(entry.body.len(), query.direction);
+        let items = last.iter().flat_map(|entry| indices(entry).map(|n| (Arc::clone(entry), n)));
+        Ok(HistoryPage { items: items.take(query.limit).collect(), next: None })
     }
 
     /// The newest entries of all kinds, oldest first: those since `since`, and the newest before

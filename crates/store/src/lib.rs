@@ -14,6 +14,7 @@ mod error;
 mod expiry;
 mod history;
 mod key;
+mod last;
 mod meta;
 mod record;
 mod stage;
@@ -53,6 +54,8 @@ pub struct Store {
     about: Keyspace,
     /// The serial last stored of each series, by channel.
     series: Keyspace,
+    /// The entry last published, by channel.
+    last: Keyspace,
     /// Records by app, kind and key.
     records: Keyspace,
     retention: Arc<Retention>,
@@ -74,6 +77,7 @@ impl Store {
             times: keyspace("times")?,
             about: keyspace("about")?,
             series: keyspace("series")?,
+            last: keyspace("last")?,
             records: keyspace("records")?,
             retention: Arc::new(Retention::new(retention)),
             database,

@@ -20,6 +20,7 @@ pub(crate) struct Stage<'a> {
     store: &'a Store,
     batch: OwnedWriteBatch,
     last_of_series: BTreeMap<Vec<u8>, [u8; key::SERIAL_LENGTH]>,
+    last: BTreeMap<Vec<u8>, Vec<u8>>,
     /// By key; none is deleted.
     records: BTreeMap<Vec<u8>, Option<Bytes>>,
 }
@@ -38,6 +39,7 @@ impl<'a> Stage<'a> {
             store,
             batch: store.database.batch().durability(Some(PersistMode::SyncAll)),
             last_of_series: BTreeMap::new(),
+            last: BTreeMap::new(),
             records: BTreeMap::new(),
         }
     }
@@ -51,6 +53,13 @@ impl<'a> Stage<'a> {
                 });
                 staged.ok()
             }
+            Write::Last { app, channel, entry } => {
+                let last = crate::last::encode(entry).inspect_err(|error| {
+                    tracing::error!(%error, %app, %channel, "the last message cannot be stored");
+                });
+                self.last.insert(key::channel(app, channel), last.ok()?);
+                Some(Staged::default())
+            }
             Write::Records(changes) => {
                 let staged = self.add_records(changes).inspect_err(|error| {
                     tracing::error!(%error, "records cannot be stored");
@@ -63,6 +72,9 @@ impl<'a> Stage<'a> {
     pub(crate) fn commit(mut self) -> fjall::Result<()> {
         for (key, serial) in self.last_of_series {
             self.batch.insert(&self.store.series, key, serial);
+        }
+        for (key, value) in self.last {
+            self.batch.insert(&self.store.last, key, value);
         }
         for (key, value) in self.records {
             match value {

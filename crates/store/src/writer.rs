@@ -36,6 +36,8 @@ pub struct WriteRequest {
 pub enum Write {
     /// Adds an entry to a channel's history.
     Entry { app: AppId, channel: ChannelName, entry: Arc<Entry> },
+    /// Keeps an entry as what was published last on its channel, in the place of the one before.
+    Last { app: AppId, channel: ChannelName, entry: Arc<Entry> },
     /// Changes records: all of these, or none.
     Records(Vec<RecordChange>),
 }
@@ -43,7 +45,7 @@ pub enum Write {
 impl Write {
     fn size(&self) -> usize {
         match self {
-            Self::Entry { entry, .. } => entry.body.size(),
+            Self::Entry { entry, .. } | Self::Last { entry, .. } => entry.body.size(),
             Self::Records(changes) => changes.iter().map(RecordChange::size).sum(),
         }
     }

@@ -52,6 +52,11 @@ impl App {
     pub fn persists(&self, channel: &ChannelName) -> bool {
         self.is_mutable(channel) || self.namespace(channel).is_some_and(|rules| rules.persisted)
     }
+
+    /// Whether messages of `channel` are batched: then their own ids do not tell repeats.
+    pub fn batches(&self, channel: &ChannelName) -> bool {
+        self.namespace(channel).is_some_and(|rules| rules.batching_enabled)
+    }
 }
 
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,9 +102,29 @@ pub struct Namespace {
     pub id: Arc<str>,
     /// Keep messages and presence events in the store; acknowledge only what is durable.
     pub persisted: bool,
+    /// Keep what was published last for a year, for who rewinds by one.
+    pub persist_last: bool,
     /// Refuse clients without a clientId (40161).
     #[serde(alias = "identified")]
     pub authenticated: bool,
+    /// Refuse clients that do not use TLS (40311).
+    pub tls_only: bool,
+    /// Let clients push to the devices that are subscribed to the channel.
+    pub push_enabled: bool,
+    /// Deliver a message's serial in its extras as well (`extras.timeserial`).
+    pub expose_timeserial: bool,
     /// Let clients update, delete, append to and annotate messages. It implies `persisted`.
     pub mutable_messages: bool,
+    /// Enumerate its channels also when they are not active.
+    pub populate_channel_registry: bool,
+    /// Deliver what was published within an interval together.
+    pub batching_enabled: bool,
+    /// Milliseconds.
+    pub batching_interval: Option<u64>,
+    /// Publish only the newest message of each key within an interval.
+    pub conflation_enabled: bool,
+    /// Milliseconds.
+    pub conflation_interval: Option<u64>,
+    /// A [`Template`](crate::Template).
+    pub conflation_key: Option<Arc<str>>,
 }

@@ -109,6 +109,7 @@ errors! {
     UNTRUSTED_CLIENT_TYPE = 40167, 401, "the token does not say that its client is a server", "sign the claim x-ably-clientType into the token";
     CHANNEL_LIMIT = 40114, 403, "channel limit exceeded", "use fewer channels, or raise the limit";
     FORBIDDEN = 40300, 403, "forbidden", "use other credentials";
+    TLS_REQUIRED = 40311, 403, "operation needs TLS", "connect with TLS";
     NOT_FOUND = 40400, 404, "not found", "correct the path or id";
     METHOD_NOT_ALLOWED = 40500, 405, "method not allowed", "use a method that the resource has";
     RATE_LIMIT = 42910, 429, "rate limit exceeded", "retry later, with jitter";

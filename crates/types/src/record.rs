@@ -15,16 +15,19 @@ pub enum RecordKind {
     Passing,
     /// Revoked tokens.
     Revocation,
+    /// A channel that is enumerated whether it is active or not.
+    Channel,
 }
 
 impl RecordKind {
-    pub const ALL: [Self; 2] = [Self::Passing, Self::Revocation];
+    pub const ALL: [Self; 3] = [Self::Passing, Self::Revocation, Self::Channel];
 
     /// What stands for the kind in the store; never used again for another one.
     pub fn code(self) -> u8 {
         match self {
             Self::Passing => 0,
             Self::Revocation => 1,
+            Self::Channel => 10,
         }
     }
 

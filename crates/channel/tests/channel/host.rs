@@ -10,8 +10,8 @@ use channel::{
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use types::{
-    AppLimits, Body, ChannelName, Cursor, CursorError, Data, Entry, EntryId, Message, NodeLimits,
-    PresenceAction, PresenceMessage, Timestamp,
+    AppLimits, Body, ChannelName, Cursor, CursorError, Data, Entry, EntryId, Grouping, Message,
+    NodeLimits, PresenceAction, PresenceMessage, Timestamp,
 };
 
 pub(crate) const START: u64 = 1_700_000_000_000;
@@ -29,6 +29,8 @@ pub(crate) fn config() -> Config {
         name: ChannelName::parse("orders").unwrap(),
         site: "dun".parse().unwrap(),
         persisted: false,
+        persist_last: false,
+        grouping: Grouping::None,
         limits: Limits::new(&AppLimits::unlimited(), &NodeLimits::default()),
     }
 }
@@ -228,11 +230,15 @@ pub(crate) fn line(effect: &Effect) -> String {
             format!("deliver {}", content(entry))
         }
         Effect::Published { token, result } => match result {
+            Ok(accepted) if accepted.dropped != 0 => {
+                format!("{} accepted {} dropped {:b}", token.0, accepted.items, accepted.dropped)
+            }
             Ok(accepted) if accepted.serial.is_none() => format!("{} changed nothing", token.0),
             Ok(accepted) => format!("{} accepted {}", token.0, accepted.items),
             Err(error) => format!("{} refused {}", token.0, error.code),
         },
         Effect::Store(entry) => format!("store {} {}", entry.position, content(entry)),
+        Effect::KeepLast(entry) => format!("keep {}", content(entry)),
         Effect::Occupancy(occupancy) => format!("occupancy {occupancy:?}"),
         Effect::Load => "load".to_owned(),
         Effect::LoadBacklog { query, .. } => format!("load {} older", query.limit),

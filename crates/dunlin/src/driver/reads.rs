@@ -15,7 +15,17 @@ use types::{
 pub(super) type Entries = Result<Vec<Arc<Entry>>, ErrorInfo>;
 
 pub(super) fn recent(store: &Store, app: &AppId, name: &ChannelName, since: Timestamp) -> Entries {
-    store.load_recent(app, name, since).map_err(|error| unreadable(&error, app, name))
+    let read = || {
+        let mut entries = store.load_recent(app, name, since)?;
+        let last = store.last(app, name)?;
+        let known = |last: &Arc<Entry>| entries.iter().any(|entry| entry.serial == last.serial);
+        if let Some(last) = last.filter(|last| !known(last)) {
+            let at = entries.partition_point(|entry| entry.serial < last.serial);
+            entries.insert(at, last);
+        }
+        Ok(entries)
+    };
+    read().map_err(|error| unreadable(&error, app, name))
 }
 
 pub(super) fn about(

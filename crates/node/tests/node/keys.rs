@@ -94,6 +94,7 @@ fn a_key_for_some_places_is_refused_elsewhere_with_80030() {
     let here = Source {
         address: Some("10.1.2.3".parse().unwrap()),
         origin: Some("https://a.example".into()),
+        ..Source::default()
     };
     let elsewhere = Source { address: Some("11.1.2.3".parse().unwrap()), ..here.clone() };
     let token = world.token(r#"{"*":["*"]}"#, None, Duration::from_mins(30)).token;

@@ -19,6 +19,7 @@ mod reauth;
 mod rest;
 mod resume;
 mod revocation;
+mod rules;
 mod sandbox;
 mod show;
 mod shutdown;

@@ -57,6 +57,7 @@ pub(crate) struct Peer {
 pub(crate) struct Store {
     pub(crate) entries: BTreeMap<(AppId, ChannelName), Vec<Arc<Entry>>>,
     pub(crate) records: BTreeMap<RecordId, Record>,
+    pub(crate) last: BTreeMap<(AppId, ChannelName), Arc<Entry>>,
     pub(crate) holding: bool,
     held: Vec<Event>,
 }
@@ -177,8 +178,14 @@ impl World {
                 changes.into_iter().for_each(|change| self.store.change(change));
                 return ticket.map(|ticket| Event::Kept { ticket, durable: true });
             }
+            Effect::KeepLast { app, name, entry } => {
+                self.store.last.insert((app, name), entry);
+            }
             Effect::Load { channel, app, name, .. } => {
-                let entries = self.store.entries.get(&(app, name)).cloned().unwrap_or_default();
+                let channel_name = (app, name);
+                let stored = self.store.entries.get(&channel_name).cloned();
+                let last = self.store.last.get(&channel_name).cloned();
+                let entries = stored.unwrap_or_else(|| last.into_iter().collect());
                 return Some(Event::Loaded { channel, entries: Ok(entries) });
             }
             Effect::LoadMessages { channel, app, name, messages } => {
@@ -209,8 +216,11 @@ impl World {
                     .collect();
                 self.replies.insert(request, question.answer(&entries));
             }
-            Effect::ReadHistory { request, .. } => {
-                self.replies.insert(request, Response::History(HistoryPage::default()));
+            Effect::ReadHistory { request, app, name, .. } => {
+                let last = self.store.last.get(&(app, name)).cloned();
+                let items = last.into_iter().map(|entry| (entry, 0)).collect();
+                let page = HistoryPage { items, next: None };
+                self.replies.insert(request, Response::History(page));
             }
         }
         None

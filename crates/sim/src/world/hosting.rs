@@ -181,6 +181,8 @@ impl World {
                 }
                 // Transports are found by their ids here, never by a connection's key.
                 Effect::Connected { .. } => {}
+                // Not in the namespaces of a run.
+                Effect::KeepLast { .. } => {}
                 Effect::Ping(transport) => self.downlink(transport, Downlink::Ping),
                 Effect::Close(transport) => self.close_down(transport),
                 Effect::Reply { request, response } => self.reply(request, response),

@@ -3,6 +3,7 @@
 mod about;
 mod crash;
 mod history;
+mod last;
 mod meta;
 mod records;
 mod retention;
