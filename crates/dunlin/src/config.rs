@@ -96,6 +96,8 @@ pub(crate) struct NamespaceConfig {
     authenticated: bool,
     #[serde(default)]
     mutable_messages: bool,
+    #[serde(default)]
+    push_enabled: bool,
 }
 
 impl Default for Config {
@@ -105,6 +107,7 @@ impl Default for Config {
             persisted: true,
             authenticated: false,
             mutable_messages: false,
+            push_enabled: false,
         };
         Self {
             listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080)),
@@ -181,8 +184,9 @@ impl From<KeyConfig> for Key {
 
 impl From<NamespaceConfig> for Namespace {
     fn from(namespace: NamespaceConfig) -> Self {
-        let NamespaceConfig { id, persisted, authenticated, mutable_messages } = namespace;
-        Self { id, persisted, authenticated, mutable_messages }
+        let NamespaceConfig { id, persisted, authenticated, mutable_messages, push_enabled } =
+            namespace;
+        Self { id, persisted, authenticated, mutable_messages, push_enabled }
     }
 }
 

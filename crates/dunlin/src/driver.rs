@@ -9,12 +9,14 @@
 //! queue of its own, so that a flood of frames cannot hold it up.
 
 mod appends;
+mod push;
 mod reads;
 
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ::push::{Delivery, Failure};
 use gateway::Hub;
 use node::{AttachmentId, ChannelKey, Effect, Event, Node, Operation, Request, Ticket};
 use store::{Store, Write, WriteRequest, Writer};
@@ -22,7 +24,7 @@ use telemetry::{Health, Metrics};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{Receiver, UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
-use types::{Entry, ErrorInfo, RecordChange, Timestamp};
+use types::{AppId, Entry, ErrorInfo, RecordChange, Timestamp};
 
 use crate::clock::Clock;
 use appends::{Append, Appends, Durable};
@@ -60,6 +62,11 @@ pub(crate) enum Inside {
     Kept {
         ticket: Ticket,
         durable: bool,
+    },
+    Pushed {
+        app: AppId,
+        delivery: Delivery,
+        outcome: Result<(), Failure>,
     },
     Leave,
     Stop,
@@ -228,6 +235,9 @@ impl Turns {
                 Inside::Kept { ticket, durable } => {
                     self.driver.node.handle(now, Event::Kept { ticket, durable });
                 }
+                Inside::Pushed { app, delivery, outcome } => {
+                    self.driver.node.handle(now, Event::Pushed { app, delivery, outcome });
+                }
                 Inside::Leave => self.driver.node.handle(now, Event::Shutdown),
                 Inside::Stop => then = Then::End,
             }
@@ -298,6 +308,11 @@ impl Turns {
                     let entries = reads::backlog(store, &app, &name, &query);
                     inside.send(Inside::BacklogLoaded { channel, attachment, entries }).ok();
                 });
+            }
+            Effect::Push { app, delivery } => {
+                let outcome = Err(push::not_configured());
+                // The driver reads its own queue as long as it lives.
+                self.inside.send(Inside::Pushed { app, delivery, outcome }).ok();
             }
             Effect::ReadHistory { request, app, name, query } => {
                 let hub = Arc::clone(hub);

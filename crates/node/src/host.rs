@@ -173,8 +173,9 @@ impl Node {
         let rates = &mut self.outbound_rates;
         let delivery = Delivery { now, limit, rates, entry, cursor, host: &slot.host };
         let (copies, changed) = slot.fanout.deliver(delivery, &mut self.effects);
-        let (app, persisted) = (slot.app.clone(), slot.persisted);
+        let (app, name, persisted) = (slot.app.clone(), slot.name.clone(), slot.persisted);
         self.count_delivery(now, &app, entry, copies);
+        self.push_messages(now, &app, &name, entry);
         if persisted {
             self.count_persisted(now, &app, entry);
         }
@@ -259,6 +260,9 @@ impl Node {
                 self.effects.push(Effect::Reply { request: id, response });
             }
             Publisher::Chat(request) => self.chat_published(now, request, result),
+            Publisher::Push { app, delivery } => {
+                self.push_published(app, &delivery, result.map(drop));
+            }
             Publisher::Fixture(id) => self.fixture_published(id, result),
         }
     }

@@ -33,6 +33,7 @@ mod messages;
 mod node;
 mod objects;
 mod path;
+mod push;
 mod records;
 mod rest;
 mod revoke;
@@ -40,6 +41,7 @@ mod sandbox;
 mod status;
 mod timers;
 
+pub use crate::push::{PushOperation, PushRequest, PushResponse, Reveal};
 pub use channel::{AttachmentId, Occupancy};
 pub use config::{Config, PreviousIncarnation};
 pub use event::{

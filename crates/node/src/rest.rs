@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use auth::{Operation as Capability, Principal, ResumeKey};
 use channel::{Publish, PublishToken};
-use session::{check_messages, stamp_user_claim};
+use session::{check_messages, check_push, stamp_user_claim};
 use types::error::{self, ErrorInfo};
 use types::{
     AppId, Body, ChannelName, ChannelRef, ConnectionId, Cursor, EntryId, HistoryPage, HistoryQuery,
@@ -122,6 +122,7 @@ impl Node {
             Operation::RevokeTokens { key_name, request } => {
                 self.revoke_tokens(now, id, &caller, &key_name, request)
             }
+            Operation::Push(request) => self.push_request(now, &caller, request).map(Some),
             Operation::CreateApp(spec) => self.create_app(now, id, &spec),
             Operation::DeleteApp(app) => self.delete_app(now, &caller, &app).map(Some),
             Operation::Stats(query) => self.stats(now, &caller, &query).map(Some),
@@ -215,6 +216,7 @@ impl Node {
         let publisher = on_behalf.as_ref().map_or(principal, |(_, publisher)| publisher);
         let state = self.apps.get_mut(&principal.app_id).ok_or_else(|| error::NOT_FOUND.info())?;
         let named = check_messages(publisher, &state.app.limits, &mut messages)?;
+        check_push(&state.app, &name, &messages)?;
         let mut body = Body::Messages(messages);
         state.usage.publish(now, &state.app.limits, &body)?;
         let base = named.unwrap_or_else(|| random_text(&mut self.rng, MESSAGE_ID_LENGTH).into());

@@ -11,6 +11,8 @@ pub(crate) enum TimerKey {
     /// Attachments of the channel that are missing something.
     Losses(u64),
     App(u64),
+    /// Notifications that are for channels.
+    Pushes,
 }
 
 #[derive(Debug, Default)]

@@ -1,6 +1,7 @@
 //! The extras of messages: which fields there are, and what they may hold. What servers put there is
 //! dropped when a client sends it back.
 
+use push::Payload;
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -34,6 +35,9 @@ pub(crate) fn checked(mut extras: Extras) -> Result<Extras, ErrorInfo> {
         return Err(error::INVALID_EXTRAS.with(format!("extras have no field '{shown}'")));
     }
     let is_nested = |value: &Value| value.is_object() || value.is_array();
+    if let Some(push) = extras.get("push") {
+        Payload::parse(push).map_err(invalid)?;
+    }
     if let Some(headers) = extras.get("headers") {
         let headers = headers.as_object().ok_or_else(|| invalid("headers must be an object"))?;
         if headers.values().any(is_nested) {
@@ -74,6 +78,7 @@ mod tests {
             json!({"headers": []}),
             json!({"headers": {"a": {}}}),
             json!({"ephemeral": "yes"}),
+            json!({"push": {"title": "x"}}),
         ] {
             assert_eq!(checked(extras(&refused)).unwrap_err().code, 40032, "{refused}");
         }

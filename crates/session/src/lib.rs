@@ -38,9 +38,11 @@ mod options;
 mod params;
 mod presence;
 mod publish;
+mod push;
 mod session;
 mod timing;
 
+pub use crate::push::check_push;
 pub use annotation::{check_annotations, check_mutable};
 pub use change::{change_owner, check_change};
 pub use claims::stamp_user_claim;

@@ -102,4 +102,6 @@ pub struct Namespace {
     pub authenticated: bool,
     /// Let clients update, delete, append to and annotate messages. It implies `persisted`.
     pub mutable_messages: bool,
+    /// Let devices subscribe to push notifications, and messages carry them (`extras.push`).
+    pub push_enabled: bool,
 }

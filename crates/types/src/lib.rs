@@ -39,7 +39,7 @@ pub use cursor::{Cursor, CursorError};
 pub use entry::{Body, Entry, EntryId};
 pub use error::{ErrorCode, ErrorInfo};
 pub use history::{Direction, HistoryPage, HistoryQuery, ItemPosition, Kind};
-pub use id::{AppId, ClientId, ConnectionId, random_text};
+pub use id::{AppId, ClientId, ConnectionId, DeviceId, random_text};
 pub use limits::{AppLimits, NodeLimits};
 pub use message::{
     Data, Extras, Message, MessageAction, PresenceAction, PresenceMessage, USER_CLAIM, Version,

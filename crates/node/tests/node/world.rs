@@ -37,6 +37,8 @@ pub(crate) struct World {
     /// Where clients are that connect.
     pub(crate) place: auth::Source,
     replies: BTreeMap<RequestId, Response>,
+    /// What is on its way to providers of devices.
+    pub(crate) pushed: Vec<push::Delivery>,
     rng: ChaCha12Rng,
     last_id: u64,
 }
@@ -97,6 +99,7 @@ pub(crate) fn world_with(change: impl FnOnce(&mut Setup)) -> World {
             Namespace { persisted: true, ..namespace("kept") },
             Namespace { authenticated: true, ..namespace("members") },
             Namespace { mutable_messages: true, ..namespace("mutable") },
+            Namespace { push_enabled: true, ..namespace("pushed") },
         ],
         limits: AppLimits::unlimited(),
     };
@@ -130,6 +133,7 @@ impl World {
             transports: BTreeMap::new(),
             place: auth::Source::default(),
             replies: BTreeMap::new(),
+            pushed: Vec::new(),
             rng: ChaCha12Rng::seed_from_u64(99),
             last_id: 0,
         };
@@ -209,6 +213,7 @@ impl World {
                     .collect();
                 self.replies.insert(request, question.answer(&entries));
             }
+            Effect::Push { delivery, .. } => self.pushed.push(delivery),
             Effect::ReadHistory { request, .. } => {
                 self.replies.insert(request, Response::History(HistoryPage::default()));
             }
