@@ -7,6 +7,7 @@
 mod deliver;
 mod devices;
 mod publish;
+mod records;
 mod subscriptions;
 
 use auth::{
@@ -15,10 +16,10 @@ use auth::{
 use push::{Device, DeviceFilter, Page, Registration, Subscription, SubscriptionFilter};
 use serde_json::{Map, Value};
 use types::error::{self, ErrorInfo};
-use types::{AppId, DeviceId, Timestamp};
+use types::{AppId, DeviceId, RecordChange, Timestamp};
 
 use crate::apps::{AppState, identify};
-use crate::event::{Caller, Response};
+use crate::event::{Caller, RequestId, Response};
 use crate::node::Node;
 
 /// A request about push, and how it proves from which device it comes.
@@ -38,27 +39,22 @@ pub enum PushOperation {
     /// The registration of the device with this id is to be what is said here.
     Save(String, Map<String, Value>),
     Change(String, Map<String, Value>),
-    Device(String),
-    Devices {
-        filter: DeviceFilter,
-        limit: usize,
-        after: Option<String>,
-    },
     Remove(DeviceFilter),
     ResetToken(String),
     Subscribe(Map<String, Value>),
-    Subscriptions {
-        filter: SubscriptionFilter,
-        limit: usize,
-        after: Option<String>,
-    },
     Unsubscribe(SubscriptionFilter),
-    Channels {
-        limit: usize,
-        after: Option<String>,
-    },
+    Read(PushQuery),
     Publish(Map<String, Value>),
     BatchPublish(Vec<Value>),
+}
+
+/// What changes nothing.
+#[derive(Debug)]
+pub enum PushQuery {
+    Device(String),
+    Devices { filter: DeviceFilter, limit: usize, after: Option<String> },
+    Subscriptions { filter: SubscriptionFilter, limit: usize, after: Option<String> },
+    Channels { limit: usize, after: Option<String> },
 }
 
 #[derive(Debug)]
@@ -83,6 +79,9 @@ pub enum Reveal {
     /// A token that was issued for it, if its owner's capability lets it have one.
     Token(Option<TokenDetails>),
 }
+
+/// An answer, and the changes of records that it waits for.
+type Done = (Response, Vec<RecordChange>);
 
 /// Who asks.
 struct Actor {
@@ -120,56 +119,60 @@ impl Node {
     pub(crate) fn push_request(
         &mut self,
         now: Timestamp,
+        id: RequestId,
         caller: &Caller,
         request: PushRequest,
-    ) -> Result<Response, ErrorInfo> {
+    ) -> Result<Option<Response>, ErrorInfo> {
         let PushRequest { device_token, device_secret, operation } = request;
         let actor = &self.actor(now, caller, device_token.as_deref(), device_secret)?;
-        let response = match operation {
+        let (response, changes) = match operation {
             PushOperation::Register(details) => self.register(now, actor, &details)?,
             PushOperation::Save(id, details) => self.save_device(actor, &id, &details)?,
             PushOperation::Change(id, details) => self.change_device(actor, &id, &details)?,
-            PushOperation::Device(id) => {
-                let device = self.device(actor, &id)?.clone();
-                PushResponse::Device { device, reveal: Reveal::Secret }
-            }
-            PushOperation::Devices { filter, limit, after } => {
-                actor.check_admin()?;
-                let devices = &self.app(actor)?.push.devices;
-                PushResponse::Devices(devices.list(&filter, limit, after.as_deref()))
-            }
-            PushOperation::Remove(filter) => {
-                self.remove_devices(actor, &filter)?;
-                return Ok(Response::NoContent);
-            }
+            PushOperation::Remove(filter) => self.remove_devices(actor, &filter)?,
             PushOperation::ResetToken(id) => self.reset_token(now, actor, &id)?,
             PushOperation::Subscribe(details) => self.subscribe_to_push(actor, &details)?,
-            PushOperation::Subscriptions { filter, limit, after } => {
-                self.check_filter(actor, &filter)?;
-                let subscriptions = &self.app(actor)?.push.subscriptions;
-                PushResponse::Subscriptions(subscriptions.list(&filter, limit, after.as_deref())?)
-            }
-            PushOperation::Unsubscribe(filter) => {
-                self.unsubscribe_from_push(actor, &filter)?;
-                return Ok(Response::NoContent);
-            }
-            PushOperation::Channels { limit, after } => {
-                actor.check_admin()?;
-                let subscriptions = &self.app(actor)?.push.subscriptions;
-                PushResponse::Channels(subscriptions.channels(limit, after.as_deref()))
-            }
+            PushOperation::Unsubscribe(filter) => self.unsubscribe_from_push(actor, &filter)?,
             PushOperation::Publish(body) => {
                 actor.check_admin()?;
                 self.push_directly(now, &actor.principal.app_id, body)?;
-                return Ok(Response::NoContent);
+                (Response::NoContent, Vec::new())
             }
             PushOperation::BatchPublish(specs) => {
                 actor.check_admin()?;
                 let results = self.push_batch(now, &actor.principal.app_id, &specs)?;
-                PushResponse::Batch(results)
+                (Response::Push(PushResponse::Batch(results)), Vec::new())
+            }
+            PushOperation::Read(query) => {
+                (Response::Push(self.read_push(actor, &query)?), Vec::new())
             }
         };
-        Ok(Response::Push(response))
+        Ok(self.keep_and_answer(id, changes, response))
+    }
+
+    fn read_push(&self, actor: &Actor, query: &PushQuery) -> Result<PushResponse, ErrorInfo> {
+        match query {
+            PushQuery::Device(_) => {}
+            PushQuery::Subscriptions { filter, .. } => self.check_filter(actor, filter)?,
+            PushQuery::Devices { .. } | PushQuery::Channels { .. } => actor.check_admin()?,
+        }
+        let push = &self.app(actor)?.push;
+        Ok(match query {
+            PushQuery::Device(id) => {
+                let device = self.device(actor, id)?.clone();
+                PushResponse::Device { device, reveal: Reveal::Secret }
+            }
+            PushQuery::Devices { filter, limit, after } => {
+                PushResponse::Devices(push.devices.list(filter, *limit, after.as_deref()))
+            }
+            PushQuery::Subscriptions { filter, limit, after } => {
+                let page = push.subscriptions.list(filter, *limit, after.as_deref())?;
+                PushResponse::Subscriptions(page)
+            }
+            PushQuery::Channels { limit, after } => {
+                PushResponse::Channels(push.subscriptions.channels(*limit, after.as_deref()))
+            }
+        })
     }
 
     /// Who asks: somebody with credentials, who may prove to be a device too, or a device with nothing

@@ -32,6 +32,8 @@ impl Node {
                 Ok(())
             }
             RecordKind::Revocation => self.restore_revocation(now, id, value),
+            RecordKind::PushDevice => self.restore_device(id, value),
+            RecordKind::PushSubscription => self.restore_subscription(id),
         }
     }
 

@@ -122,7 +122,7 @@ impl Node {
             Operation::RevokeTokens { key_name, request } => {
                 self.revoke_tokens(now, id, &caller, &key_name, request)
             }
-            Operation::Push(request) => self.push_request(now, &caller, request).map(Some),
+            Operation::Push(request) => self.push_request(now, id, &caller, request),
             Operation::CreateApp(spec) => self.create_app(now, id, &spec),
             Operation::DeleteApp(app) => self.delete_app(now, &caller, &app).map(Some),
             Operation::Stats(query) => self.stats(now, &caller, &query).map(Some),

@@ -51,18 +51,24 @@ impl Devices {
         Ok(())
     }
 
-    pub(crate) fn remove(&mut self, id: &DeviceId) -> Option<Device> {
-        let device = self.by_id.remove(id)?;
-        if let Some(client_id) = &device.client_id {
-            self.by_client.remove(&(client_id.clone(), id.clone()));
+    pub(crate) fn remove(&mut self, id: &DeviceId) {
+        let client = self.by_id.remove(id).and_then(|device| device.client_id);
+        if let Some(client_id) = client {
+            self.by_client.remove(&(client_id, id.clone()));
         }
-        Some(device)
     }
 
-    pub(crate) fn set_state(&mut self, id: &DeviceId, state: State, error: Option<ErrorInfo>) {
-        if let Some(device) = self.by_id.get_mut(id) {
-            (device.state, device.error) = (state, error);
-        }
+    /// The device, if that is another state than it was in.
+    pub(crate) fn set_state(
+        &mut self,
+        id: &DeviceId,
+        state: State,
+        error: Option<ErrorInfo>,
+    ) -> Option<&Device> {
+        let device = self.by_id.get_mut(id)?;
+        let changed = (device.state, &device.error) != (state, &error);
+        (device.state, device.error) = (state, error);
+        changed.then_some(device)
     }
 
     pub fn of_client<'a>(&'a self, client: &'a ClientId) -> impl Iterator<Item = &'a DeviceId> {

@@ -8,8 +8,8 @@ use types::{ChannelName, DeviceId, ErrorInfo};
 
 use crate::queue::{Job, JobId, Lane, Queue};
 use crate::{
-    Device, DeviceFilter, Devices, Payload, Recipient, State, Subscriber, SubscriptionFilter,
-    Subscriptions, Target,
+    Device, DeviceFilter, Devices, Payload, Recipient, State, Subscriber, Subscription,
+    SubscriptionFilter, Subscriptions, Target,
 };
 
 #[derive(Debug, Default)]
@@ -46,22 +46,25 @@ pub enum Lasting {
 /// What the end of a job leads to.
 #[derive(Debug, PartialEq)]
 pub struct Settled {
-    /// The registered device that it was for.
-    pub device: Option<DeviceId>,
+    /// The registered device that it was for, if its state is another one now.
+    pub device: Option<Device>,
     /// What is to be delivered next.
     pub next: Option<Delivery>,
 }
 
 impl Push {
-    /// Removes devices with their subscriptions; their jobs come to nothing.
-    pub fn remove_devices(&mut self, filter: &DeviceFilter) -> Vec<Device> {
+    /// Removes devices with their subscriptions, and says what that was; their jobs come to nothing.
+    pub fn remove_devices(&mut self, filter: &DeviceFilter) -> (Vec<DeviceId>, Vec<Subscription>) {
         let ids: Vec<DeviceId> =
             self.devices.selected(filter).map(|device| device.id.clone()).collect();
+        let mut ended = Vec::new();
         for id in &ids {
             let subscribers = vec![Subscriber::Device(id.clone())];
-            self.subscriptions.remove(&SubscriptionFilter { channel: None, subscribers });
+            let filter = SubscriptionFilter { channel: None, subscribers };
+            ended.append(&mut self.subscriptions.remove(&filter));
+            self.devices.remove(id);
         }
-        ids.iter().filter_map(|id| self.devices.remove(id)).collect()
+        (ids, ended)
     }
 
     /// The devices that messages of the channel are pushed to, each once.
@@ -113,20 +116,20 @@ impl Push {
     pub fn settle(&mut self, delivery: &Delivery, outcome: Result<(), Failure>) -> Option<Settled> {
         let (lane, next) = self.queue.finish(delivery.job)?;
         let device = match &lane {
-            Lane::Device(id) => Some(id.clone()),
+            Lane::Device(id) => Some(id),
             Lane::Address(_) => None,
         };
         let device = device.filter(|id| {
             self.devices.get(id).is_some_and(|device| device.recipient == delivery.recipient)
         });
-        if let Some(id) = &device {
+        let device = device.and_then(|id| {
             let (state, error) = match outcome {
                 Ok(()) => (State::Active, None),
                 Err(Failure { error, lasting: Lasting::No }) => (State::Failing, Some(error)),
                 Err(Failure { error, lasting: Lasting::Yes }) => (State::Failed, Some(error)),
             };
-            self.devices.set_state(id, state, error);
-        }
+            self.devices.set_state(id, state, error).cloned()
+        });
         Some(Settled { device, next: next.and_then(|job| self.next(&lane, job)) })
     }
 
@@ -156,7 +159,7 @@ mod tests {
     use types::error::INTERNAL;
 
     use super::*;
-    use crate::{Registration, Subscription};
+    use crate::Registration;
 
     fn payload(text: &str) -> Payload {
         Payload::parse(&json!({"data": {"text": text}})).unwrap()
@@ -276,7 +279,8 @@ mod tests {
         let delivery = start(&mut push, 1, &target("d1"), "x").unwrap();
         assert_eq!(start(&mut push, 2, &target("d1"), "y"), None);
         let bobs = DeviceFilter { client_id: Some("bob".into()), ..DeviceFilter::default() };
-        assert_eq!(push.remove_devices(&bobs).len(), 2);
+        let (devices, subscriptions) = push.remove_devices(&bobs);
+        assert_eq!((devices.len(), subscriptions.len()), (2, 1));
         assert_eq!(push.devices.list(&bobs, 9, None).items, []);
         assert_eq!(push.subscriptions.channels(9, None).items, Vec::<String>::new());
         assert_eq!(push.settle(&delivery, Ok(())), Some(Settled { device: None, next: None }));

@@ -47,21 +47,22 @@ impl Subscription {
         Ok(Self { channel: ChannelName::parse(channel)?, subscriber })
     }
 
-    /// Where a page ends; channel names have no line feed.
-    fn position(&self) -> String {
+    /// A text that names it; channel names have no line feed.
+    pub fn position(&self) -> String {
         match &self.subscriber {
             Subscriber::Device(id) => format!("{}\nd{id}", self.channel),
             Subscriber::Client(id) => format!("{}\nc{id}", self.channel),
         }
     }
 
-    fn at(position: &str) -> Option<Self> {
+    /// What `position` names.
+    pub fn at(position: &str) -> Option<Self> {
         let (channel, subscriber) = position.split_once('\n')?;
         let subscriber = match subscriber.strip_prefix('d') {
             Some(id) => Subscriber::Device(DeviceId::from(id)),
             None => Subscriber::Client(ClientId::from(subscriber.strip_prefix('c')?)),
         };
-        Some(Self { channel: ChannelName::bound(channel), subscriber })
+        Some(Self { channel: ChannelName::parse(channel).ok()?, subscriber })
     }
 }
 

@@ -15,16 +15,23 @@ pub enum RecordKind {
     Passing,
     /// Revoked tokens.
     Revocation,
+    /// A device that is registered for push, by its id.
+    PushDevice,
+    /// Of a device or a client to the notifications of a channel.
+    PushSubscription,
 }
 
 impl RecordKind {
-    pub const ALL: [Self; 2] = [Self::Passing, Self::Revocation];
+    pub const ALL: [Self; 4] =
+        [Self::Passing, Self::Revocation, Self::PushDevice, Self::PushSubscription];
 
     /// What stands for the kind in the store; never used again for another one.
     pub fn code(self) -> u8 {
         match self {
             Self::Passing => 0,
             Self::Revocation => 1,
+            Self::PushDevice => 2,
+            Self::PushSubscription => 3,
         }
     }
 

@@ -3,7 +3,7 @@
 
 use base64::{Engine, prelude::BASE64_STANDARD_NO_PAD};
 use http::{HeaderName, Method};
-use node::{Operation, PushOperation, PushRequest};
+use node::{Operation, PushOperation, PushQuery, PushRequest};
 use push::{DeviceFilter, State, Subscriber, SubscriptionFilter};
 use serde_json::{Map, Value};
 use types::{
@@ -91,12 +91,12 @@ pub(super) fn operation(
         Endpoint::Register => PushOperation::Register(object(call, body)?),
         Endpoint::Devices => {
             let (limit, after) = page_of(call)?;
-            PushOperation::Devices { filter: devices(call)?, limit, after }
+            PushOperation::Read(PushQuery::Devices { filter: devices(call)?, limit, after })
         }
         Endpoint::RemoveDevices => {
             PushOperation::Remove(DeviceFilter { state: None, ..devices(call)? })
         }
-        Endpoint::Device { id } => PushOperation::Device(id.into()),
+        Endpoint::Device { id } => PushOperation::Read(PushQuery::Device(id.into())),
         Endpoint::Save { id } => PushOperation::Save(id.into(), object(call, body)?),
         Endpoint::Change { id } => PushOperation::Change(id.into(), object(call, body)?),
         Endpoint::Remove { id } => PushOperation::Remove(DeviceFilter {
@@ -108,12 +108,16 @@ pub(super) fn operation(
         Endpoint::Subscriptions => {
             let any = call.parsed("concatFilters")?.unwrap_or(false);
             let (limit, after) = page_of(call)?;
-            PushOperation::Subscriptions { filter: subscriptions(call, any)?, limit, after }
+            PushOperation::Read(PushQuery::Subscriptions {
+                filter: subscriptions(call, any)?,
+                limit,
+                after,
+            })
         }
         Endpoint::Unsubscribe => PushOperation::Unsubscribe(subscriptions(call, false)?),
         Endpoint::Channels => {
             let (limit, after) = page_of(call)?;
-            PushOperation::Channels { limit, after }
+            PushOperation::Read(PushQuery::Channels { limit, after })
         }
         Endpoint::Publish => PushOperation::Publish(object(call, body)?),
         Endpoint::BatchPublish => {

@@ -9,6 +9,7 @@ use serde_json::Value;
 use types::error::ErrorInfo;
 use types::{AppId, Data, Message, Timestamp};
 
+use super::records;
 use crate::apps::identify;
 use crate::event::Effect;
 use crate::node::{Node, Publisher, Work};
@@ -55,9 +56,12 @@ impl Node {
         outcome: Result<(), Failure>,
     ) {
         let Some(state) = self.apps.get_mut(&app) else { return };
-        let settled = state.push.settle(delivery, outcome);
-        let next = settled.and_then(|settled| settled.next);
-        self.push_work(next.map(|delivery| Work::Push { app, delivery }));
+        let Some(settled) = state.push.settle(delivery, outcome) else { return };
+        let change = settled.device.map(|device| records::keep_device(&app, &device));
+        if let Some(Ok(change)) = change {
+            self.keep(vec![change]);
+        }
+        self.push_work(settled.next.map(|delivery| Work::Push { app, delivery }));
     }
 
     /// Publishes with the key of the address, as far as that goes. The server that the address names

@@ -10,7 +10,8 @@ use serde_json::{Map, Value};
 use types::error::{self, ErrorInfo};
 use types::{ClientId, DeviceId, Timestamp, random_text};
 
-use super::{Actor, PushResponse, Reveal};
+use super::{Actor, Done, PushResponse, Reveal, records};
+use crate::event::Response;
 use crate::node::Node;
 
 /// Devices keep their identity token for as long as they are registered.
@@ -26,14 +27,14 @@ impl Node {
         now: Timestamp,
         actor: &Actor,
         details: &Map<String, Value>,
-    ) -> Result<PushResponse, ErrorInfo> {
+    ) -> Result<Done, ErrorInfo> {
         let mut registration = Registration::parse(details, None)?;
         if registration.client_id.is_none() {
             registration.client_id = actor.principal.client_id().cloned();
         }
         let device = self.keep_device(actor, registration)?;
         let token = self.identity_token(now, &actor.principal, &device);
-        Ok(PushResponse::Device { device, reveal: Reveal::Token(token) })
+        saved(actor, device, Reveal::Token(token))
     }
 
     pub(super) fn save_device(
@@ -41,10 +42,10 @@ impl Node {
         actor: &Actor,
         id: &str,
         details: &Map<String, Value>,
-    ) -> Result<PushResponse, ErrorInfo> {
+    ) -> Result<Done, ErrorInfo> {
         let registration = Registration::parse(details, Some(id))?;
         let device = self.keep_device(actor, registration)?;
-        Ok(PushResponse::Device { device, reveal: Reveal::Nothing })
+        saved(actor, device, Reveal::Nothing)
     }
 
     fn keep_device(
@@ -78,7 +79,7 @@ impl Node {
         actor: &Actor,
         id: &str,
         details: &Map<String, Value>,
-    ) -> Result<PushResponse, ErrorInfo> {
+    ) -> Result<Done, ErrorInfo> {
         let changes = Changes::parse(details)?;
         let mut device = self.device(actor, id)?.clone();
         if !actor.is_admin() {
@@ -87,7 +88,7 @@ impl Node {
         changes.apply(&mut device);
         let app = self.app_mut(&actor.principal.app_id)?;
         app.push.devices.insert(device.clone())?;
-        Ok(PushResponse::Device { device, reveal: Reveal::Nothing })
+        saved(actor, device, Reveal::Nothing)
     }
 
     /// All identity tokens of the device are void from now on, but for the one in the answer.
@@ -96,20 +97,20 @@ impl Node {
         now: Timestamp,
         actor: &Actor,
         id: &str,
-    ) -> Result<PushResponse, ErrorInfo> {
+    ) -> Result<Done, ErrorInfo> {
         let mut device = self.device(actor, id)?.clone();
         device.tokens = random_text(&mut self.rng, TOKENS_LENGTH).into();
         let app = self.app_mut(&actor.principal.app_id)?;
         app.push.devices.insert(device.clone())?;
         let token = self.identity_token(now, &actor.principal, &device);
-        Ok(PushResponse::Device { device, reveal: Reveal::Token(token) })
+        saved(actor, device, Reveal::Token(token))
     }
 
     pub(super) fn remove_devices(
         &mut self,
         actor: &Actor,
         filter: &DeviceFilter,
-    ) -> Result<(), ErrorInfo> {
+    ) -> Result<Done, ErrorInfo> {
         match (&filter.device_id, &filter.client_id) {
             (Some(_), Some(_)) | (None, None) => {
                 return Err(error::BAD_REQUEST.with("give one of deviceId and clientId"));
@@ -118,8 +119,11 @@ impl Node {
             (Some(_), None) => {}
             (None, Some(_)) => actor.check_admin()?,
         }
-        self.app_mut(&actor.principal.app_id)?.push.remove_devices(filter);
-        Ok(())
+        let app = &actor.principal.app_id;
+        let (devices, subscriptions) = self.app_mut(app)?.push.remove_devices(filter);
+        let devices = devices.iter().map(|device| records::delete_device(app, device));
+        let ended = subscriptions.iter().map(|ended| records::delete_subscription(app, ended));
+        Ok((Response::NoContent, devices.chain(ended).collect()))
     }
 
     /// The device, if it is the actor's business.
@@ -157,6 +161,11 @@ impl Node {
         };
         Some(TokenDetails { token: token.seal(key, &mut self.rng), ..details })
     }
+}
+
+fn saved(actor: &Actor, device: Device, reveal: Reveal) -> Result<Done, ErrorInfo> {
+    let change = records::keep_device(&actor.principal.app_id, &device)?;
+    Ok((Response::Push(PushResponse::Device { device, reveal }), vec![change]))
 }
 
 /// The clientId of a device that somebody registers who is no administrator.

@@ -6,7 +6,8 @@ use serde_json::{Map, Value};
 use types::ChannelName;
 use types::error::{self, ErrorInfo};
 
-use super::{Actor, PushResponse};
+use super::{Actor, Done, PushResponse, records};
+use crate::event::Response;
 use crate::node::Node;
 
 impl Node {
@@ -14,7 +15,7 @@ impl Node {
         &mut self,
         actor: &Actor,
         details: &Map<String, Value>,
-    ) -> Result<PushResponse, ErrorInfo> {
+    ) -> Result<Done, ErrorInfo> {
         let subscription = Subscription::parse(details)?;
         let Subscription { channel, subscriber } = &subscription;
         if !actor.is_admin_of(Some(channel)) {
@@ -30,20 +31,23 @@ impl Node {
             return Err(error::INVALID_DEVICE_ID.with("the device is not registered"));
         }
         app.push.subscriptions.insert(subscription.clone())?;
-        Ok(PushResponse::Subscription(subscription))
+        let change = records::keep_subscription(&actor.principal.app_id, &subscription);
+        Ok((Response::Push(PushResponse::Subscription(subscription)), vec![change]))
     }
 
     pub(super) fn unsubscribe_from_push(
         &mut self,
         actor: &Actor,
         filter: &SubscriptionFilter,
-    ) -> Result<(), ErrorInfo> {
+    ) -> Result<Done, ErrorInfo> {
         if filter.channel.is_none() && filter.subscribers.is_empty() {
             return Err(error::BAD_REQUEST.with("say which subscriptions to remove"));
         }
         self.check_filter(actor, filter)?;
-        self.app_mut(&actor.principal.app_id)?.push.subscriptions.remove(filter);
-        Ok(())
+        let app = &actor.principal.app_id;
+        let ended = self.app_mut(app)?.push.subscriptions.remove(filter);
+        let changes = ended.iter().map(|ended| records::delete_subscription(app, ended));
+        Ok((Response::NoContent, changes.collect()))
     }
 
     /// Whether everything that `filter` can select is the actor's business.

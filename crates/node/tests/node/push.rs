@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use auth::{Capability, Credentials};
-use node::{Caller, Event, Operation, PushOperation, PushRequest, PushResponse, Response, Reveal};
+use node::{
+    Caller, Event, Operation, PushOperation, PushQuery, PushRequest, PushResponse, Response, Reveal,
+};
 use push::{Device, DeviceFilter, Failure, Lasting, State, Subscriber, SubscriptionFilter};
 use serde_json::{Map, Value, json};
 use types::{ChannelName, Data, Message, error};
@@ -76,7 +78,7 @@ fn change(id: &str, changes: Value) -> PushOperation {
 }
 
 fn get(id: &str) -> PushOperation {
-    PushOperation::Device(id.into())
+    PushOperation::Read(PushQuery::Device(id.into()))
 }
 
 fn remove(id: &str) -> PushOperation {
@@ -93,7 +95,7 @@ fn filter(channel: Option<&str>, subscribers: Vec<Subscriber>) -> SubscriptionFi
 }
 
 fn subscriptions(filter: SubscriptionFilter) -> PushOperation {
-    PushOperation::Subscriptions { filter, limit: 100, after: None }
+    PushOperation::Read(PushQuery::Subscriptions { filter, limit: 100, after: None })
 }
 
 fn notify(recipient: Value) -> PushOperation {
@@ -150,8 +152,12 @@ fn a_device_is_not_the_business_of_others() {
             remove("d"),
             change("d", json!({})),
             PushOperation::ResetToken("d".into()),
-            PushOperation::Devices { filter: DeviceFilter::default(), limit: 9, after: None },
-            PushOperation::Channels { limit: 9, after: None },
+            PushOperation::Read(PushQuery::Devices {
+                filter: DeviceFilter::default(),
+                limit: 9,
+                after: None,
+            }),
+            PushOperation::Read(PushQuery::Channels { limit: 9, after: None }),
             notify(json!({"clientId": "bob"})),
             PushOperation::BatchPublish(Vec::new()),
             subscribe(json!({"channel": "pushed:x", "deviceId": "d"})),
@@ -414,4 +420,67 @@ fn notifications_beyond_the_rate_are_refused_and_messages_are_not() {
     let publish = Operation::Publish { channel: "pushed:x".into(), messages };
     assert!(matches!(world.request("all", publish), Response::Published { .. }));
     assert_eq!(world.pushed.len(), 1);
+}
+
+/// The world after a restart.
+fn restarted(world: World) -> World {
+    world_with(|setup| {
+        setup.incarnation = 2;
+        setup.now = world.now;
+        setup.store = world.store;
+    })
+}
+
+#[test]
+fn devices_and_subscriptions_survive_a_restart() {
+    let mut world = world();
+    let this = registered(&mut world, "d", Some("bob"));
+    ask(&mut world, &admin(), register(channel_details("e", "app.all:wrong")));
+    for subscription in [
+        json!({"channel": "pushed:x", "deviceId": "d"}),
+        json!({"channel": "pushed:x", "clientId": "bob"}),
+        json!({"channel": "pushed:y", "deviceId": "e"}),
+    ] {
+        ask(&mut world, &admin(), subscribe(subscription));
+    }
+    ask(&mut world, &admin(), notify(json!({"deviceId": "e"})));
+    world.advance(CHANNEL_DELAY_MS);
+    let all = || subscriptions(filter(None, vec![]));
+    let look = |world: &mut World| {
+        let devices = ["d", "e"].map(|id| device(ask(world, &admin(), get(id))).0);
+        format!("{devices:?} {:?}", ask(world, &admin(), all()))
+    };
+    let before = look(&mut world);
+    let mut world = restarted(world);
+    assert!(world.damaged.is_empty());
+    assert_eq!(look(&mut world), before);
+    let (seen, _) = device(ask(&mut world, &this, get("d")));
+    assert_eq!(seen.secret.as_deref(), Some("secret of d"));
+    let (seen, _) = device(ask(&mut world, &admin(), get("e")));
+    assert_eq!((seen.state, seen.error.map(|error| error.code)), (State::Failed, Some(40101)));
+}
+
+#[test]
+fn what_was_removed_leaves_no_record() {
+    let mut world = world();
+    ask(&mut world, &admin(), register(details("d", Some("bob"))));
+    ask(&mut world, &admin(), subscribe(json!({"channel": "pushed:x", "deviceId": "d"})));
+    ask(&mut world, &admin(), subscribe(json!({"channel": "pushed:x", "clientId": "bob"})));
+    assert_eq!(world.store.records.len(), 3);
+    ask(&mut world, &admin(), remove("d"));
+    let end = PushOperation::Unsubscribe(filter(Some("pushed:x"), vec![]));
+    ask(&mut world, &admin(), end);
+    assert!(world.store.records.is_empty());
+}
+
+#[test]
+fn a_registration_is_answered_when_it_is_durable() {
+    let mut world = world();
+    world.store.holding = true;
+    let operation = register(details("d", None));
+    let request = PushRequest { device_token: None, device_secret: None, operation };
+    let id = world.start_request(key_caller("all"), Operation::Push(request));
+    assert!(world.reply(id).is_none());
+    world.release_failed();
+    assert_eq!(code(&world.reply(id).unwrap()), 50003);
 }
