@@ -195,9 +195,12 @@ impl Node {
         let token_alone =
             as_token.or_else(|| stated.clone().filter(|_| caller.credentials.is_none()));
         if let Some(token) = token_alone {
-            let credentials = Some(Credentials::Token(token.token.clone()));
-            let principal =
-                self.authenticate_caller(now, &Caller { credentials, client_id: None })?;
+            let caller = Caller {
+                credentials: Some(Credentials::Token(token.token.clone())),
+                source: caller.source.clone(),
+                ..Caller::default()
+            };
+            let principal = self.authenticate_caller(now, &caller)?;
             let device = Some(self.registered(&principal, &token)?);
             return Ok(Actor { principal, device, secret });
         }

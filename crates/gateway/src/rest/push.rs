@@ -179,3 +179,6 @@ fn page_of(call: &Call<'_>) -> Result<(usize, Option<String>), ErrorInfo> {
     };
     Ok((limit, call.param(page::AFTER).map(str::to_owned)))
 }
+
+#[cfg(test)]
+mod tests;
