@@ -35,7 +35,8 @@ const MAX_TURN: usize = 256;
 const MAX_SLEEP: Duration = Duration::from_millis(500);
 
 /// What comes from within the process. The queue has no bound of its own: of outcomes there are at
-/// most as many as the writer takes and channels let be pending, of loads one for each channel.
+/// most as many as the writer takes and channels let be pending, of loads one for each channel, of
+/// notifications one for each device.
 #[derive(Debug)]
 pub(crate) enum Inside {
     /// The writer has completed what it took.

@@ -41,7 +41,7 @@ mod sandbox;
 mod status;
 mod timers;
 
-pub use crate::push::{PushOperation, PushQuery, PushRequest, PushResponse, Reveal};
+pub use crate::push::{Notified, PushOperation, PushQuery, PushRequest, PushResponse, Reveal};
 pub use channel::{AttachmentId, Occupancy};
 pub use config::{Config, PreviousIncarnation};
 pub use event::{

@@ -59,17 +59,16 @@ pub enum PushQuery {
 
 #[derive(Debug)]
 pub enum PushResponse {
-    Device {
-        device: Device,
-        reveal: Reveal,
-    },
+    Device { device: Device, reveal: Reveal },
     Devices(Page<Device>),
     Subscription(Subscription),
     Subscriptions(Page<Subscription>),
     Channels(Page<String>),
-    /// Each recipient, and what became of its notification.
-    Batch(Vec<(Value, Result<(), ErrorInfo>)>),
+    Batch(Vec<Notified>),
 }
+
+/// A recipient, and what became of its notification.
+pub type Notified = (Value, Result<(), ErrorInfo>);
 
 /// What an answer says of a device beside what everybody may know who may see it.
 #[derive(Debug)]

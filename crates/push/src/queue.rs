@@ -10,7 +10,7 @@ use types::error::OVERLOADED;
 use crate::{Payload, Recipient};
 
 /// Jobs of one app that wait or run; one more is refused (50004).
-const MAX_JOBS: usize = 100_000;
+const MAX_JOBS: usize = 20_000;
 
 /// Names a job for as long as it runs; the caller draws it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

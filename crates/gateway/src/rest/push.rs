@@ -40,6 +40,14 @@ pub(super) enum Endpoint<'a> {
     BatchPublish,
 }
 
+/// What a device and a client in one filter mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Both {
+    Refused,
+    /// Subscriptions of either.
+    Either,
+}
+
 /// What a path below `/push` names.
 pub(super) fn route<'a>(method: &Method, segments: &[&'a str]) -> Result<Endpoint<'a>, NoRoute> {
     let (methods, allow): (&[(Method, Endpoint<'a>)], _) = match *segments {
@@ -106,15 +114,16 @@ pub(super) fn operation(
         Endpoint::ResetToken { id } => PushOperation::ResetToken(id.into()),
         Endpoint::Subscribe => PushOperation::Subscribe(object(call, body)?),
         Endpoint::Subscriptions => {
-            let any = call.parsed("concatFilters")?.unwrap_or(false);
+            let either = call.parsed("concatFilters")?.unwrap_or(false);
+            let both = if either { Both::Either } else { Both::Refused };
             let (limit, after) = page_of(call)?;
             PushOperation::Read(PushQuery::Subscriptions {
-                filter: subscriptions(call, any)?,
+                filter: subscriptions(call, both)?,
                 limit,
                 after,
             })
         }
-        Endpoint::Unsubscribe => PushOperation::Unsubscribe(subscriptions(call, false)?),
+        Endpoint::Unsubscribe => PushOperation::Unsubscribe(subscriptions(call, Both::Refused)?),
         Endpoint::Channels => {
             let (limit, after) = page_of(call)?;
             PushOperation::Read(PushQuery::Channels { limit, after })
@@ -158,12 +167,10 @@ fn devices(call: &Call<'_>) -> Result<DeviceFilter, ErrorInfo> {
     })
 }
 
-/// Subscriptions of a device and those of a client are not asked for together, unless it is meant
-/// that either will do.
-fn subscriptions(call: &Call<'_>, any: bool) -> Result<SubscriptionFilter, ErrorInfo> {
+fn subscriptions(call: &Call<'_>, both: Both) -> Result<SubscriptionFilter, ErrorInfo> {
     let device = call.param("deviceId").map(|id| Subscriber::Device(id.into()));
     let client = call.param("clientId").map(|id| Subscriber::Client(id.into()));
-    if device.is_some() && client.is_some() && !any {
+    if device.is_some() && client.is_some() && both == Both::Refused {
         return Err(BAD_REQUEST.with("deviceId and clientId together need concatFilters=true"));
     }
     Ok(SubscriptionFilter {

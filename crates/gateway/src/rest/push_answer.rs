@@ -3,7 +3,7 @@
 
 use auth::TokenDetails;
 use http::StatusCode;
-use node::{PushResponse, Reveal};
+use node::{Notified, PushResponse, Reveal};
 use push::{Device, Subscriber, Subscription};
 use serde_json::{Map, Value, json};
 use types::{ErrorInfo, error::INTERNAL};
@@ -109,10 +109,10 @@ fn subscribed(subscription: &Subscription) -> Value {
 }
 
 /// A result for each recipient, in their order.
-fn batch(results: Vec<(Value, Result<(), ErrorInfo>)>) -> Value {
+fn batch(results: Vec<Notified>) -> Value {
     let failed = results.iter().filter(|(_, result)| result.is_err()).count();
     let succeeded = results.len() - failed;
-    let describe = |(recipient, result): (Value, Result<(), ErrorInfo>)| match result {
+    let describe = |(recipient, result): Notified| match result {
         Ok(()) => json!({ "recipient": recipient }),
         Err(error) => json!({ "recipient": recipient, "error": failure(&error) }),
     };

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use types::error::{self, ErrorInfo};
 use types::{AppId, Body, ChannelName, Entry, Message, MessageAction, Timestamp};
 
+use super::Notified;
 use crate::node::{Node, Work};
 
 /// Notifications of one batch; more are refused (40034).
@@ -30,7 +31,7 @@ impl Node {
         now: Timestamp,
         app: &AppId,
         specs: &[Value],
-    ) -> Result<Vec<(Value, Result<(), ErrorInfo>)>, ErrorInfo> {
+    ) -> Result<Vec<Notified>, ErrorInfo> {
         let recipients = |spec: &Value| match spec.get("recipient") {
             Some(Value::Array(all)) => all.clone(),
             Some(one) => vec![one.clone()],

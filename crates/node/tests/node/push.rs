@@ -98,7 +98,7 @@ fn subscriptions(filter: SubscriptionFilter) -> PushOperation {
     PushOperation::Read(PushQuery::Subscriptions { filter, limit: 100, after: None })
 }
 
-fn notify(recipient: Value) -> PushOperation {
+fn notify(recipient: &Value) -> PushOperation {
     let body = json!({"recipient": recipient, "notification": {"title": "x"}, "data": {"a": "b"}});
     PushOperation::Publish(object(body))
 }
@@ -158,7 +158,7 @@ fn a_device_is_not_the_business_of_others() {
                 after: None,
             }),
             PushOperation::Read(PushQuery::Channels { limit: 9, after: None }),
-            notify(json!({"clientId": "bob"})),
+            notify(&json!({"clientId": "bob"})),
             PushOperation::BatchPublish(Vec::new()),
             subscribe(json!({"channel": "pushed:x", "deviceId": "d"})),
         ] {
@@ -316,7 +316,7 @@ fn a_message_with_push_reaches_every_device_of_its_channel_once() {
 fn the_next_notification_of_a_device_waits_for_the_end_of_the_last() {
     let mut world = world();
     ask(&mut world, &admin(), register(details("d", None)));
-    let to_device = || notify(json!({"deviceId": "d"}));
+    let to_device = || notify(&json!({"deviceId": "d"}));
     assert!(matches!(ask(&mut world, &admin(), to_device()), Response::NoContent));
     assert!(matches!(ask(&mut world, &admin(), to_device()), Response::NoContent));
     let state = |world: &mut World| device(ask(world, &admin(), get("d"))).0;
@@ -342,7 +342,7 @@ fn a_channel_can_stand_for_a_device() {
     let address = channel_details("d", "app.all:secret of all");
     ask(&mut world, &admin(), register(address.clone()));
     for recipient in [json!({"deviceId": "d"}), address["push"]["recipient"].clone()] {
-        assert!(matches!(ask(&mut world, &admin(), notify(recipient)), Response::NoContent));
+        assert!(matches!(ask(&mut world, &admin(), notify(&recipient)), Response::NoContent));
         let received = inbox(&mut world, listener);
         let [message] = received.as_slice() else { panic!("{received:?}") };
         assert_eq!(message.name.as_deref(), Some("__ably_push__"));
@@ -361,7 +361,7 @@ fn a_channel_that_its_key_may_not_publish_on_fails() {
         ("e", "app.reader:secret of reader", State::Failing),
     ] {
         ask(&mut world, &admin(), register(channel_details(id, key)));
-        ask(&mut world, &admin(), notify(json!({"deviceId": id})));
+        ask(&mut world, &admin(), notify(&json!({"deviceId": id})));
         world.advance(CHANNEL_DELAY_MS);
         assert_eq!(device(ask(&mut world, &admin(), get(id))).0.state, expected);
     }
@@ -382,7 +382,7 @@ fn notifications_that_make_no_sense_are_refused() {
         assert_eq!(code(&ask(&mut world, &admin(), publish(body))), expected);
     }
     assert!(matches!(
-        ask(&mut world, &admin(), notify(json!({"clientId": "bob"}))),
+        ask(&mut world, &admin(), notify(&json!({"clientId": "bob"}))),
         Response::NoContent
     ));
 }
@@ -412,7 +412,7 @@ fn notifications_beyond_the_rate_are_refused_and_messages_are_not() {
     let mut world = world_with(|setup| setup.app.limits.push_rate = 1);
     ask(&mut world, &admin(), register(details("d", Some("bob"))));
     ask(&mut world, &admin(), subscribe(json!({"channel": "pushed:x", "deviceId": "d"})));
-    let to_device = || notify(json!({"deviceId": "d"}));
+    let to_device = || notify(&json!({"deviceId": "d"}));
     assert!(matches!(ask(&mut world, &admin(), to_device()), Response::NoContent));
     assert_eq!(code(&ask(&mut world, &admin(), to_device())), 42926);
     let extras = object(json!({"push": {"data": {"a": "b"}}}));
@@ -443,7 +443,7 @@ fn devices_and_subscriptions_survive_a_restart() {
     ] {
         ask(&mut world, &admin(), subscribe(subscription));
     }
-    ask(&mut world, &admin(), notify(json!({"deviceId": "e"})));
+    ask(&mut world, &admin(), notify(&json!({"deviceId": "e"})));
     world.advance(CHANNEL_DELAY_MS);
     let all = || subscriptions(filter(None, vec![]));
     let look = |world: &mut World| {
