@@ -50,6 +50,7 @@ impl Node {
     }
 
     /// The response, or none if it follows later.
+    #[expect(clippy::too_many_lines, reason = "one arm for each operation")]
     fn answer(
         &mut self,
         now: Timestamp,
