@@ -212,6 +212,11 @@ impl Capability {
         self.everywhere.contains(operation)
     }
 
+    /// Whether `operation` is allowed on anything at all.
+    pub fn permits_somewhere(&self, operation: Operation) -> bool {
+        self.rules.values().any(|operations| operations.contains(operation))
+    }
+
     /// The resources, as they are written.
     pub fn resource_names(&self) -> impl Iterator<Item = &str> {
         self.rules.keys().map(AsRef::as_ref)

@@ -9,12 +9,14 @@
 //! queue of its own, so that a flood of frames cannot hold it up.
 
 mod appends;
+mod push;
 mod reads;
 
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ::push::{Delivery, Failure};
 use gateway::Hub;
 use node::{AttachmentId, ChannelKey, Effect, Event, Node, Operation, Request, Ticket};
 use store::{Store, Write, WriteRequest, Writer};
@@ -33,7 +35,8 @@ const MAX_TURN: usize = 256;
 const MAX_SLEEP: Duration = Duration::from_millis(500);
 
 /// What comes from within the process. The queue has no bound of its own: of outcomes there are at
-/// most as many as the writer takes and channels let be pending, of loads one for each channel.
+/// most as many as the writer takes and channels let be pending, of loads one for each channel, of
+/// notifications one for each device.
 #[derive(Debug)]
 pub(crate) enum Inside {
     /// The writer has completed what it took.
@@ -60,6 +63,11 @@ pub(crate) enum Inside {
     Kept {
         ticket: Ticket,
         durable: bool,
+    },
+    Pushed {
+        app: AppId,
+        delivery: Delivery,
+        outcome: Result<(), Failure>,
     },
     Leave,
     Stop,
@@ -228,6 +236,9 @@ impl Turns {
                 Inside::Kept { ticket, durable } => {
                     self.driver.node.handle(now, Event::Kept { ticket, durable });
                 }
+                Inside::Pushed { app, delivery, outcome } => {
+                    self.driver.node.handle(now, Event::Pushed { app, delivery, outcome });
+                }
                 Inside::Leave => self.driver.node.handle(now, Event::Shutdown),
                 Inside::Stop => then = Then::End,
             }
@@ -299,6 +310,11 @@ impl Turns {
                     let entries = reads::backlog(store, &app, &name, &query);
                     inside.send(Inside::BacklogLoaded { channel, attachment, entries }).ok();
                 });
+            }
+            Effect::Push { app, delivery } => {
+                let outcome = Err(push::not_configured());
+                // The driver reads its own queue as long as it lives.
+                self.inside.send(Inside::Pushed { app, delivery, outcome }).ok();
             }
             Effect::ReadHistory { request, app, name, query } => {
                 let hub = Arc::clone(hub);

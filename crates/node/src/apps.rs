@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use auth::{Credentials, Nonces, Place, Principal, Revocations, SealingKey, Source};
+use push::Push;
 use stats::Stats;
 use types::error::{self, ErrorInfo};
 use types::{Allowance, App, AppId, ChannelName, Exceeded, Meter, Rate, Timestamp, Usage};
@@ -18,10 +19,12 @@ pub(crate) struct AppState {
     pub(crate) nonces: Nonces,
     pub(crate) revocations: Revocations,
     pub(crate) stats: Stats,
+    pub(crate) push: Push,
     connection_rate: Rate,
     channel_rate: Rate,
     requests: Meter,
     token_requests: Meter,
+    pushes: Rate,
     connections: u32,
     channels: u32,
     /// Channels that are enumerated whether they are active or not.
@@ -36,10 +39,12 @@ impl AppState {
             nonces: Nonces::default(),
             revocations: Revocations::default(),
             stats: Stats::default(),
+            push: Push::default(),
             connection_rate: Rate::default(),
             channel_rate: Rate::default(),
             requests: Meter::default(),
             token_requests: Meter::default(),
+            pushes: Rate::default(),
             connections: 0,
             channels: 0,
             registry: BTreeSet::new(),
@@ -115,6 +120,14 @@ impl AppState {
                 error::REQUEST_QUOTA.with("token request quota used up")
             }
         })
+    }
+
+    /// Takes so many push notifications from the rate.
+    pub(crate) fn admit_push(&mut self, now: Timestamp, count: usize) -> Result<(), ErrorInfo> {
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        let limit = self.app.limits.push_rate;
+        let admitted = self.pushes.take(now, limit, count);
+        if admitted { Ok(()) } else { Err(error::PUSH_RATE_LIMIT.info()) }
     }
 }
 

@@ -83,7 +83,7 @@ impl Node {
             | Publisher::Change { .. }
             | Publisher::Chat(_)
             | Publisher::Objects { .. } => &mut inbound.rest,
-            Publisher::Fixture(_) => return,
+            Publisher::Push { .. } | Publisher::Fixture(_) => return,
         };
         match error {
             None => volume.add_to(traffic),

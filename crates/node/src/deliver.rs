@@ -25,10 +25,11 @@ impl Node {
         let rollup = self.rollup(&entry);
         let Some(slot) = self.channels.get_mut(&key) else { return };
         let more = slot.host.metrics().pending > 0;
-        if slot.persisted {
-            let app = slot.app.clone();
+        let (app, name, persisted) = (slot.app.clone(), slot.name.clone(), slot.persisted);
+        if persisted {
             self.count_persisted(now, &app, &entry);
         }
+        self.push_messages(now, &app, &name, &entry);
         let Some(slot) = self.channels.get_mut(&key) else { return };
         match slot.fanout.window.take_in(entry, cursor, Arrival { now, rollup, more }) {
             Due::Now => self.flush(now, key),

@@ -18,6 +18,7 @@ use types::{
 };
 
 use crate::messages::{Question, VersionsPage, What};
+use crate::push::{PushRequest, PushResponse};
 
 /// Names one activation of a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -88,6 +89,12 @@ pub enum Event {
     Keys {
         app: AppId,
         keys: Vec<Key>,
+    },
+    /// Answers [`Effect::Push`].
+    Pushed {
+        app: AppId,
+        delivery: push::Delivery,
+        outcome: Result<(), push::Failure>,
     },
     /// The node is about to stop: clients are told to reconnect, nobody new is served.
     Shutdown,
@@ -171,6 +178,11 @@ pub enum Effect {
         app: AppId,
         name: ChannelName,
         question: Question,
+    },
+    /// Bring a notification to the provider of the device. Each device has one on its way at most.
+    Push {
+        app: AppId,
+        delivery: push::Delivery,
     },
     /// Answer the request from the store, with [`Response::History`]: messages as they are now.
     ReadHistory {
@@ -257,6 +269,7 @@ pub enum Operation {
         key_name: String,
         request: RevocationRequest,
     },
+    Push(PushRequest),
     CreateApp(AppSpec),
     DeleteApp(AppId),
     Stats(stats::Query),
@@ -347,6 +360,7 @@ pub enum Response {
     },
     Object(Tree),
     Token(TokenDetails),
+    Push(PushResponse),
     Stats {
         app: AppId,
         page: stats::Page,

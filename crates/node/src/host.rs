@@ -260,6 +260,9 @@ impl Node {
                 self.effects.push(Effect::Reply { request: id, response });
             }
             Publisher::Chat(request) => self.chat_published(now, request, result),
+            Publisher::Push { app, delivery } => {
+                self.push_published(app, &delivery, result.map(drop));
+            }
             Publisher::Fixture(id) => self.fixture_published(id, result),
         }
     }

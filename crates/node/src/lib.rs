@@ -34,6 +34,7 @@ mod messages;
 mod node;
 mod objects;
 mod path;
+mod push;
 mod records;
 mod rest;
 mod revoke;
@@ -43,6 +44,7 @@ mod status;
 mod timers;
 mod window;
 
+pub use crate::push::{Notified, PushOperation, PushQuery, PushRequest, PushResponse, Reveal};
 pub use channel::{AttachmentId, Occupancy};
 pub use config::{Config, PreviousIncarnation};
 pub use event::{

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use auth::Security;
 use channel::{AttachmentId, PublishToken};
 use protocol::{Action, Format, ProtocolMessage};
+use push::Delivery;
 use rand_chacha::ChaCha12Rng;
 use session::{Context, Session, TransportId};
 use types::error;
@@ -43,6 +44,7 @@ pub(crate) enum Publisher {
     Change { id: RequestId, app: AppId },
     Chat(ChatRequest),
     Objects { id: RequestId, app: AppId, channel: ChannelName, message_id: Arc<str> },
+    Push { app: AppId, delivery: Delivery },
     Fixture(RequestId),
 }
 
@@ -51,6 +53,7 @@ pub(crate) enum Publisher {
 pub(crate) enum Work {
     Session(SessionKey, session::Effect),
     Channel(ChannelKey, channel::Effect),
+    Push { app: AppId, delivery: Delivery },
 }
 
 pub struct Node {
@@ -73,6 +76,8 @@ pub struct Node {
     pub(crate) unkept: BTreeMap<Ticket, Unkept>,
     pub(crate) fixtures: BTreeMap<RequestId, Fixtures>,
     pub(crate) app_expiries: BTreeMap<u64, AppId>,
+    /// Notifications that are for channels, and when they are published.
+    pub(crate) channel_pushes: VecDeque<(Timestamp, AppId, Delivery)>,
     pub(crate) timers: Timers,
     pub(crate) next_id: u64,
     pub(crate) effects: Vec<Effect>,
@@ -105,6 +110,7 @@ impl Node {
             unkept: BTreeMap::new(),
             fixtures: BTreeMap::new(),
             app_expiries: BTreeMap::new(),
+            channel_pushes: VecDeque::new(),
             timers: Timers::default(),
             next_id: 0,
             effects: Vec::new(),
@@ -157,6 +163,7 @@ impl Node {
             Event::Kept { ticket, durable: true } => self.kept(now, ticket, Ok(())),
             Event::Kept { ticket, durable: false } => self.kept(now, ticket, Err(not_kept())),
             Event::Keys { app, keys } => self.set_keys(now, &app, keys),
+            Event::Pushed { app, delivery, outcome } => self.push_settled(app, &delivery, outcome),
             Event::Shutdown => self.shut_down(now),
             Event::Tick => {}
         }
@@ -197,6 +204,7 @@ impl Node {
             && self.batches.is_empty()
             && self.unkept.is_empty()
             && self.fixtures.is_empty()
+            && self.channel_pushes.is_empty()
             && self.work.is_empty()
     }
 
@@ -212,6 +220,7 @@ impl Node {
                 TimerKey::Losses(key) => self.recover(now, ChannelKey(key)),
                 TimerKey::Window(key) => self.flush(now, ChannelKey(key)),
                 TimerKey::App(key) => self.expire_app(now, key),
+                TimerKey::Pushes => self.push_to_channels(now),
             }
             self.work_off(now);
         }
@@ -226,6 +235,7 @@ impl Node {
             match work {
                 Work::Session(key, effect) => self.session_effect(now, key, effect),
                 Work::Channel(key, effect) => self.channel_effect(now, key, effect),
+                Work::Push { app, delivery } => self.deliver_push(now, app, delivery),
             }
             self.work.append(&mut behind);
         }

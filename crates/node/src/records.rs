@@ -33,6 +33,8 @@ impl Node {
             }
             RecordKind::Revocation => self.restore_revocation(now, id, value),
             RecordKind::Channel => self.restore_channel(id),
+            RecordKind::PushDevice => self.restore_device(id, value),
+            RecordKind::PushSubscription => self.restore_subscription(id),
         }
     }
 

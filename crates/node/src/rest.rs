@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use auth::{Operation as Capability, Principal, ResumeKey};
 use channel::{Publish, PublishToken};
-use session::{check_messages, check_privileged, check_rules, stamp_user_claim};
+use session::{check_messages, check_privileged, check_push, check_rules, stamp_user_claim};
 use types::error::{self, ErrorInfo};
 use types::{
     AppId, Body, ChannelName, ChannelRef, ConnectionId, Cursor, EntryId, HistoryPage, HistoryQuery,
@@ -50,6 +50,7 @@ impl Node {
     }
 
     /// The response, or none if it follows later.
+    #[expect(clippy::too_many_lines, reason = "one arm for each operation")]
     fn answer(
         &mut self,
         now: Timestamp,
@@ -123,6 +124,7 @@ impl Node {
             Operation::RevokeTokens { key_name, request } => {
                 self.revoke_tokens(now, id, &caller, &key_name, request)
             }
+            Operation::Push(request) => self.push_request(now, id, &caller, request),
             Operation::CreateApp(spec) => self.create_app(now, id, &spec),
             Operation::DeleteApp(app) => self.delete_app(now, &caller, &app).map(Some),
             Operation::Stats(query) => self.stats(now, &caller, &query).map(Some),
@@ -217,6 +219,7 @@ impl Node {
         let publisher = on_behalf.as_ref().map_or(principal, |(_, publisher)| publisher);
         let state = self.apps.get_mut(&principal.app_id).ok_or_else(|| error::NOT_FOUND.info())?;
         let named = check_messages(publisher, &state.app.limits, &mut messages)?;
+        check_push(&state.app, &name, &messages)?;
         let mut body = Body::Messages(messages);
         state.usage.publish(now, &state.app.limits, &body)?;
         let batched = state.app.batches(&name);

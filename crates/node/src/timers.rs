@@ -13,6 +13,8 @@ pub(crate) enum TimerKey {
     /// What the channel has not delivered yet.
     Window(u64),
     App(u64),
+    /// Notifications that are for channels.
+    Pushes,
 }
 
 #[derive(Debug, Default)]

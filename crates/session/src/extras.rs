@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use auth::{Operation, Principal};
+use push::Payload;
 use serde_json::Value;
 use types::error::{self, ErrorInfo};
 use types::{ChannelName, Extras, Message, USER_CLAIM};
@@ -35,6 +36,9 @@ pub(crate) fn checked(mut extras: Extras) -> Result<Extras, ErrorInfo> {
         return Err(error::INVALID_EXTRAS.with(format!("extras have no field '{shown}'")));
     }
     let is_nested = |value: &Value| value.is_object() || value.is_array();
+    if let Some(push) = extras.get("push") {
+        Payload::parse(push).map_err(invalid)?;
+    }
     if let Some(headers) = extras.get("headers") {
         let headers = headers.as_object().ok_or_else(|| invalid("headers must be an object"))?;
         if headers.values().any(is_nested) {
@@ -106,6 +110,7 @@ mod tests {
             json!({"ephemeral": "yes"}),
             json!({"privileged": "yes"}),
             json!({"privileged": {"skipRule": [1]}}),
+            json!({"push": {"title": "x"}}),
         ] {
             assert_eq!(checked(extras(&refused)).unwrap_err().code, 40032, "{refused}");
         }

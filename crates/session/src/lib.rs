@@ -38,11 +38,13 @@ mod options;
 mod params;
 mod presence;
 mod publish;
+mod push;
 mod rollup;
 mod rules;
 mod session;
 mod timing;
 
+pub use crate::push::check_push;
 pub use annotation::{check_annotations, check_mutable};
 pub use change::{change_owner, check_change};
 pub use claims::stamp_user_claim;

@@ -13,6 +13,7 @@ use crate::annotation::check_mutable;
 use crate::change::{change_owner, check_change};
 use crate::claims::stamp_user_claim;
 use crate::extras::{self, check_privileged};
+use crate::push::check_push;
 use crate::session::Session;
 use crate::{Context, Effect};
 
@@ -251,6 +252,7 @@ impl Session {
         }
         let named = check_messages(&self.principal, &ctx.app.limits, &mut frame.messages)?;
         let named = named.filter(|_| !ctx.app.batches(&channel.name));
+        check_push(ctx.app, &channel.name, &frame.messages)?;
         let id = self.entry_id(named, frame.msg_serial);
         Ok((channel, id, Body::Messages(frame.messages)))
     }

@@ -71,6 +71,7 @@ errors! {
     INVALID_CHANNEL_NAME = 40010, 400, "invalid channel name", "correct the name";
     INVALID_CLIENT_ID = 40012, 400, "clientId not acceptable", "use the clientId of the credentials";
     INVALID_DATA = 40013, 400, "data or encoding not supported", "publish text, binary or JSON";
+    INVALID_DEVICE_ID = 40015, 400, "invalid device id", "give the device's id as a text";
     UNSUPPORTED_VERSION = 40017, 400, "protocol version missing or not supported", "use a current client library";
     BATCH_FAILED = 40020, 400, "batch request with failures", "see the error of each part";
     INVALID_PUBLISH = 40030, 400, "invalid publish request", "correct the request";
@@ -121,9 +122,11 @@ errors! {
     FATAL_RATE_LIMIT = 42920, 429, "rate limit exceeded; connection closed", "publish slower";
     FATAL_PUBLISH_RATE = 42921, 429, "publish rate far beyond the limit; connection closed", "publish slower";
     FATAL_FRAME_RATE = 42924, 429, "too many frames per second; connection closed", "send slower";
+    PUSH_RATE_LIMIT = 42926, 429, "push notification rate limit exceeded", "push slower";
     INTERNAL = 50000, 500, "internal error", "retry";
     TIMEOUT = 50003, 500, "timed out; the outcome is unknown", "retry with the same id";
     OVERLOADED = 50004, 503, "server overloaded", "retry later, with jitter";
+    DEVICE_OF_OTHER_CLIENT = 61002, 400, "the device is registered for another clientId", "deactivate push on the device, then activate it again";
     CONNECTION_SUPERSEDED = 80016, 410, "another transport took over the connection", "use the newer transport";
     CONNECTION_CLOSED = 80017, 400, "connection closed", "connect anew";
     RESUME_FAILED = 80008, 400, "connection state expired", "continue with the new connection id";
@@ -157,6 +160,7 @@ errors! {
     OBJECT_PATH_NOT_FOUND = 92005, 404, "nothing at this path", "correct the path";
     OBJECT_UNNAMED = 92006, 400, "neither objectId nor path", "name the object by id or by path";
     OBJECT_NOT_PROCESSABLE = 92007, 400, "the object cannot take this operation", "use an operation of the object's kind";
+    PUSH_NOT_CONFIGURED = 103_006, 400, "push transport not configured", "configure the provider of the device";
 }
 
 #[cfg(test)]

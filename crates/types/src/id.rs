@@ -55,6 +55,10 @@ text_id!(
     /// The identity of a client, as its credentials allow it.
     ClientId
 );
+text_id!(
+    /// A device that is registered for push notifications; it chose the id itself.
+    DeviceId
+);
 
 /// `length` random characters of `A-Z a-z 0-9` (5.95 bits each).
 pub fn random_text(rng: &mut impl Rng, length: usize) -> String {

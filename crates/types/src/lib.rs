@@ -42,7 +42,7 @@ pub use entry::{Body, Entry, EntryId};
 pub use error::{ErrorCode, ErrorInfo};
 pub use grouping::Grouping;
 pub use history::{Direction, HistoryPage, HistoryQuery, ItemPosition, Kind};
-pub use id::{AppId, ClientId, ConnectionId, random_text};
+pub use id::{AppId, ClientId, ConnectionId, DeviceId, random_text};
 pub use limits::{AppLimits, NodeLimits};
 pub use message::{
     Data, Extras, Message, MessageAction, PresenceAction, PresenceMessage, USER_CLAIM, Version,

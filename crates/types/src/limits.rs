@@ -54,6 +54,8 @@ pub struct AppLimits {
     pub token_request_rate: u32,
     /// Token requests per clock hour (40115).
     pub token_requests_per_hour: u32,
+    /// Push notifications per second, one for each device (42926).
+    pub push_rate: u32,
 }
 
 impl Default for AppLimits {
@@ -82,6 +84,7 @@ impl Default for AppLimits {
             requests_per_hour: 521_000,
             token_request_rate: 250,
             token_requests_per_hour: 360_000,
+            push_rate: 100,
         }
     }
 }
@@ -111,6 +114,7 @@ impl AppLimits {
             requests_per_hour: 0,
             token_request_rate: 0,
             token_requests_per_hour: 0,
+            push_rate: 0,
             ..Self::default()
         }
     }

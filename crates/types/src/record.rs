@@ -15,18 +15,25 @@ pub enum RecordKind {
     Passing,
     /// Revoked tokens.
     Revocation,
+    /// A device that is registered for push, by its id.
+    PushDevice,
+    /// Of a device or a client to the notifications of a channel.
+    PushSubscription,
     /// A channel that is enumerated whether it is active or not.
     Channel,
 }
 
 impl RecordKind {
-    pub const ALL: [Self; 3] = [Self::Passing, Self::Revocation, Self::Channel];
+    pub const ALL: [Self; 5] =
+        [Self::Passing, Self::Revocation, Self::PushDevice, Self::PushSubscription, Self::Channel];
 
     /// What stands for the kind in the store; never used again for another one.
     pub fn code(self) -> u8 {
         match self {
             Self::Passing => 0,
             Self::Revocation => 1,
+            Self::PushDevice => 2,
+            Self::PushSubscription => 3,
             Self::Channel => 10,
         }
     }

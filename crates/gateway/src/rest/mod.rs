@@ -48,6 +48,10 @@ mod token;
 
 mod revoke;
 
+mod push;
+
+mod push_answer;
+
 mod stats;
 
 mod sandbox;
@@ -176,6 +180,7 @@ async fn operation(
 ) -> Result<Operation, ErrorInfo> {
     let max_body = match endpoint {
         Endpoint::BatchPublish => batch::MAX_BODY.max(server.max_body()),
+        Endpoint::Push(push::Endpoint::BatchPublish) => push::MAX_BATCH_BODY.max(server.max_body()),
         _ => server.max_body(),
     };
     let body = async { Ok(form::readable(call, call::read(body, max_body).await?)) };
@@ -205,6 +210,7 @@ async fn operation(
         Endpoint::ReadObject { channel, object_id } => objects::read(channel, object_id, call),
         Endpoint::RequestToken { key_name } => token::operation(key_name, call, &body.await?),
         Endpoint::RevokeTokens { key_name } => revoke::operation(key_name, call, &body.await?),
+        Endpoint::Push(endpoint) => push::operation(endpoint, call, &body.await?),
         Endpoint::CreateApp => sandbox::create(call, &body.await?),
         Endpoint::DeleteApp { id } => Ok(Operation::DeleteApp(id.into())),
         Endpoint::Stats => stats::operation(call),
@@ -234,6 +240,7 @@ fn render(server: &Server, call: &Call<'_>, response: Response) -> Result<Answer
         Response::Object(tree) => Ok(objects::object(&tree, call)),
         Response::Stats { app, page } => stats::answer(&app, &page, call),
         Response::Token(details) => token::answer(&details, call),
+        Response::Push(response) => push_answer::answer(response, call),
         Response::AppCreated(app) => sandbox::answer(&app, call, server),
         Response::Created => sandbox::created(call),
         Response::NoContent => Ok(answer::empty(StatusCode::NO_CONTENT)),

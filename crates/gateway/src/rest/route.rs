@@ -2,7 +2,7 @@
 
 use http::Method;
 
-use super::{chat, comet};
+use super::{chat, comet, push};
 use crate::{event_stream::Framing, server::Sandbox};
 
 /// What a path names. Names from the path are decoded, and not judged.
@@ -48,6 +48,7 @@ pub(super) enum Endpoint<'a> {
     ReadObject { channel: &'a str, object_id: Option<&'a str> },
     RequestToken { key_name: &'a str },
     RevokeTokens { key_name: &'a str },
+    Push(push::Endpoint<'a>),
     CreateApp,
     DeleteApp { id: &'a str },
     Stats,
@@ -147,6 +148,9 @@ impl<'a> Route<'a> {
             }
             ["keys", key_name, "revokeTokens"] if !is_get => {
                 write(Method::POST, "POST", Endpoint::RevokeTokens { key_name })
+            }
+            ["push", ref rest @ ..] => {
+                push::route(method, rest).map(|endpoint| Self::Node(Endpoint::Push(endpoint)))
             }
             ["apps"] if sandbox == Sandbox::On => write(Method::POST, "POST", Endpoint::CreateApp),
             ["apps", id] if sandbox == Sandbox::On => {

@@ -32,7 +32,8 @@ impl Wrapping {
         head: &Parts,
         query: &[(String, String)],
     ) -> Result<Option<Self>, ErrorInfo> {
-        let envelope = call::param(query, "envelope");
+        // Clients that ask for an envelope in MessagePack read an answer without one too.
+        let envelope = call::param(query, "envelope").filter(|form| *form != "msgpack");
         if !matches!(envelope, None | Some("json" | "jsonp")) {
             return Err(INVALID_PARAM.with("envelope is json or jsonp"));
         }

@@ -15,6 +15,7 @@ mod objects;
 mod occupancy;
 mod presence;
 mod publish;
+mod push;
 mod reauth;
 mod rest;
 mod resume;

@@ -37,6 +37,8 @@ pub(crate) struct World {
     /// Where clients are that connect.
     pub(crate) place: auth::Source,
     replies: BTreeMap<RequestId, Response>,
+    /// What is on its way to providers of devices.
+    pub(crate) pushed: Vec<push::Delivery>,
     rng: ChaCha12Rng,
     last_id: u64,
 }
@@ -98,6 +100,7 @@ pub(crate) fn world_with(change: impl FnOnce(&mut Setup)) -> World {
             Namespace { persisted: true, ..namespace("kept") },
             Namespace { authenticated: true, ..namespace("members") },
             Namespace { mutable_messages: true, ..namespace("mutable") },
+            Namespace { push_enabled: true, ..namespace("pushed") },
         ],
         limits: AppLimits::unlimited(),
     };
@@ -131,6 +134,7 @@ impl World {
             transports: BTreeMap::new(),
             place: auth::Source::default(),
             replies: BTreeMap::new(),
+            pushed: Vec::new(),
             rng: ChaCha12Rng::seed_from_u64(99),
             last_id: 0,
         };
@@ -216,6 +220,7 @@ impl World {
                     .collect();
                 self.replies.insert(request, question.answer(&entries));
             }
+            Effect::Push { delivery, .. } => self.pushed.push(delivery),
             Effect::ReadHistory { request, app, name, .. } => {
                 let last = self.store.last.get(&(app, name)).cloned();
                 let items = last.into_iter().map(|entry| (entry, 0)).collect();

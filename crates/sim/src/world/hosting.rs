@@ -199,6 +199,7 @@ impl World {
                 Effect::LoadBacklog { channel, attachment, name, query, .. } => {
                     self.begin_backlog(channel, attachment, name.as_str(), &query);
                 }
+                Effect::Push { .. } => violation("workload", "nobody registers devices")?,
                 Effect::ReadMessage { request, name, question, .. } => {
                     let entries =
                         self.store.about(name.as_str(), &BTreeSet::from([question.message]));
