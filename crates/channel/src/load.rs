@@ -229,6 +229,7 @@ fn memory(event: &Event) -> usize {
         | Event::MessagesLoaded(_)
         | Event::BacklogLoaded { .. }
         | Event::Stored { .. }
+        | Event::Linger
         | Event::Tick => 0,
     }
 }
@@ -247,6 +248,7 @@ fn refuse(event: Event, error: ErrorInfo, effects: &mut Vec<Effect>) {
         | Event::MessagesLoaded(_)
         | Event::BacklogLoaded { .. }
         | Event::Stored { .. }
+        | Event::Linger
         | Event::Tick => {}
     }
 }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use auth::{Credentials, Nonces, Place, Principal, Revocations, SealingKey, Source};
 use stats::Stats;
 use types::error::{self, ErrorInfo};
-use types::{Allowance, App, AppId, Exceeded, Meter, Rate, Timestamp, Usage};
+use types::{Allowance, App, AppId, Exceeded, Metachannel, Meter, Rate, Timestamp, Usage};
+
+use crate::event::ChannelKey;
 
 #[derive(Debug)]
 pub(crate) struct AppState {
@@ -15,6 +17,8 @@ pub(crate) struct AppState {
     pub(crate) nonces: Nonces,
     pub(crate) revocations: Revocations,
     pub(crate) stats: Stats,
+    /// Those that are active.
+    pub(crate) metachannels: BTreeMap<Metachannel, ChannelKey>,
     connection_rate: Rate,
     channel_rate: Rate,
     requests: Meter,
@@ -31,6 +35,7 @@ impl AppState {
             nonces: Nonces::default(),
             revocations: Revocations::default(),
             stats: Stats::default(),
+            metachannels: BTreeMap::new(),
             connection_rate: Rate::default(),
             channel_rate: Rate::default(),
             requests: Meter::default(),

@@ -18,6 +18,7 @@ use types::{
 };
 
 use crate::messages::{Question, VersionsPage, What};
+use crate::origin::Origin;
 
 /// Names one activation of a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -39,7 +40,7 @@ pub enum Event {
         transport: TransportId,
         format: Format,
         query: Vec<(String, String)>,
-        source: Source,
+        origin: Box<Origin>,
     },
     Frame {
         transport: TransportId,
@@ -179,6 +180,7 @@ pub enum Effect {
 pub struct Request {
     pub caller: Caller,
     pub operation: Operation,
+    pub origin: Origin,
 }
 
 /// Who a request says that it comes from.

@@ -47,6 +47,13 @@ pub(crate) enum Continuity {
     Lost,
 }
 
+/// Whether an attachment begins to receive, or goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Arrival {
+    New,
+    Known,
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Fanout {
     subscribers: BTreeMap<AttachmentId, (Subscriber, Continuity)>,
@@ -67,13 +74,19 @@ pub(crate) struct Delivery<'a> {
 
 impl Fanout {
     /// Starts delivery, or goes on with it under other options.
-    pub(crate) fn subscribe(&mut self, mut subscriber: Subscriber) {
+    pub(crate) fn subscribe(&mut self, mut subscriber: Subscriber) -> Arrival {
         let id = subscriber.subscription.attachment;
-        let mut continuity = Continuity::Kept;
+        let (mut continuity, mut arrival) = (Continuity::Kept, Arrival::New);
         if let Some((before, known)) = self.subscribers.remove(&id) {
             (subscriber.completed, continuity) = (before.completed, known);
+            arrival = Arrival::Known;
         }
         self.subscribers.insert(id, (subscriber, continuity));
+        arrival
+    }
+
+    pub(crate) fn subscribers(&self) -> impl Iterator<Item = (AttachmentId, &Subscriber)> {
+        self.subscribers.iter().map(|(id, (subscriber, _))| (*id, subscriber))
     }
 
     /// Ends delivery; says whether the attachment is missing something.

@@ -7,12 +7,14 @@ use std::time::Duration;
 use channel::{Attach, AttachmentId, Channel, Occupancy, Publish};
 use session::{Subscription, publish_result};
 use types::error::ErrorInfo;
-use types::{AppId, ChannelName, Cursor, Entry, Timestamp};
+use types::{AppId, Body, ChannelName, Cursor, Entry, Timestamp};
 
 use crate::count::{RequestKind, Volume};
 use crate::event::{ChannelKey, Effect, Response};
-use crate::fanout::{Continuity, Delivery, Fanout, Subscriber};
+use crate::fanout::{Arrival, Continuity, Delivery, Fanout, Subscriber};
 use crate::form::Completed;
+use crate::inband::Telling;
+use crate::metachannel;
 use crate::node::{Node, Publisher, SessionKey, Work};
 use crate::timers::TimerKey;
 
@@ -27,6 +29,7 @@ pub(crate) struct Slot {
     id_window: Duration,
     pub(crate) host: Channel,
     pub(crate) fanout: Fanout,
+    pub(crate) telling: Telling,
 }
 
 impl Node {
@@ -44,19 +47,19 @@ impl Node {
         let state = self.apps.get_mut(app).ok_or_else(|| types::error::NOT_FOUND.info())?;
         state.admit_channel(now)?;
         let persisted = state.app.persists(name);
-        let config = channel::Config {
-            name: name.clone(),
-            site: self.config.identity.site,
-            persisted,
-            limits: channel::Limits::new(&state.app.limits, &self.config.limits),
-        };
+        let mut limits = channel::Limits::new(&state.app.limits, &self.config.limits);
+        metachannel::limit(name, &mut limits);
+        let site = self.config.identity.site;
+        let config = channel::Config { name: name.clone(), site, persisted, limits };
         let id_window = config.limits.id_window();
         let host = Channel::new(config, &mut self.rng);
         let fanout = Fanout::default();
+        let (app_id, telling) = (app.clone(), Telling::default());
         let slot =
-            Slot { app: app.clone(), name: name.clone(), persisted, id_window, host, fanout };
+            Slot { app: app_id, name: name.clone(), persisted, id_window, host, fanout, telling };
         self.channels.insert(key, slot);
         self.by_name.insert((app.clone(), name.clone()), key);
+        self.channel_opened(now, app, name, key);
         Ok(key)
     }
 
@@ -82,12 +85,15 @@ impl Node {
 
     pub(crate) fn deactivate(&mut self, now: Timestamp, key: ChannelKey) {
         self.timers.set(TimerKey::Channel(key.0), None);
-        self.timers.set(TimerKey::Losses(key.0), None);
+        for timer in [TimerKey::Losses, TimerKey::Minute, TimerKey::Inband] {
+            self.timers.set(timer(key.0), None);
+        }
         let Some(slot) = self.channels.remove(&key) else { return };
         if let Some(app) = self.apps.get_mut(&slot.app) {
             app.release_channel(now);
         }
-        self.by_name.remove(&(slot.app, slot.name));
+        self.by_name.remove(&(slot.app.clone(), slot.name.clone()));
+        self.channel_closed(now, &slot.app, &slot.name);
     }
 
     pub(crate) fn channel_effect(
@@ -122,6 +128,7 @@ impl Node {
                     let error = result.as_ref().err();
                     if let Some(app) = app {
                         self.count_publish(now, &app, &publisher, volume, error);
+                        self.log_unheard(now, key, &publisher, error);
                     }
                     self.published(now, publisher, token, result);
                 }
@@ -181,6 +188,10 @@ impl Node {
         if !changed.is_empty() {
             self.timers.set(TimerKey::Losses(key.0), Some(now.plus(LOSS_CHECK)));
             self.tell_of_loss(now, key, &changed);
+            self.log_loss(now, key);
+        }
+        if matches!(entry.body, Body::Objects(_)) {
+            self.objects_changed(now, key);
         }
     }
 
@@ -310,8 +321,10 @@ impl Node {
         let Some(host) = self.active(&app, &subscription.channel) else { return };
         let Subscription { attachment, occupancy, .. } = subscription;
         let share = subscription.share();
+        let inband = subscription.inband;
+        let mut arrival = Arrival::Known;
         if let Some(slot) = self.channels.get_mut(&host) {
-            slot.fanout.subscribe(Subscriber {
+            arrival = slot.fanout.subscribe(Subscriber {
                 subscription,
                 transport,
                 format,
@@ -326,6 +339,9 @@ impl Node {
             let occupancy = slot.host.occupancy();
             let is_new = |told: Option<&Occupancy>| told.is_none();
             slot.fanout.tell_occupancy(now, &occupancy, is_new, &mut self.effects);
+        }
+        if inband.is_some() && arrival == Arrival::New {
+            self.greet_with_objects(now, host, attachment);
         }
     }
 

@@ -1,4 +1,4 @@
-//! One deadline for each session and channel, in the order in which they come due.
+//! Deadlines of sessions and channels, one of each kind, in the order in which they come due.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,6 +10,10 @@ pub(crate) enum TimerKey {
     Channel(u64),
     /// Attachments of the channel that are missing something.
     Losses(u64),
+    /// The minute that those who listen to the channel are told of.
+    Minute(u64),
+    /// The pause between two tellings of the channel's objects.
+    Inband(u64),
     App(u64),
 }
 
