@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde_json::Value;
-use types::ErrorInfo;
 use types::error::{BAD_REQUEST, CAPABILITY_MISSING};
+use types::{ErrorInfo, Metachannel};
 
 use crate::resource::Resource;
 
@@ -19,6 +19,10 @@ use crate::resource::Resource;
 const MAX_TEXT: usize = 64 << 10;
 /// Most resources that a capability has; beyond it 40000. Intersecting is quadratic in it.
 const MAX_RESOURCES: usize = 512;
+
+/// All that anybody can be allowed to do on a metachannel.
+const ON_METACHANNELS: [Operation; 3] =
+    [Operation::ChannelMetadata, Operation::History, Operation::Subscribe];
 
 /// Something that a client may be allowed to do. In the order of names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -104,6 +108,10 @@ impl Operations {
 
     pub fn is_empty(self) -> bool {
         self.0 == 0
+    }
+
+    fn of(operations: &[Operation]) -> Self {
+        Self(operations.iter().fold(0, |set, operation| set | 1 << *operation as u32))
     }
 
     fn union(self, other: Self) -> Self {
@@ -235,10 +243,16 @@ impl Capability {
     }
 
     fn matching_exactly<'a>(&'a self, resource: &'a str) -> impl Iterator<Item = Operations> + 'a {
+        let possible = if resource.starts_with(Metachannel::PREFIX) {
+            Operations::of(&ON_METACHANNELS)
+        } else {
+            Operations::EVERY
+        };
         let everywhere = (!resource.starts_with('[')).then_some(self.everywhere);
         let exact = self.rules.get(resource).copied();
         let patterns = self.patterns.iter().filter(|(pattern, _)| pattern.matches(resource));
-        everywhere.into_iter().chain(exact).chain(patterns.map(|(_, operations)| *operations))
+        let patterns = patterns.map(|(_, operations)| *operations);
+        everywhere.into_iter().chain(exact).chain(patterns).map(move |set| set.meet(possible))
     }
 
     fn resources(&self) -> Vec<(Resource, Operations)> {
@@ -320,6 +334,20 @@ mod tests {
             assert_eq!(capability(given).to_string(), canonical);
             assert_eq!(capability(canonical).to_string(), canonical);
         }
+    }
+
+    #[test]
+    fn on_a_metachannel_nobody_may_do_more_than_read() {
+        for json in [r#"{"[*]*":["*"]}"#, r#"{"[meta]*":["*"]}"#, r#"{"[meta]log":["*"]}"#] {
+            let capability = capability(json);
+            for operation in Operation::ALL {
+                let reads = ON_METACHANNELS.contains(&operation);
+                assert_eq!(capability.permits("[meta]log", operation), reads, "{operation:?}");
+            }
+        }
+        let publisher = capability(r#"{"[meta]log":["publish"]}"#);
+        assert!(!publisher.permits_any("[meta]log"));
+        assert!(!capability(r#"{"*":["*"]}"#).permits_any("[meta]log"));
     }
 
     #[test]
@@ -429,7 +457,7 @@ mod tests {
         assert_eq!(allowed("a:b"), "history,presence,subscribe");
         assert_eq!(allowed("b"), "subscribe");
         assert_eq!(allowed("[filter]a:b"), "history");
-        assert_eq!(allowed("[meta]log"), "*");
+        assert_eq!(allowed("[meta]log"), "channel-metadata,history,subscribe");
         assert_eq!(allowed("[meta]x"), "");
         assert!(!capability.permits_any("[meta]x"));
         assert!(capability.permits_any("anything"));

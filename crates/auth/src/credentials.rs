@@ -39,6 +39,17 @@ impl Credentials {
         }
     }
 
+    /// The app that they say they are for, as far as that can be read without verifying them: not
+    /// from a JWT.
+    pub fn claimed_app(&self) -> Option<&str> {
+        match self {
+            Self::Key(text) => text.split_once('.').map(|(app, _)| app),
+            Self::Token(text) => {
+                text.split_once('.').filter(|(_, rest)| !rest.contains('.')).map(|(app, _)| app)
+            }
+        }
+    }
+
     /// From the parameters of a query, decoded: `key`, or `accessToken` or `access_token`. A token
     /// wins over a key; none if there is neither.
     pub fn from_query<'a>(

@@ -119,6 +119,7 @@ impl Channel {
                 self.counts.set(attachment, share);
             }
             Event::Occupy { .. } => {}
+            Event::Linger => self.deserted_at = Some(now),
             Event::Loaded(result) => self.loaded(now, result, effects),
             Event::MessagesLoaded(result) => self.messages_loaded(now, result, effects),
             Event::BacklogLoaded { attachment, result } => {
@@ -192,6 +193,11 @@ impl Channel {
             && self.log.is_over(now)
             && self.ids.is_over(now)
             && self.resumable_until().is_none_or(|until| now >= until)
+    }
+
+    /// Whether there are attachments, or one may come back.
+    pub fn has_audience(&self, now: Timestamp) -> bool {
+        !self.attachments.is_empty() || self.resumable_until().is_some_and(|until| now < until)
     }
 
     /// Until when an attachment may come back to a channel that has none.

@@ -22,6 +22,8 @@ pub struct PublishToken(pub u64);
 pub enum Event {
     Attach(Attach),
     Detach(AttachmentId),
+    /// Somebody reads without attaching, and will want what follows: as if an attachment had gone.
+    Linger,
     /// What an attachment counts for, until it counts otherwise or ends.
     Occupy {
         attachment: AttachmentId,

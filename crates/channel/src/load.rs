@@ -246,6 +246,7 @@ fn memory(event: &Event) -> usize {
         | Event::MessagesLoaded(_)
         | Event::BacklogLoaded { .. }
         | Event::Stored { .. }
+        | Event::Linger
         | Event::Tick => 0,
     }
 }
@@ -264,6 +265,7 @@ pub(crate) fn refuse(event: Event, error: ErrorInfo, effects: &mut Vec<Effect>) 
         | Event::MessagesLoaded(_)
         | Event::BacklogLoaded { .. }
         | Event::Stored { .. }
+        | Event::Linger
         | Event::Tick => {}
     }
 }

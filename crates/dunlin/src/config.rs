@@ -19,7 +19,7 @@ use types::{
 };
 
 /// What a key may do unless its configuration says otherwise: everything.
-pub(crate) const FULL_CAPABILITY: &str = r#"{"*":["*"]}"#;
+pub(crate) const FULL_CAPABILITY: &str = r#"{"[*]*":["*"]}"#;
 /// The account of apps that are not made through the sandbox.
 pub(crate) const ACCOUNT: &str = "local";
 

@@ -15,9 +15,8 @@ use std::{
     time::Duration,
 };
 
-use auth::Source;
 use bytes::Bytes;
-use node::{Event, TransportId};
+use node::{Event, Origin, TransportId};
 use protocol::Format;
 use tokio::{
     sync::{mpsc, mpsc::error::SendError},
@@ -108,7 +107,7 @@ pub(crate) fn open(
     hub: &Arc<Hub>,
     format: Format,
     query: Vec<(String, String)>,
-    source: Source,
+    origin: Origin,
     receiver: Receiver,
 ) {
     let (transport, mailbox) = hub.open_mailbox(format);
@@ -122,7 +121,8 @@ pub(crate) fn open(
         over: OnceLock::new(),
     });
     let carrier = Carrier { format, mailbox, waiting };
-    let connect = Event::Connect { transport: transport.id, format, query, source };
+    let connect =
+        Event::Connect { transport: transport.id, format, query, origin: Box::new(origin) };
     let (hub, id) = (Arc::clone(hub), transport.id);
     tokio::spawn(async move {
         if hub.events().send(connect).await.is_ok() {

@@ -12,9 +12,8 @@ use std::{
     time::Duration,
 };
 
-use auth::Source;
 use bytes::Bytes;
-use node::{Event, TransportId};
+use node::{Event, Origin, TransportId};
 use protocol::Format;
 use tokio::{net::TcpStream, sync::mpsc::error::TrySendError};
 use types::error;
@@ -31,19 +30,20 @@ const WRITE_STALL: Duration = Duration::from_secs(30);
 const LINGER: Duration = Duration::from_secs(5);
 
 /// Serves a stream after the handshake until it is over. `leftover` is what was read beyond it,
-/// `query` the decoded parameters of the connect URL.
+/// `query` the decoded parameters of the connect URL, `origin` what else its request said.
 pub(crate) async fn run(
     stream: TcpStream,
     leftover: Bytes,
     hub: Arc<Hub>,
     query: Vec<(String, String)>,
-    source: Source,
+    origin: Origin,
     max_message: usize,
 ) {
     let format = format_of(&query);
     let (transport, outbox) = hub.open_socket(format);
     let id = transport.id;
-    if hub.events().send(Event::Connect { transport: id, format, query, source }).await.is_err() {
+    let origin = Box::new(origin);
+    if hub.events().send(Event::Connect { transport: id, format, query, origin }).await.is_err() {
         return;
     }
     let limits = ws::Limits { max_message, write_stall: WRITE_STALL, linger: LINGER };

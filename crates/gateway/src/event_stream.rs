@@ -15,9 +15,8 @@ mod position;
 
 use std::{sync::Arc, time::Duration};
 
-use auth::Source;
 use bytes::Bytes;
-use node::Event;
+use node::{Event, Origin};
 use protocol::Format;
 use tokio::{
     sync::{mpsc, oneshot},
@@ -44,13 +43,14 @@ const WRITE_STALL: Duration = Duration::from_secs(30);
 pub(crate) async fn open(
     hub: &Arc<Hub>,
     query: Vec<(String, String)>,
-    source: Source,
+    origin: Origin,
     wanted: Wanted,
 ) -> Result<Body, ErrorInfo> {
     let (transport, mailbox) = hub.open_mailbox(Format::Json);
     let (sender, body) = Body::live();
     let (begun, begins) = oneshot::channel();
-    let connect = Event::Connect { transport: transport.id, format: Format::Json, query, source };
+    let (format, origin) = (Format::Json, Box::new(origin));
+    let connect = Event::Connect { transport: transport.id, format, query, origin };
     let stream = Stream {
         hub: Arc::clone(hub),
         transport,

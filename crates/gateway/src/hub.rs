@@ -307,7 +307,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
-    use node::{Caller, Operation};
+    use node::{Caller, Operation, Origin};
 
     use super::*;
 
@@ -332,6 +332,7 @@ mod tests {
                 let request = Request {
                     caller: Caller::default(),
                     operation: Operation::PostStats(Vec::new()),
+                    origin: Origin::default(),
                 };
                 hub.request(request).await
             }

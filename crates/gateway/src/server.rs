@@ -15,11 +15,11 @@ use std::{
     time::Duration,
 };
 
-use auth::Source;
 use bytes::Bytes;
 use http::{HeaderValue, Request, header};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn, upgrade::Upgraded};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use node::{Origin, Way};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -257,11 +257,13 @@ fn upgrade(connection: &Arc<Connection>, request: Request<Incoming>) -> Answer {
     };
     let proxies = &connection.server.settings.trusted_proxies;
     let source = source::of(connection.address, &parts.headers, proxies);
+    let header = |name| rest::text(&parts.headers, name);
+    let origin = Origin::new(Way::Transport("websocket"), source, header, &query);
     let upgraded = hyper::upgrade::on(Request::from_parts(parts, body));
     let connection = Arc::clone(connection);
     tokio::spawn(async move {
         match upgraded.await {
-            Ok(upgraded) => serve_websocket(upgraded, query, source, connection).await,
+            Ok(upgraded) => serve_websocket(upgraded, query, origin, connection).await,
             Err(error) => tracing::debug!(%error, "no WebSocket after the handshake"),
         }
     });
@@ -271,13 +273,13 @@ fn upgrade(connection: &Arc<Connection>, request: Request<Incoming>) -> Answer {
 async fn serve_websocket(
     upgraded: Upgraded,
     query: Vec<(String, String)>,
-    source: Source,
+    origin: Origin,
     connection: Arc<Connection>,
 ) {
     let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else { return };
     let (stream, hub) = (parts.io.into_inner(), Arc::clone(&connection.server.hub));
     let max_message = connection.server.max_body();
-    connection::run(stream, parts.read_buf, hub, query, source, max_message).await;
+    connection::run(stream, parts.read_buf, hub, query, origin, max_message).await;
 }
 
 fn to_usize(count: u32) -> usize {

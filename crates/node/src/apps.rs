@@ -7,7 +7,11 @@ use auth::{Credentials, Nonces, Place, Principal, Revocations, SealingKey, Sourc
 use push::Push;
 use stats::Stats;
 use types::error::{self, ErrorInfo};
-use types::{Allowance, App, AppId, ChannelName, Exceeded, Meter, Rate, Timestamp, Usage};
+use types::{
+    Allowance, App, AppId, ChannelName, Exceeded, Metachannel, Meter, Rate, Timestamp, Usage,
+};
+
+use crate::event::ChannelKey;
 
 /// Channels that an app registers at most; further ones are enumerated while they are active.
 const MAX_REGISTERED: usize = 100_000;
@@ -20,6 +24,8 @@ pub(crate) struct AppState {
     pub(crate) revocations: Revocations,
     pub(crate) stats: Stats,
     pub(crate) push: Push,
+    /// Those that are active.
+    pub(crate) metachannels: BTreeMap<Metachannel, ChannelKey>,
     connection_rate: Rate,
     channel_rate: Rate,
     requests: Meter,
@@ -40,6 +46,7 @@ impl AppState {
             revocations: Revocations::default(),
             stats: Stats::default(),
             push: Push::default(),
+            metachannels: BTreeMap::new(),
             connection_rate: Rate::default(),
             channel_rate: Rate::default(),
             requests: Meter::default(),

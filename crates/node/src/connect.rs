@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use auth::{Credentials, Principal, ResumeKey, Source};
+use auth::{Credentials, Principal, ResumeKey};
 use protocol::{Action, Format, ProtocolMessage};
 use session::{Connect, Context, Params, Session, TransportId, is_retryable};
 use types::error::{self, ErrorInfo};
-use types::{ConnectionId, Timestamp, random_text};
+use types::{ConnectionId, Metachannel, Timestamp, random_text};
 
 use crate::apps::{admit, identify};
 use crate::event::Effect;
 use crate::node::{Node, SessionKey, SessionSlot, Work};
+use crate::origin::Origin;
 use crate::timers::TimerKey;
 
 const CONNECTION_ID_LENGTH: usize = 10;
@@ -19,7 +20,7 @@ const CONNECTION_ID_LENGTH: usize = 10;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Dial<'a> {
     pub(crate) query: &'a [(String, String)],
-    pub(crate) source: &'a Source,
+    pub(crate) origin: &'a Origin,
 }
 
 /// A transport whose credentials were accepted.
@@ -28,6 +29,7 @@ struct Arrival {
     format: Format,
     params: Params,
     principal: Principal,
+    origin: Option<Box<Origin>>,
 }
 
 /// What a resume key leads to.
@@ -49,6 +51,7 @@ impl Node {
         dial: Dial<'_>,
     ) {
         if let Err(error) = self.try_connect(now, transport, format, dial) {
+            self.tell_connection_refused(now, dial, &error);
             // What another attempt may mend is DISCONNECTED, the rest fails the connection.
             let action = if is_retryable(&error) { Action::Disconnected } else { Action::Error };
             self.refuse(transport, format, action, error);
@@ -75,7 +78,7 @@ impl Node {
         format: Format,
         dial: Dial<'_>,
     ) -> Result<(), ErrorInfo> {
-        let params = Params { security: dial.source.security, ..Params::parse(dial.query)? };
+        let params = Params { security: dial.origin.source.security, ..Params::parse(dial.query)? };
         let pairs = dial.query.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let credentials = Credentials::from_query(pairs)?
             .ok_or_else(|| error::UNAUTHORIZED.with("no credentials"))?;
@@ -87,12 +90,14 @@ impl Node {
             auth::Place::Connect,
             now,
         )?;
-        admit(&self.apps, &principal, params.client_type.as_deref(), dial.source)?;
+        admit(&self.apps, &principal, params.client_type.as_deref(), &dial.origin.source)?;
         let claim = match &params.resume {
             None => None,
             Some(key) => Some(self.claim(now, key, &principal)?),
         };
-        let arrival = Arrival { transport, format, params, principal };
+        let listened = self.audience(now, &principal.app_id, Metachannel::ConnectionEvents);
+        let origin = listened.map(|_| Box::new(dial.origin.clone()));
+        let arrival = Arrival { transport, format, params, principal, origin };
         match claim {
             Some(Claim::Live(key)) => {
                 self.resume(now, key, arrival);
@@ -141,11 +146,12 @@ impl Node {
         &mut self,
         now: Timestamp,
         id: ConnectionId,
-        arrival: Arrival,
+        mut arrival: Arrival,
         epoch: u32,
         reason: Option<ErrorInfo>,
     ) -> Result<(), ErrorInfo> {
         let key = SessionKey(self.next());
+        let origin = arrival.origin.take();
         let Arrival { transport, format, .. } = arrival;
         let connect = self.accept(now, &id, arrival, epoch);
         let connection_key = Arc::clone(&connect.connection_key);
@@ -167,7 +173,9 @@ impl Node {
         let session = Session::open(&mut ctx, id.clone(), connect, reason);
         let deadline = session.next_deadline(&ctx);
         self.timers.set(TimerKey::Session(key.0), deadline);
-        self.sessions.insert(key, SessionSlot { session, format });
+        let slot = SessionSlot { session, format, opened_at: now, origin };
+        self.tell_connection_opened(now, &slot);
+        self.sessions.insert(key, slot);
         self.by_connection.insert(id, key);
         self.by_transport.insert(transport, key);
         self.push_work(effects.into_iter().map(|effect| Work::Session(key, effect)));

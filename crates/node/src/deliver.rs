@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use channel::AttachmentId;
-use types::{Cursor, Entry, Timestamp};
+use types::{Body, Cursor, Entry, Timestamp};
 
 use crate::event::ChannelKey;
 use crate::fanout::Delivery;
@@ -31,9 +31,13 @@ impl Node {
         }
         self.push_messages(now, &app, &name, &entry);
         let Some(slot) = self.channels.get_mut(&key) else { return };
+        let changes_objects = matches!(entry.body, Body::Objects(_));
         match slot.fanout.window.take_in(entry, cursor, Arrival { now, rollup, more }) {
             Due::Now => self.flush(now, key),
             Due::At(at) => self.timers.set(TimerKey::Window(key.0), Some(at)),
+        }
+        if changes_objects {
+            self.objects_changed(now, key);
         }
     }
 
@@ -84,6 +88,7 @@ impl Node {
         if !delivered.changed.is_empty() {
             self.timers.set(TimerKey::Losses(key.0), Some(now.plus(LOSS_CHECK)));
             self.tell_of_loss(now, key, &delivered.changed);
+            self.log_loss(now, key);
         }
     }
 }

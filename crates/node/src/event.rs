@@ -18,6 +18,7 @@ use types::{
 };
 
 use crate::messages::{Question, VersionsPage, What};
+use crate::origin::Origin;
 use crate::push::{PushRequest, PushResponse};
 
 /// Names one activation of a channel.
@@ -40,7 +41,7 @@ pub enum Event {
         transport: TransportId,
         format: Format,
         query: Vec<(String, String)>,
-        source: Source,
+        origin: Box<Origin>,
     },
     Frame {
         transport: TransportId,
@@ -198,6 +199,7 @@ pub enum Effect {
 pub struct Request {
     pub caller: Caller,
     pub operation: Operation,
+    pub origin: Origin,
 }
 
 /// Who a request says that it comes from.

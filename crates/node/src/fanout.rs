@@ -52,6 +52,13 @@ pub(crate) enum Continuity {
     Lost,
 }
 
+/// Whether an attachment begins to receive, or goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Arrival {
+    New,
+    Known,
+}
+
 #[derive(Debug)]
 pub(crate) struct Fanout {
     pub(crate) window: Window,
@@ -87,14 +94,29 @@ impl Fanout {
     }
 
     /// Starts delivery, or goes on with it under other options.
-    pub(crate) fn subscribe(&mut self, mut subscriber: Subscriber) {
+    pub(crate) fn subscribe(&mut self, mut subscriber: Subscriber) -> Arrival {
         let id = subscriber.subscription.attachment;
-        let mut continuity = Continuity::Kept;
+        let (mut continuity, mut arrival) = (Continuity::Kept, Arrival::New);
         if let Some((before, known)) = self.subscribers.remove(&id) {
             (subscriber.completed, subscriber.joined) = (before.completed, before.joined);
             continuity = known;
+            arrival = Arrival::Known;
         }
         self.subscribers.insert(id, (subscriber, continuity));
+        arrival
+    }
+
+    pub(crate) fn subscribers(&self) -> impl Iterator<Item = (AttachmentId, &Subscriber)> {
+        self.subscribers.iter().map(|(id, (subscriber, _))| (*id, subscriber))
+    }
+
+    /// These were given messages that are not entries: what comes next to them is no delta.
+    pub(crate) fn restart_chains(&mut self, attachments: &[AttachmentId]) {
+        for id in attachments {
+            if let Some((subscriber, _)) = self.subscribers.get_mut(id) {
+                subscriber.subscription.chain.restart();
+            }
+        }
     }
 
     /// Ends delivery; says whether the attachment is missing something.

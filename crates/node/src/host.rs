@@ -11,8 +11,10 @@ use types::{AppId, ChannelName, Grouping, Timestamp};
 
 use crate::count::{RequestKind, Volume};
 use crate::event::{ChannelKey, Effect, Response};
-use crate::fanout::{Continuity, Fanout, Subscriber};
+use crate::fanout::{Arrival, Continuity, Fanout, Subscriber};
 use crate::form::Completed;
+use crate::inband::Telling;
+use crate::metachannel;
 use crate::node::{Node, Publisher, SessionKey, Work};
 use crate::status::registration;
 use crate::timers::TimerKey;
@@ -29,6 +31,7 @@ pub(crate) struct Slot {
     id_window: Duration,
     pub(crate) host: Channel,
     pub(crate) fanout: Fanout,
+    pub(crate) telling: Telling,
 }
 
 impl Node {
@@ -50,24 +53,28 @@ impl Node {
         let rules = state.app.namespace(name);
         // Rules that make no sense were refused with their app.
         let grouping = rules.and_then(|rules| rules.grouping().ok()).unwrap_or(Grouping::None);
+        let mut limits = channel::Limits::new(&state.app.limits, &self.config.limits);
+        metachannel::limit(name, &mut limits);
         let config = channel::Config {
             name: name.clone(),
             site: self.config.identity.site,
             persisted,
             persist_last: rules.is_some_and(|rules| rules.persist_last),
             grouping: grouping.clone(),
-            limits: channel::Limits::new(&state.app.limits, &self.config.limits),
+            limits,
         };
         let id_window = config.limits.id_window();
         let host = Channel::new(config, &mut self.rng);
         let fanout = Fanout::new(Window::new(grouping));
+        let (app_id, telling) = (app.clone(), Telling::default());
         let slot =
-            Slot { app: app.clone(), name: name.clone(), persisted, id_window, host, fanout };
+            Slot { app: app_id, name: name.clone(), persisted, id_window, host, fanout, telling };
         self.channels.insert(key, slot);
         self.by_name.insert((app.clone(), name.clone()), key);
         if let Some(registered) = registered {
             self.keep(vec![registered]);
         }
+        self.channel_opened(now, app, name, key);
         Ok(key)
     }
 
@@ -93,13 +100,15 @@ impl Node {
 
     pub(crate) fn deactivate(&mut self, now: Timestamp, key: ChannelKey) {
         self.timers.set(TimerKey::Channel(key.0), None);
-        self.timers.set(TimerKey::Losses(key.0), None);
-        self.timers.set(TimerKey::Window(key.0), None);
+        for timer in [TimerKey::Losses, TimerKey::Window, TimerKey::Minute, TimerKey::Inband] {
+            self.timers.set(timer(key.0), None);
+        }
         let Some(slot) = self.channels.remove(&key) else { return };
         if let Some(app) = self.apps.get_mut(&slot.app) {
             app.release_channel(now);
         }
-        self.by_name.remove(&(slot.app, slot.name));
+        self.by_name.remove(&(slot.app.clone(), slot.name.clone()));
+        self.channel_closed(now, &slot.app, &slot.name);
     }
 
     pub(crate) fn channel_effect(
@@ -134,6 +143,7 @@ impl Node {
                     let error = result.as_ref().err();
                     if let Some(app) = app {
                         self.count_publish(now, &app, &publisher, volume, error);
+                        self.log_unheard(now, key, &publisher, error);
                     }
                     self.published(now, publisher, token, result);
                 }
@@ -314,8 +324,10 @@ impl Node {
         let Some(host) = self.active(&app, &subscription.channel) else { return };
         let Subscription { attachment, occupancy, .. } = subscription;
         let share = subscription.share();
+        let inband = subscription.inband;
+        let mut arrival = Arrival::Known;
         if let Some(slot) = self.channels.get_mut(&host) {
-            slot.fanout.subscribe(Subscriber {
+            arrival = slot.fanout.subscribe(Subscriber {
                 subscription,
                 transport,
                 format,
@@ -331,6 +343,9 @@ impl Node {
             let occupancy = slot.host.occupancy();
             let is_new = |told: Option<&Occupancy>| told.is_none();
             slot.fanout.tell_occupancy(now, &occupancy, is_new, &mut self.effects);
+        }
+        if inband.is_some() && arrival == Arrival::New {
+            self.greet_with_objects(now, host, attachment);
         }
     }
 

@@ -21,6 +21,7 @@
 mod apps;
 mod batch;
 mod chat;
+mod client_events;
 mod config;
 mod connect;
 mod count;
@@ -29,10 +30,13 @@ mod event;
 mod fanout;
 mod form;
 mod host;
+mod inband;
 mod keys;
 mod messages;
+mod metachannel;
 mod node;
 mod objects;
+mod origin;
 mod path;
 mod push;
 mod records;
@@ -49,10 +53,11 @@ pub use channel::{AttachmentId, Occupancy};
 pub use config::{Config, PreviousIncarnation};
 pub use event::{
     AppSpec, Caller, ChannelDetails, ChannelKey, ChannelsPage, ChannelsQuery, Effect, Event,
-    ObjectQuery, Operation, PresencePage, PresenceQuery, Request, RequestId, Response, Ticket,
-    View,
+    KeySpec, ObjectQuery, Operation, PresencePage, PresenceQuery, Request, RequestId, Response,
+    Ticket, View,
 };
 pub use messages::{Question, VersionsPage, VersionsQuery, What};
 pub use node::Node;
+pub use origin::{Origin, Way};
 pub use records::Damaged;
 pub use session::TransportId;

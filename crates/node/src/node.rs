@@ -9,18 +9,20 @@ use protocol::{Action, Format, ProtocolMessage};
 use push::Delivery;
 use rand_chacha::ChaCha12Rng;
 use session::{Context, Session, TransportId};
-use types::error;
+use types::error::{self, ErrorInfo};
 use types::{AppId, ChannelName, ConnectionId, Timestamp};
 
 use crate::apps::{AppState, Apps};
 use crate::batch::{Batch, Part};
 use crate::chat::ChatRequest;
+use crate::client_events::{Credential, Watched};
 use crate::config::Config;
 use crate::connect::Dial;
 use crate::count::{Asker, Volume};
 use crate::event::{ChannelKey, Effect, Event, RequestId, Ticket};
 use crate::fanout::OutboundRates;
 use crate::host::Slot;
+use crate::origin::Origin;
 use crate::records::{Unkept, not_kept};
 use crate::sandbox::Fixtures;
 use crate::timers::{TimerKey, Timers};
@@ -33,6 +35,9 @@ pub(crate) struct SessionKey(pub(crate) u64);
 pub(crate) struct SessionSlot {
     pub(crate) session: Session,
     pub(crate) format: Format,
+    pub(crate) opened_at: Timestamp,
+    /// Only if somebody listened to connections when it was opened.
+    pub(crate) origin: Option<Box<Origin>>,
 }
 
 /// Who waits for the outcome of a publish.
@@ -70,8 +75,11 @@ pub struct Node {
     pub(crate) publishers: BTreeMap<PublishToken, (ChannelKey, Publisher, Volume)>,
     /// How the request came that is being answered.
     pub(crate) security: Security,
-    /// Whose request is being answered, once that is known.
+    /// Whose request is being answered, once that is known, and by what they showed it.
     pub(crate) asker: Option<Asker>,
+    pub(crate) credential: Option<Credential>,
+    /// Requests whose end is told on a metachannel.
+    pub(crate) watched: BTreeMap<RequestId, Watched>,
     pub(crate) batches: BTreeMap<RequestId, Batch>,
     pub(crate) unkept: BTreeMap<Ticket, Unkept>,
     pub(crate) fixtures: BTreeMap<RequestId, Fixtures>,
@@ -106,6 +114,8 @@ impl Node {
             publishers: BTreeMap::new(),
             security: Security::default(),
             asker: None,
+            credential: None,
+            watched: BTreeMap::new(),
             batches: BTreeMap::new(),
             unkept: BTreeMap::new(),
             fixtures: BTreeMap::new(),
@@ -124,7 +134,7 @@ impl Node {
         // What was due before the event happens before it, however late the driver's tick.
         self.fire_timers(now);
         match event {
-            Event::Connect { transport, format, query, source } => {
+            Event::Connect { transport, format, query, origin } => {
                 if self.leaving {
                     self.refuse(
                         transport,
@@ -133,7 +143,7 @@ impl Node {
                         error::SERVER_LEAVING.info(),
                     );
                 } else {
-                    self.connect(now, transport, format, Dial { query: &query, source: &source });
+                    self.connect(now, transport, format, Dial { query: &query, origin: &origin });
                 }
             }
             Event::Frame { transport, frame } => {
@@ -169,6 +179,8 @@ impl Node {
         }
         self.work_off(now);
         self.fire_timers(now);
+        self.tell_answered(now);
+        self.work_off(now);
     }
 
     /// What the driver has to do, in order. Empties `effects` of earlier content first.
@@ -205,6 +217,7 @@ impl Node {
             && self.unkept.is_empty()
             && self.fixtures.is_empty()
             && self.channel_pushes.is_empty()
+            && self.watched.is_empty()
             && self.work.is_empty()
     }
 
@@ -219,6 +232,8 @@ impl Node {
                 }
                 TimerKey::Losses(key) => self.recover(now, ChannelKey(key)),
                 TimerKey::Window(key) => self.flush(now, ChannelKey(key)),
+                TimerKey::Minute(key) => self.minute_over(now, ChannelKey(key)),
+                TimerKey::Inband(key) => self.objects_pause_over(now, ChannelKey(key)),
                 TimerKey::App(key) => self.expire_app(now, key),
                 TimerKey::Pushes => self.push_to_channels(now),
             }
@@ -311,7 +326,7 @@ impl Node {
                 self.sync(now, key, &channel, &requested);
             }
             session::Effect::Authenticate(token) => self.authenticate(now, key, &token),
-            session::Effect::End => self.end_session(now, key),
+            session::Effect::End(reason) => self.end_session(now, key, reason.as_ref()),
         }
     }
 
@@ -322,7 +337,7 @@ impl Node {
         }
     }
 
-    pub(crate) fn end_session(&mut self, now: Timestamp, key: SessionKey) {
+    fn end_session(&mut self, now: Timestamp, key: SessionKey, reason: Option<&ErrorInfo>) {
         self.timers.set(TimerKey::Session(key.0), None);
         let Some(slot) = self.sessions.remove(&key) else { return };
         self.by_connection.remove(slot.session.id());
@@ -332,6 +347,7 @@ impl Node {
         if let Some(app) = self.apps.get_mut(slot.session.app_id()) {
             app.release_connection(now);
         }
+        self.tell_connection_closed(now, &slot, reason);
     }
 
     fn shut_down(&mut self, now: Timestamp) {

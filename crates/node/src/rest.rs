@@ -13,6 +13,7 @@ use types::{
 };
 
 use crate::apps::{admit, identify};
+use crate::client_events::Credential;
 use crate::count::{Asker, RequestKind};
 use crate::event::{
     Caller, Effect, Operation, PresencePage, PresenceQuery, Request, RequestId, Response,
@@ -25,8 +26,11 @@ pub(crate) const MESSAGE_ID_LENGTH: usize = 12;
 
 impl Node {
     pub(crate) fn handle_request(&mut self, now: Timestamp, id: RequestId, request: Request) {
-        let answer = self.answer(now, id, request);
+        let Request { caller, operation, origin } = request;
+        let answer = self.answer(now, id, &caller, operation);
         let asker = self.asker.take();
+        let credential = self.credential.take();
+        self.watch_request(now, id, origin, (asker.as_ref(), credential), &caller);
         match answer {
             Ok(None) => {}
             Ok(Some(response)) => self.respond(now, id, asker, response),
@@ -55,35 +59,36 @@ impl Node {
         &mut self,
         now: Timestamp,
         id: RequestId,
-        request: Request,
+        caller: &Caller,
+        operation: Operation,
     ) -> Result<Option<Response>, ErrorInfo> {
-        let Request { caller, operation } = request;
         self.security = caller.source.security;
         match operation {
             Operation::Publish { channel, messages } => {
-                let principal = self.authenticate_caller(now, &caller)?;
+                let principal = self.authenticate_caller(now, caller)?;
                 self.publish_request(now, id, &principal, channel, messages)?;
                 Ok(None)
             }
             Operation::BatchPublish(batch) => {
-                let principal = self.authenticate_caller(now, &caller)?;
+                let principal = self.authenticate_caller(now, caller)?;
                 self.batch_publish(now, id, &principal, batch)?;
                 Ok(None)
             }
             Operation::BatchPresence { channels } => {
-                self.batch_presence(now, &caller, channels).map(Some)
+                self.batch_presence(now, caller, channels).map(Some)
             }
             Operation::ChannelDetails { channel } => {
-                let principal = self.authenticate_caller(now, &caller)?;
+                let principal = self.authenticate_caller(now, caller)?;
                 let details = self.channel_details(&principal, &channel)?;
                 Ok(Some(Response::ChannelDetails(details)))
             }
             Operation::Channels(query) => {
-                let principal = self.authenticate_caller(now, &caller)?;
+                let principal = self.authenticate_caller(now, caller)?;
                 Ok(Some(Response::Channels(self.enumerate(&principal, &query)?)))
             }
             Operation::History { channel, query, until } => {
-                let principal = self.authenticate_caller(now, &caller)?;
+                let principal = self.authenticate_caller(now, caller)?;
+                self.listen(now, &principal, &channel)?;
                 let page = self.history(id, &principal, &channel, query, until.as_deref())?;
                 if page.is_none() {
                     // The store answers, and the node does not learn what.
@@ -92,43 +97,43 @@ impl Node {
                 Ok(page)
             }
             Operation::Change { channel, serial, change } => {
-                let principal = self.authenticate_caller(now, &caller)?;
+                let principal = self.authenticate_caller(now, caller)?;
                 let at = At { channel: &channel, serial: &serial };
                 self.change(now, id, &principal, at, change)?;
                 Ok(None)
             }
             Operation::Annotate { channel, serial, annotations } => {
-                let principal = self.authenticate_caller(now, &caller)?;
+                let principal = self.authenticate_caller(now, caller)?;
                 let at = At { channel: &channel, serial: &serial };
                 self.annotate(now, id, &principal, at, annotations)?;
                 Ok(None)
             }
             Operation::ReadMessage { channel, serial, what } => {
-                let principal = self.authenticate_caller(now, &caller)?;
+                let principal = self.authenticate_caller(now, caller)?;
                 self.read_message(id, &principal, &channel, &serial, what)
             }
-            Operation::Chat { room, message } => self.chat(now, id, &caller, &room, message),
+            Operation::Chat { room, message } => self.chat(now, id, caller, &room, message),
             Operation::Presence { channel, query } => {
-                let principal = self.authenticate_caller(now, &caller)?;
+                let principal = self.authenticate_caller(now, caller)?;
                 let page = self.presence(&principal, &channel, &query)?;
                 Ok(Some(Response::Presence(page)))
             }
             Operation::PublishObjects { channel, operations } => {
-                self.publish_objects(now, id, &caller, &channel, operations)?;
+                self.publish_objects(now, id, caller, &channel, operations)?;
                 Ok(None)
             }
-            Operation::ReadObject(query) => self.read_object(now, &caller, &query).map(Some),
+            Operation::ReadObject(query) => self.read_object(now, caller, &query).map(Some),
             Operation::RequestToken { key_name, request } => {
-                self.request_token(now, &caller, &key_name, &request).map(Some)
+                self.request_token(now, caller, &key_name, &request).map(Some)
             }
             Operation::RevokeTokens { key_name, request } => {
-                self.revoke_tokens(now, id, &caller, &key_name, request)
+                self.revoke_tokens(now, id, caller, &key_name, request)
             }
-            Operation::Push(request) => self.push_request(now, id, &caller, request),
+            Operation::Push(request) => self.push_request(now, id, caller, request),
             Operation::CreateApp(spec) => self.create_app(now, id, &spec),
-            Operation::DeleteApp(app) => self.delete_app(now, &caller, &app).map(Some),
-            Operation::Stats(query) => self.stats(now, &caller, &query).map(Some),
-            Operation::PostStats(fixtures) => self.post_stats(now, &caller, &fixtures).map(Some),
+            Operation::DeleteApp(app) => self.delete_app(now, caller, &app).map(Some),
+            Operation::Stats(query) => self.stats(now, caller, &query).map(Some),
+            Operation::PostStats(fixtures) => self.post_stats(now, caller, &fixtures).map(Some),
         }
     }
 
@@ -150,6 +155,7 @@ impl Node {
             now,
         )?;
         self.asker = Some((principal.app_id.clone(), RequestKind::Other));
+        self.credential = Some(Credential::of(&principal));
         admit(&self.apps, &principal, caller.client_type.as_deref(), &caller.source)?;
         if let Some(app) = self.apps.get_mut(&principal.app_id) {
             app.admit_request(now)?;

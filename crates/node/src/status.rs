@@ -6,12 +6,30 @@ use std::ops::Bound;
 use auth::{Operation as Capability, Principal};
 use bytes::Bytes;
 use channel::Occupancy;
+use serde_json::{Map, Value, json};
 use types::error::{self, ErrorInfo};
 use types::{AppId, ChannelName, Record, RecordChange, RecordId, RecordKind};
 
 use crate::event::{ChannelDetails, ChannelsPage, ChannelsQuery};
 use crate::node::Node;
 use crate::records::Damaged;
+
+impl ChannelDetails {
+    /// As clients read it (CHD2).
+    pub fn describe(&self) -> Value {
+        let categories = self.occupancy.categories().into_iter();
+        let metrics: Map<String, Value> =
+            categories.map(|(name, count)| (name.to_owned(), count.into())).collect();
+        json!({
+            "channelId": self.name.as_str(),
+            "name": self.name.as_str(),
+            "status": {
+                "isActive": self.is_active,
+                "occupancy": { "metrics": metrics },
+            },
+        })
+    }
+}
 
 impl Node {
     /// The channel as it is; asking does not make it active.
@@ -24,7 +42,7 @@ impl Node {
         Ok(self.details(&principal.app_id, name))
     }
 
-    /// The active channels, and those that are registered, by name.
+    /// The active channels, and those that are registered, by name, without metachannels.
     pub(crate) fn enumerate(
         &self,
         principal: &Principal,
@@ -46,7 +64,8 @@ impl Node {
             .by_name
             .range((start.clone(), Bound::Unbounded))
             .take_while(|((of, _), _)| of == app)
-            .map(|((_, name), _)| name);
+            .map(|((_, name), _)| name)
+            .filter(|name| name.metachannel().is_none());
         // One more than a page, so that it is known whether there is a next one.
         let count = query.limit.saturating_add(1);
         let active = active.take_while(begins).take(count);
@@ -69,7 +88,7 @@ impl Node {
         Ok(())
     }
 
-    fn details(&self, app: &AppId, name: ChannelName) -> ChannelDetails {
+    pub(crate) fn details(&self, app: &AppId, name: ChannelName) -> ChannelDetails {
         let host = self.active(app, &name).and_then(|host| self.channels.get(&host));
         let occupancy = host.map_or_else(Occupancy::default, |slot| slot.host.occupancy());
         ChannelDetails { name, is_active: host.is_some(), occupancy }

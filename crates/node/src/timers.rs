@@ -1,4 +1,4 @@
-//! One deadline for each session and channel, in the order in which they come due.
+//! Deadlines of sessions and channels, one of each kind, in the order in which they come due.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,6 +12,10 @@ pub(crate) enum TimerKey {
     Losses(u64),
     /// What the channel has not delivered yet.
     Window(u64),
+    /// The minute that those who listen to the channel are told of.
+    Minute(u64),
+    /// The pause between two tellings of the channel's objects.
+    Inband(u64),
     App(u64),
     /// Notifications that are for channels.
     Pushes,

@@ -46,5 +46,5 @@ pub use format::Format;
 pub use frame::{Action, ConnectionDetails, ProtocolMessage, PublishResult, flags};
 pub use object::{InitialValue, ObjectItem, ObjectPayload, ObjectRequest, RestOperation};
 pub use object_data::Tree;
-pub use query::{decode_segment, parse_query};
+pub use query::{decode_segment, encode_segment, parse_query};
 pub use vcdiff::delta;

@@ -3,7 +3,7 @@
 //! A `%` that no two hex digits follow stands for itself; text that is not UTF-8 after decoding is
 //! refused, so that no two names collapse into one.
 
-use percent_encoding::percent_decode_str;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use types::ErrorInfo;
 use types::error::INVALID_PARAM;
 
@@ -12,6 +12,8 @@ const MAX_PAIRS: usize = 256;
 
 /// Bytes of one query before decoding; more are refused (40003). Tokens travel in queries.
 const MAX_BYTES: usize = 64 << 10;
+
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The pairs of a query string without its `?`, in order; `+` is a space, a name without `=` has
 /// an empty value, and empty pairs are left out.
@@ -39,6 +41,11 @@ pub fn decode_segment(segment: &str) -> Result<String, ErrorInfo> {
         Ok(text) => Ok(text.into_owned()),
         Err(error) => Err(INVALID_PARAM.with(format!("not UTF-8 after percent-decoding: {error}"))),
     }
+}
+
+/// Percent-encodes what stands in a path segment or a query.
+pub fn encode_segment(text: &str) -> String {
+    utf8_percent_encode(text, ENCODED).to_string()
 }
 
 #[cfg(test)]

@@ -16,7 +16,9 @@ use crate::delivery::{Appends, sync_frames};
 use crate::delta::Chain;
 use crate::filter::Filter;
 use crate::object_sync::object_sync_frames;
-use crate::options::{check_rewind, granted_modes, occupancy, requested_modes, rewind, understood};
+use crate::options::{
+    check_rewind, granted_modes, inband, occupancy, requested_modes, rewind, understood,
+};
 use crate::rules::check_rules;
 use crate::session::{Session, is_retryable};
 use crate::{Context, Echo, Effect, Subscription};
@@ -72,6 +74,8 @@ impl Attachment {
                 &self.resource,
                 self.modes,
             ),
+            inband: inband(&self.params, &session.principal.capability, &self.resource, self.modes)
+                .filter(|_| self.filter.is_none()),
             echo,
             appends: match self.params.get("appendMode").map(String::as_str) {
                 Some("full") => Appends::Whole,
@@ -197,6 +201,7 @@ impl Session {
         let mut params = understood(params);
         if !self.principal.capability.permits(&resource, Operation::ChannelMetadata) {
             params.remove("occupancy");
+            params.remove("objects");
         }
         let requested_modes = requested_modes(&params, frame.flags.unwrap_or_default());
         let rules = ctx.app.namespace(&channel.name);

@@ -12,7 +12,7 @@ use types::{
 use crate::delta::{Chain, Deltas};
 use crate::filter::Filter;
 use crate::object_sync::operation_item;
-use crate::{Echo, OccupancyOf};
+use crate::{Echo, Inband, OccupancyOf};
 
 /// Members in one SYNC frame.
 const SYNC_PAGE: usize = 100;
@@ -37,6 +37,7 @@ pub struct Subscription {
     pub modes: u32,
     pub echo: Echo,
     pub occupancy: Option<OccupancyOf>,
+    pub inband: Option<Inband>,
     pub appends: Appends,
     /// The first serial that was delivered, or could have been.
     pub from: Option<Serial>,

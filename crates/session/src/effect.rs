@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use channel::{Attach, AttachmentId, Publish, PublishToken};
 use protocol::ProtocolMessage;
-use types::{App, ChannelName, NodeLimits, SiteCode, Timestamp, Usage};
+use types::{App, ChannelName, ErrorInfo, NodeLimits, SiteCode, Timestamp, Usage};
 
 use crate::Subscription;
 
@@ -86,6 +86,6 @@ pub enum Effect {
     },
     /// Verify the token, then call `Session::authenticated`.
     Authenticate(Arc<str>),
-    /// The session is over: forget it.
-    End,
+    /// The session is over: forget it. Without a reason its client closed it.
+    End(Option<ErrorInfo>),
 }

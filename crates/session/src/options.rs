@@ -7,6 +7,8 @@ use protocol::flags;
 use types::Params;
 use types::error::{self, ErrorInfo};
 
+use crate::Inband;
+
 /// Modes with the names that `modes` params use, and the operations that allow them.
 const MODES: &[(&str, u32, &[Operation])] = &[
     ("presence", flags::PRESENCE, &[Operation::Presence]),
@@ -70,6 +72,18 @@ pub(crate) fn occupancy(
     OccupancyOf::parse(wanted)
 }
 
+/// How `params` ask for objects, under the same conditions.
+pub(crate) fn inband(
+    params: &Params,
+    capability: &Capability,
+    channel: &str,
+    modes: u32,
+) -> Option<Inband> {
+    let permitted = capability.permits(channel, Operation::ChannelMetadata);
+    let wanted = params.get("objects").filter(|_| permitted && modes & flags::SUBSCRIBE != 0)?;
+    Inband::parse(wanted)
+}
+
 /// The params that this server understands; the rest is dropped, not refused.
 pub(crate) fn understood(params: Params) -> Params {
     params
@@ -84,6 +98,7 @@ pub(crate) fn understood(params: Params) -> Params {
             "delta" => value == "vcdiff",
             "rewind" => parse_rewind(value, MAX_REWIND).is_some(),
             "occupancy" => OccupancyOf::parse(value).is_some(),
+            "objects" => Inband::parse(value).is_some(),
             "rewindLimit" => value.parse::<u32>().is_ok(),
             _ => false,
         })

@@ -225,9 +225,9 @@ impl Session {
     /// Ends the connection with an error: the client must not resume.
     pub fn fail(&mut self, ctx: &mut Context<'_>, reason: ErrorInfo) {
         let mut frame = ProtocolMessage::new(Action::Error);
-        frame.error = Some(reason);
+        frame.error = Some(reason.clone());
         self.send(ctx, frame);
-        self.end(ctx);
+        self.end(ctx, Some(reason));
     }
 
     pub(crate) fn send(&self, ctx: &mut Context<'_>, frame: ProtocolMessage) {
@@ -247,7 +247,7 @@ impl Session {
 
     fn handle_close(&mut self, ctx: &mut Context<'_>) {
         self.send(ctx, ProtocolMessage::new(Action::Closed));
-        self.end(ctx);
+        self.end(ctx, None);
     }
 
     fn handle_auth(&mut self, ctx: &mut Context<'_>, frame: ProtocolMessage) {
@@ -282,10 +282,10 @@ impl Session {
         self.transport_lost(ctx);
     }
 
-    pub(crate) fn end(&mut self, ctx: &mut Context<'_>) {
+    pub(crate) fn end(&mut self, ctx: &mut Context<'_>, reason: Option<ErrorInfo>) {
         self.drop_transport(ctx);
         self.leave_all(ctx);
-        ctx.effects.push(Effect::End);
+        ctx.effects.push(Effect::End(reason));
     }
 }
 

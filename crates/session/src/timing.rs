@@ -40,7 +40,10 @@ impl Session {
                     self.leave_all(ctx);
                 }
                 if ctx.now >= dropped_at.plus(state_ttl(ctx)) {
-                    self.end(ctx);
+                    self.end(
+                        ctx,
+                        Some(error::RESUME_FAILED.with("the connection was not resumed in time")),
+                    );
                 }
             }
         }

@@ -2,8 +2,41 @@
 //! and nested objects before. Sums over sources and classes are made here. Zeros are left out.
 
 use serde_json::{Map, Value, json};
+use types::AppId;
 
+use crate::series::Period;
 use crate::totals::{Count, Level, Requests, Sources, Totals, Traffic};
+
+/// The schema of flat entries.
+const SCHEMA: &str = "https://schemas.ably.com/json/app-stats-0.0.5.json";
+
+impl Period {
+    /// With flat entries.
+    pub fn flat(&self, app: &AppId) -> Value {
+        let mut item = self.head();
+        item.insert("schema".into(), SCHEMA.into());
+        item.insert("appId".into(), app.as_str().into());
+        item.insert("entries".into(), self.totals.flat().into());
+        item.into()
+    }
+
+    /// In the nested form.
+    pub fn nested(&self) -> Value {
+        let mut item = self.head();
+        item.extend(self.totals.nested());
+        item.into()
+    }
+
+    fn head(&self) -> Map<String, Value> {
+        let mut item = Map::new();
+        item.insert("intervalId".into(), self.interval.to_string().into());
+        item.insert("unit".into(), self.interval.unit.name().into());
+        if let Some(minute) = self.in_progress {
+            item.insert("inProgress".into(), minute.to_string().into());
+        }
+        item
+    }
+}
 
 impl Totals {
     /// `entries` (TS12r).

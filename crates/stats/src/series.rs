@@ -90,6 +90,14 @@ impl Stats {
         Ok(())
     }
 
+    /// The newest minute that is over, also if nothing happened in it.
+    pub fn last_minute(&mut self, now: Timestamp) -> Period {
+        self.roll(now);
+        let start = Timestamp(self.minute.0.saturating_sub(MINUTE_MS));
+        let totals = self.minutes.get(&start).copied().unwrap_or_default();
+        Period { interval: Interval { unit: Unit::Minute, start }, totals, in_progress: None }
+    }
+
     /// 40003 if the query ends before it starts.
     pub fn query(&mut self, now: Timestamp, query: &Query) -> Result<Page, ErrorInfo> {
         self.roll(now);

@@ -37,9 +37,11 @@ impl App {
         Ok(())
     }
 
-    /// The namespace whose rules apply to `channel`.
+    /// The namespace whose rules apply to `channel`; none to a metachannel.
     pub fn namespace(&self, channel: &ChannelName) -> Option<&Namespace> {
-        self.namespaces.iter().find(|namespace| namespace.id.as_ref() == channel.namespace())
+        let mut namespaces = self.namespaces.iter();
+        let rules = namespaces.find(|namespace| namespace.id.as_ref() == channel.namespace());
+        rules.filter(|_| channel.metachannel().is_none())
     }
 
     /// Whether messages of `channel` may be changed and annotated: chat rooms need no rule for it.

@@ -117,6 +117,7 @@ errors! {
     CONNECTION_RATE_LIMIT = 42911, 429, "publish rate limit of the connection exceeded", "publish slower";
     CHANNEL_RATE_LIMIT = 42913, 429, "message rate limit of the channel exceeded", "publish slower";
     CHANNEL_BYTES_LIMIT = 42914, 429, "byte rate limit of the channel exceeded", "publish less";
+    OUTBOUND_RATE_LIMIT = 42915, 429, "outbound rate limit of the connection exceeded", "subscribe to less with one connection";
     APP_RATE_LIMIT = 42917, 429, "message rate limit of the application exceeded", "publish slower";
     REQUEST_RATE_LIMIT = 42918, 429, "request rate limit exceeded", "retry later, with jitter";
     FATAL_RATE_LIMIT = 42920, 429, "rate limit exceeded; connection closed", "publish slower";

@@ -25,6 +25,7 @@ mod history;
 mod id;
 pub mod limits;
 mod message;
+mod metachannel;
 mod name;
 mod network;
 mod object;
@@ -48,6 +49,7 @@ pub use message::{
     Data, Extras, Message, MessageAction, PresenceAction, PresenceMessage, USER_CLAIM, Version,
     set_user_claim,
 };
+pub use metachannel::Metachannel;
 pub use name::{CHANNELS_OF_OWNERS, ChannelName, ChannelRef, Params, owner_of_channel};
 pub use network::{Network, NetworkError};
 pub use object::{

@@ -1,7 +1,7 @@
 //! Channel names: what a client may ask for, and what a channel is called.
 //!
 //! A reference may carry a qualifier, `[?param=value&…]name` or `[filter=<base64>]name`; the
-//! channel is named by the rest.
+//! channel is named by the rest. `[meta]name` is a metachannel, and the prefix belongs to its name.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -12,6 +12,7 @@ use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
+use crate::Metachannel;
 use crate::error::{self, ErrorInfo};
 
 /// Longest channel name, in bytes.
@@ -70,6 +71,11 @@ impl ChannelName {
         self.0.rsplit_once("::").is_some_and(|(_, channel)| channel == CHAT)
     }
 
+    /// Which metachannel it is, if it is one.
+    pub fn metachannel(&self) -> Option<Metachannel> {
+        if self.0.starts_with('[') { Metachannel::parse(&self.0) } else { None }
+    }
+
     /// The text before the first colon, or all of it: what namespaces match.
     pub fn namespace(&self) -> &str {
         self.0.split_once(':').map_or(&self.0, |(namespace, _)| namespace)
@@ -108,13 +114,19 @@ impl ChannelRef {
         };
         let (qualifier, name) = rest.split_once(']').ok_or_else(|| invalid(text))?;
         let (kind, query) = qualifier.split_once('?').unwrap_or((qualifier, ""));
+        let (requested, params) = (text.into(), parse_params(query));
+        if kind == "meta" {
+            let name = ChannelName(format!("{}{name}", Metachannel::PREFIX).into());
+            name.metachannel().ok_or_else(|| invalid(text))?;
+            return Ok(Self { requested, name, params, filter: None });
+        }
         let filter = match kind.strip_prefix("filter=") {
             Some(encoded) => Some(decode_filter(encoded).ok_or_else(|| invalid(text))?),
             None if kind.is_empty() && !query.is_empty() => None,
             None => return Err(invalid(text)),
         };
         let name = ChannelName::parse(name)?;
-        Ok(Self { requested: text.into(), name, params: parse_params(query), filter })
+        Ok(Self { requested, name, params, filter })
     }
 
     /// What a capability must permit for this reference: derived channels have names of their own.
@@ -162,6 +174,10 @@ mod tests {
             "[]x",
             "[filter=%]x",
             "[other?rewind=1]x",
+            "[meta]",
+            "[meta?rewind=1]x",
+            "[meta][meta]log",
+            "[?rewind=1][meta]log",
         ] {
             assert_eq!(ChannelRef::parse(text).unwrap_err().code, 40010, "{text}");
         }
@@ -194,6 +210,21 @@ mod tests {
             assert_eq!(owner_of_channel(name), owner, "{name}");
         }
         assert_eq!(ChannelName::of_chat_room("dms:a"), "dms:a::$chat");
+    }
+
+    #[test]
+    fn a_metachannel_keeps_its_prefix_and_may_have_params() {
+        for (text, name, metachannel) in [
+            ("[meta]log", "[meta]log", Metachannel::Log),
+            ("[meta?rewind=1]log:push", "[meta]log:push", Metachannel::PushLog),
+            ("[meta?rewind=1]stats:minute", "[meta]stats:minute", Metachannel::MinuteStats),
+        ] {
+            let channel = ChannelRef::parse(text).unwrap();
+            assert_eq!((channel.name.as_str(), channel.requested.as_ref()), (name, text));
+            assert_eq!(channel.name.metachannel(), Some(metachannel));
+            assert_eq!(channel.resource(), name);
+            assert_eq!(channel.params.len(), usize::from(text.contains('?')));
+        }
     }
 
     #[test]

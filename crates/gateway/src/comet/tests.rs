@@ -210,7 +210,7 @@ impl Bare {
             &hub,
             Format::Json,
             Vec::new(),
-            Source::default(),
+            Origin::default(),
             Receiver { delivery, body: sender },
         );
         let Some(Event::Connect { transport: id, .. }) = events.recv().await else { panic!() };

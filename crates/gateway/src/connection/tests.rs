@@ -247,6 +247,6 @@ async fn a_shutdown_waits_for_websockets_until_the_node_closes_them() {
 async fn an_idle_connection_is_small() {
     let bench = Bench::new(settings()).await;
     let stream = bench.connect().await;
-    let task = run(stream, Bytes::new(), Arc::clone(&bench.hub), vec![], Source::default(), 1);
+    let task = run(stream, Bytes::new(), Arc::clone(&bench.hub), vec![], Origin::default(), 1);
     assert!(size_of_val(&task) <= 2048, "{} bytes", size_of_val(&task));
 }

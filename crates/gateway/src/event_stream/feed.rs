@@ -148,16 +148,19 @@ impl Feed {
         let mut text = String::new();
         for index in 0..count {
             let (place, skip) = (self.position.0.get_mut(channel)?, self.skip.get_mut(channel)?);
-            let last = index + 1 == count;
-            if last {
-                place.cursor.clone_from(&frame.channel_serial);
+            // What has no position (occupancy, objects in messages) leaves the reader where it is.
+            if let Some(cursor) = &frame.channel_serial {
+                let last = index + 1 == count;
+                if last {
+                    place.cursor = Some(Arc::clone(cursor));
+                }
+                if *skip > 0 {
+                    *skip -= 1;
+                    place.items = if last { *skip } else { place.items };
+                    continue;
+                }
+                place.items = if last { 0 } else { index + 1 };
             }
-            if *skip > 0 {
-                *skip -= 1;
-                place.items = if last { *skip } else { place.items };
-                continue;
-            }
-            place.items = if last { 0 } else { index + 1 };
             let (kind, payload) = self.payload(frame, index)?;
             text.push_str(&self.framing().event(kind, &self.position, &payload));
         }

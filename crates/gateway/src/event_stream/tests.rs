@@ -72,6 +72,15 @@ fn an_id_covers_what_has_been_delivered_and_nothing_else() {
 }
 
 #[test]
+fn what_has_no_position_leaves_the_reader_where_it_is() {
+    let mut feed = Feed::new(wanted(&["a"], Some("a0~1")));
+    events(&mut feed, &attached("a", "a0", RESUMED));
+    let told = ProtocolMessage { channel_serial: None, ..messages("a", "", &["occupancy"]) };
+    assert_eq!(events(&mut feed, &told), [pair("a0~1", "occupancy")]);
+    assert_eq!(events(&mut feed, &messages("a", "a1", &["x", "y"])), [pair("a1", "y")]);
+}
+
+#[test]
 fn a_reader_that_goes_on_within_an_entry_gets_the_rest_of_it_once() {
     let mut feed = Feed::new(wanted(&["a", "b"], Some("a0~2.b0")));
     events(&mut feed, &attached("a", "a0", RESUMED));

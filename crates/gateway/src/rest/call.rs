@@ -5,10 +5,10 @@ use std::{str::FromStr, time::Duration};
 use auth::{Credentials, Source};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
-use http::{HeaderName, header, request::Parts};
+use http::{HeaderMap, HeaderName, header, header::AsHeaderName, request::Parts};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
-use node::{Caller, Operation, Request};
+use node::{Caller, Operation, Origin, Request, Way};
 use protocol::Format;
 use tokio::time::timeout;
 use types::{
@@ -93,7 +93,14 @@ impl Call<'_> {
             client_type: self.param("clientType").map(str::to_owned),
             source: self.source.clone(),
         };
-        Ok(Request { caller, operation })
+        let method = self.head.method.as_str().to_owned();
+        let origin = self.origin(Way::Request { method, path: self.head.uri.path().to_owned() });
+        Ok(Request { caller, operation, origin })
+    }
+
+    pub(super) fn origin(&self, way: Way) -> Origin {
+        let header = |name| text(&self.head.headers, name);
+        Origin::new(way, self.source.clone(), header, &self.query)
     }
 
     /// The query of a transport that cannot be pinged, for the node: credentials come from the
@@ -206,7 +213,12 @@ async fn collect(mut body: Incoming, max: usize) -> hyper::Result<Vec<u8>> {
 }
 
 pub(super) fn header(head: &Parts, name: HeaderName) -> Option<&str> {
-    head.headers.get(name).and_then(|value| value.to_str().ok())
+    text(&head.headers, name)
+}
+
+/// What a header says, if it is text.
+pub(crate) fn text(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
 }
 
 pub(super) fn param<'q>(query: &'q [(String, String)], name: &str) -> Option<&'q str> {

@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use node::{ChannelDetails, ChannelsPage, ChannelsQuery, Operation};
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 use types::{ErrorInfo, error::INVALID_PARAM};
 
 use super::{
@@ -32,14 +32,14 @@ pub(super) fn details_answer(
     details: &ChannelDetails,
     call: &Call<'_>,
 ) -> Result<Answer, ErrorInfo> {
-    let body = protocol::encode_value(&describe(details), call.format)?;
+    let body = protocol::encode_value(&details.describe(), call.format)?;
     Ok(answer::formatted(StatusCode::OK, body, call.format))
 }
 
 pub(super) fn list_answer(page: &ChannelsPage, call: &Call<'_>) -> Result<Answer, ErrorInfo> {
     let names_only = names_only(call)?;
     let item = |details: &ChannelDetails| {
-        if names_only { Value::from(details.name.as_str()) } else { describe(details) }
+        if names_only { Value::from(details.name.as_str()) } else { details.describe() }
     };
     let items: Vec<Value> = page.channels.iter().map(item).collect();
     let body = protocol::encode_value(&items, call.format)?;
@@ -56,18 +56,4 @@ fn names_only(call: &Call<'_>) -> Result<bool, ErrorInfo> {
         Some(_) => Err(INVALID_PARAM.with("by is id or value")),
         None => Ok(call.version() >= NAMES_SINCE),
     }
-}
-
-fn describe(details: &ChannelDetails) -> Value {
-    let categories = details.occupancy.categories().into_iter();
-    let metrics: Map<String, Value> =
-        categories.map(|(name, count)| (name.to_owned(), count.into())).collect();
-    json!({
-        "channelId": details.name.as_str(),
-        "name": details.name.as_str(),
-        "status": {
-            "isActive": details.is_active,
-            "occupancy": { "metrics": metrics },
-        },
-    })
 }

@@ -1,6 +1,7 @@
 //! `GET /comet/connect` and `/comet/{connectionKey}/…`: the requests of a comet connection.
 
 use bytes::Bytes;
+use node::Way;
 use protocol::{Action, Format, ProtocolMessage};
 use types::{ErrorInfo, error::INVALID_PARAM};
 
@@ -55,7 +56,8 @@ fn connect(server: &Server, call: &Call<'_>) -> Result<Answer, ErrorInfo> {
     let delivery = delivery(call)?.unwrap_or(Delivery::Poll);
     let (sender, body) = Body::live();
     let receiver = Receiver { delivery, body: sender };
-    comet::open(&server.hub, format, call.connect_query()?, call.source.clone(), receiver);
+    let origin = call.origin(Way::Transport("comet"));
+    comet::open(&server.hub, format, call.connect_query()?, origin, receiver);
     Ok(answer::live(format.content_type(), body))
 }
 

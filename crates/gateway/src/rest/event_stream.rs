@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use http::{HeaderName, header};
+use node::Way;
 use types::{
     ErrorInfo, Params,
     error::{CHANNELS_PER_CONNECTION, INVALID_PARAM, UNSUPPORTED_VERSION},
@@ -23,8 +24,8 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 const MAX_CHANNELS: usize = 100;
 
 /// Parameters that are meant for every channel.
-const CHANNEL_PARAMS: [&str; 6] =
-    ["rewind", "rewindLimit", "delta", "occupancy", "modes", "appendMode"];
+const CHANNEL_PARAMS: [&str; 7] =
+    ["rewind", "rewindLimit", "delta", "occupancy", "objects", "modes", "appendMode"];
 
 /// The version of the protocol that events are made from. The documented versions of this API are
 /// decimal, and older than any that sessions speak.
@@ -44,8 +45,8 @@ pub(super) async fn answer(
         }
         Some(_) | None => framing,
     };
-    let body =
-        event_stream::open(&server.hub, query, call.source.clone(), wanted(call, framing)?).await?;
+    let origin = call.origin(Way::Transport("sse"));
+    let body = event_stream::open(&server.hub, query, origin, wanted(call, framing)?).await?;
     Ok(answer::live(framing.content_type(), body))
 }
 

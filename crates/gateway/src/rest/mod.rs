@@ -76,7 +76,7 @@ use types::{ErrorInfo, Kind, error::NOT_FOUND};
 
 use crate::{server::Server, source};
 
-pub(crate) use self::answer::Answer;
+pub(crate) use self::{answer::Answer, call::text};
 use self::{
     call::Call,
     route::{Endpoint, Local, NoRoute, Route},

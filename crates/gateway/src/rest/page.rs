@@ -6,7 +6,7 @@
 //! out: whoever follows a link has them.
 
 use http::{HeaderValue, header};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use protocol::encode_segment;
 use types::{Direction, ErrorInfo, error::INVALID_PARAM};
 
 use super::{answer::Answer, call::Call};
@@ -18,8 +18,6 @@ const MAX_LIMIT: usize = 1000;
 pub(super) const AFTER: &str = "after";
 
 const CREDENTIALS: [&str; 3] = ["key", "accessToken", "access_token"];
-
-const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Items on a page, by the parameter `limit`.
 pub(super) fn limit(call: &Call<'_>) -> Result<usize, ErrorInfo> {
@@ -64,11 +62,7 @@ fn reference(call: &Call<'_>, after: Option<&str>) -> String {
     let pairs: Vec<String> = kept
         .chain(limit)
         .chain(after.map(|after| (AFTER, after)))
-        .map(|(name, value)| format!("{}={}", encode(name), encode(value)))
+        .map(|(name, value)| format!("{}={}", encode_segment(name), encode_segment(value)))
         .collect();
     format!("./{word}?{}", pairs.join("&"))
-}
-
-fn encode(text: &str) -> String {
-    utf8_percent_encode(text, ENCODED).to_string()
 }

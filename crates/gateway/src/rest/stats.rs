@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use node::Operation;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use stats::{Interval, Page, Period, Query};
 use types::{AppId, Direction, ErrorInfo, Timestamp, error::INVALID_PARAM};
 
@@ -14,7 +14,6 @@ use super::{
 
 /// The version from which on statistics have flat entries.
 const FLAT_SINCE: u32 = 3;
-const SCHEMA: &str = "https://schemas.ably.com/json/app-stats-0.0.5.json";
 
 pub(super) fn operation(call: &Call<'_>) -> Result<Operation, ErrorInfo> {
     let unit = match call.parsed("unit")? {
@@ -56,34 +55,12 @@ pub(super) fn fixtures(call: &Call<'_>, body: &[u8]) -> Result<Operation, ErrorI
 }
 
 pub(super) fn answer(app: &AppId, page: &Page, call: &Call<'_>) -> Result<Answer, ErrorInfo> {
-    let describe = if call.version() >= FLAT_SINCE { flat } else { nested };
-    let items: Vec<Value> = page.periods.iter().map(|period| describe(app, period)).collect();
+    let describe = |period: &Period| {
+        if call.version() >= FLAT_SINCE { period.flat(app) } else { period.nested() }
+    };
+    let items: Vec<Value> = page.periods.iter().map(describe).collect();
     let body = protocol::encode_value(&items, call.format)?;
     let mut answer = answer::formatted(StatusCode::OK, body, call.format);
     page::link(&mut answer, call, page.next.map(|next| next.0.to_string()).as_deref());
     Ok(answer)
-}
-
-fn flat(app: &AppId, period: &Period) -> Value {
-    let mut item = head(period);
-    item.insert("schema".into(), SCHEMA.into());
-    item.insert("appId".into(), app.as_str().into());
-    item.insert("entries".into(), period.totals.flat().into());
-    item.into()
-}
-
-fn nested(_: &AppId, period: &Period) -> Value {
-    let mut item = head(period);
-    item.extend(period.totals.nested());
-    item.into()
-}
-
-fn head(period: &Period) -> Map<String, Value> {
-    let mut item = Map::new();
-    item.insert("intervalId".into(), period.interval.to_string().into());
-    item.insert("unit".into(), period.interval.unit.name().into());
-    if let Some(minute) = period.in_progress {
-        item.insert("inProgress".into(), minute.to_string().into());
-    }
-    item
 }

@@ -68,7 +68,7 @@ async fn a_publish_reaches_the_node_and_its_serials_come_back() {
     );
     assert_eq!(answer.header("x-ably-serverid"), Some("node-1"));
 
-    let Request { caller, operation } = requests.recv().await.unwrap();
+    let Request { caller, operation, .. } = requests.recv().await.unwrap();
     assert!(caller.credentials == Some(Credentials::Key("app.key:secret".into())));
     assert_eq!(caller.client_id.as_deref(), Some("bob"));
     let Operation::Publish { channel, messages } = operation else { panic!() };

@@ -8,8 +8,8 @@ use std::time::Duration;
 use auth::{Capability, ClientPolicy, Credentials, Grant, SealingKey, TokenDetails};
 use bytes::Bytes;
 use node::{
-    Caller, ChannelKey, Config, Effect, Event, Node, Operation, PreviousIncarnation, Request,
-    RequestId, Response, TransportId,
+    Caller, ChannelKey, Config, Effect, Event, Node, Operation, Origin, PreviousIncarnation,
+    Request, RequestId, Response, TransportId, Way,
 };
 use protocol::{Action, Format, ProtocolMessage};
 use rand_chacha::ChaCha12Rng;
@@ -24,7 +24,9 @@ use types::{
 use crate::show::show;
 
 pub(crate) const START: u64 = 1_700_000_000_000;
-/// Connects with the key that may do everything.
+/// Connects with the key for metachannels.
+pub(crate) const WATCHER: &str = "key=app.watcher:secret of watcher";
+/// Connects with the key that may do everything on channels.
 pub(crate) const ALL: &str = "key=app.all:secret of all";
 
 pub(crate) struct World {
@@ -95,6 +97,7 @@ pub(crate) fn world_with(change: impl FnOnce(&mut Setup)) -> World {
             key("reader", r#"{"*":["subscribe"]}"#),
             key("writer", r#"{"*":["publish"]}"#),
             key("news", r#"{"news":["*"]}"#),
+            key("watcher", r#"{"[meta]*":["*"]}"#),
         ],
         namespaces: vec![
             Namespace { persisted: true, ..namespace("kept") },
@@ -285,12 +288,13 @@ impl World {
     pub(crate) fn open_as(&mut self, format: Format, query: &str) -> TransportId {
         let transport = TransportId(self.next_id());
         self.transports.insert(transport, Peer { format, ..Peer::default() });
-        let query = query
+        let query: Vec<_> = query
             .split('&')
             .filter_map(|pair| pair.split_once('='))
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
-        self.handle(Event::Connect { transport, format, query, source: self.place.clone() });
+        let origin = Origin::new(Way::default(), self.place.clone(), |_| None, &query);
+        self.handle(Event::Connect { transport, format, query, origin: Box::new(origin) });
         transport
     }
 
@@ -367,8 +371,12 @@ impl World {
     }
 
     pub(crate) fn start_request(&mut self, caller: Caller, operation: Operation) -> RequestId {
+        self.begin(Request { caller, operation, origin: Origin::default() })
+    }
+
+    pub(crate) fn begin(&mut self, request: Request) -> RequestId {
         let id = RequestId(self.next_id());
-        self.handle(Event::Request { id, request: Box::new(Request { caller, operation }) });
+        self.handle(Event::Request { id, request: Box::new(request) });
         id
     }
 

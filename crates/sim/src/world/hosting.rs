@@ -5,10 +5,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use auth::{Credentials, Source};
+use auth::Credentials;
 use node::{
-    Caller, Config, Effect, Event, Node, Operation, PreviousIncarnation, Request, RequestId,
-    Response,
+    Caller, Config, Effect, Event, Node, Operation, Origin, PreviousIncarnation, Request,
+    RequestId, Response,
 };
 use protocol::{Action, ProtocolMessage};
 use rand::RngExt;
@@ -97,7 +97,7 @@ impl World {
                     return Ok(());
                 }
                 self.trace.note(self.now, || format!("{transport:?} connects: {query:?}"));
-                self.feed(Event::Connect { transport, format, query, source: Source::default() })
+                self.feed(Event::Connect { transport, format, query, origin: Box::default() })
             }
             Uplink::Bytes(bytes) => {
                 if link.up.cut || !link.open {
@@ -380,7 +380,8 @@ impl World {
 
 pub(crate) fn request(operation: Operation) -> Box<Request> {
     let credentials = Some(Credentials::Key(KEY.to_owned()));
-    Box::new(Request { caller: Caller { credentials, ..Caller::default() }, operation })
+    let caller = Caller { credentials, ..Caller::default() };
+    Box::new(Request { caller, operation, origin: Origin::default() })
 }
 
 /// The channel on which the event may commit something that nobody is told of.
