@@ -111,6 +111,20 @@ impl Node {
         self.channel_closed(now, &slot.app, &slot.name);
     }
 
+    /// Counts a publish, and tells of one whose refusal nobody hears.
+    fn publish_decided(
+        &mut self,
+        now: Timestamp,
+        key: ChannelKey,
+        publisher: &Publisher,
+        volume: Volume,
+        error: Option<&ErrorInfo>,
+    ) {
+        let Some(app) = self.channels.get(&key).map(|slot| slot.app.clone()) else { return };
+        self.count_publish(now, &app, publisher, volume, error);
+        self.log_unheard(now, key, publisher, error);
+    }
+
     pub(crate) fn channel_effect(
         &mut self,
         now: Timestamp,
@@ -139,12 +153,7 @@ impl Node {
             }
             channel::Effect::Published { token, result } => {
                 if let Some((_, publisher, volume)) = self.publishers.remove(&token) {
-                    let app = self.channels.get(&key).map(|slot| slot.app.clone());
-                    let error = result.as_ref().err();
-                    if let Some(app) = app {
-                        self.count_publish(now, &app, &publisher, volume, error);
-                        self.log_unheard(now, key, &publisher, error);
-                    }
+                    self.publish_decided(now, key, &publisher, volume, result.as_ref().err());
                     self.published(now, publisher, token, result);
                 }
             }

@@ -49,7 +49,7 @@ fn keys_in_the_data_directory_are_made_listed_and_revoked() {
     let id = first.split_once('.').unwrap().1.split_once(':').unwrap().0;
     assert_eq!(keys(&data, &["revoke", id]), "");
     let listed =
-        format!("{first}  {{\"*\":[\"*\"]}}  revoked\n{second}  {{\"a\":[\"publish\"]}}\n");
+        format!("{first}  {{\"[*]*\":[\"*\"]}}  revoked\n{second}  {{\"a\":[\"publish\"]}}\n");
     assert_eq!(keys(&data, &["list"]), listed);
 
     let mut server = Server::start(&data);

@@ -203,14 +203,8 @@ impl World {
                 return Some(Event::MessagesLoaded { channel, entries: Ok(entries) });
             }
             Effect::LoadBacklog { channel, attachment, app, name, query } => {
-                let stored = self.store.entries.get(&(app, name)).cloned().unwrap_or_default();
-                let is_asked_for = |entry: &&Arc<Entry>| {
-                    Kind::of(&entry.body) == query.kind
-                        && query.start.is_none_or(|start| entry.timestamp >= start)
-                };
-                let newest = stored.iter().rev().filter(is_asked_for).take(query.limit);
-                let mut entries: Vec<_> = newest.cloned().collect();
-                entries.reverse();
+                let stored = self.store.entries.get(&(app, name));
+                let entries = newest(stored.map_or(&[], Vec::as_slice), &query);
                 return Some(Event::BacklogLoaded { channel, attachment, entries: Ok(entries) });
             }
             Effect::ReadMessage { request, app, name, question } => {
@@ -419,6 +413,18 @@ impl Store {
             RecordChange::DeleteApp(app) => self.records.retain(|id, _| id.app != app),
         }
     }
+}
+
+/// The newest entries that a query is about, oldest first.
+fn newest(entries: &[Arc<Entry>], query: &types::HistoryQuery) -> Vec<Arc<Entry>> {
+    let is_asked_for = |entry: &&Arc<Entry>| {
+        Kind::of(&entry.body) == query.kind
+            && query.start.is_none_or(|start| entry.timestamp >= start)
+    };
+    let newest = entries.iter().rev().filter(is_asked_for).take(query.limit);
+    let mut entries: Vec<_> = newest.cloned().collect();
+    entries.reverse();
+    entries
 }
 
 fn is_about(entry: &Entry, message: ItemPosition) -> bool {
