@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use types::{
     Body, ClientId, ConnectionId, Cursor, CursorError, Entry, EntryId, ErrorInfo, HistoryQuery,
-    ItemPosition, ObjectState, Serial,
+    ItemPosition, ObjectState, ObjectsSnapshot, Serial,
 };
 
 use crate::{Member, Occupancy};
@@ -103,6 +103,9 @@ pub enum Effect {
     Store(Arc<Entry>),
     /// Keep the entry as what was published last; nobody waits for it.
     KeepLast(Arc<Entry>),
+    /// Make the snapshot durable, in the order of these effects and of [`Effect::Store`]; operations up
+    /// to it that are older than the id window are no longer needed. Nobody waits for it.
+    StoreObjects(ObjectsSnapshot),
     /// Read what the store holds of this channel's last id window
     /// ([`crate::Limits::id_window`]) and the newest entry before it, oldest first; then say
     /// [`Event::Loaded`].

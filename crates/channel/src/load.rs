@@ -8,7 +8,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use types::{Entry, ErrorInfo, ItemPosition, Timestamp, error};
+use types::{Entry, ErrorInfo, ItemPosition, ObjectsSnapshot, Timestamp, error};
 
 use crate::Channel;
 use crate::content::Content;
@@ -210,7 +210,14 @@ impl Channel {
         self.log = Log::new(self.series, &self.config.limits);
         self.ids = Ids::new(self.config.limits.id_window());
         self.messages = Messages::new(self.config.limits.retention);
-        for entry in &entries {
+        self.remember(now, &entries);
+        self.log.restore(entries);
+        self.log.trim(now);
+    }
+
+    /// Recognises these entries when they are published again.
+    fn remember(&mut self, now: Timestamp, entries: &[Arc<Entry>]) {
+        for entry in entries {
             self.clock.observe(&entry.serial);
             let accepted =
                 Accepted { serial: Some(entry.serial), items: entry.body.len(), dropped: 0 };
@@ -218,8 +225,24 @@ impl Channel {
             self.ids.insert(entry.timestamp, entry.id.clone(), content, accepted);
         }
         self.ids.expire(now);
-        self.log.restore(entries);
-        self.log.trim(now);
+    }
+}
+
+impl Channel {
+    /// Begins with the objects that earlier hosts kept, before any other event.
+    pub fn restore_objects(
+        &mut self,
+        now: Timestamp,
+        snapshot: Option<ObjectsSnapshot>,
+        mut entries: Vec<Arc<Entry>>,
+    ) {
+        entries.sort_by_key(|entry| entry.serial);
+        keep_last_of_each_id(&mut entries);
+        let newest = entries.last().map(|entry| entry.serial);
+        let newest = newest.max(snapshot.as_ref().map(|snapshot| snapshot.until));
+        newest.iter().for_each(|serial| self.clock.observe(serial));
+        self.remember(now, &entries);
+        self.objects.restore(now, snapshot, &entries);
     }
 }
 

@@ -3,9 +3,10 @@
 //! client libraries apply operations, so that both sides agree; that each operation is applied once
 //! is the log's doing, and not that of the serials that clients compare.
 //!
-//! Objects live in memory as long as their channel; they are not restored from the store.
+//! All objects of a channel live in memory as long as it has any; [`durable`] says what is kept on disk.
 
 mod collect;
+mod durable;
 mod live;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,7 +14,7 @@ use std::sync::Arc;
 
 use types::{
     Entry, ErrorInfo, Finite, ItemPosition, MapEntry, ObjectAction, ObjectData, ObjectId,
-    ObjectMessage, ObjectState, Timestamp, error,
+    ObjectMessage, ObjectState, Serial, Timestamp, error,
 };
 
 use crate::config::Limits;
@@ -21,6 +22,8 @@ use live::{LiveObject, Weight};
 
 /// Operations in one publish: what the three digits of an item's serial order (92000).
 const MAX_OPERATIONS: usize = 1000;
+/// What an operation occupies in the store beside its bytes, about.
+const OPERATION_OVERHEAD: usize = 128;
 /// What a channel holds in memory for its objects, tombstones and unreachable ones included, may be
 /// this many times what may be reachable; beyond it nothing is added (92001).
 const HELD_FACTOR: usize = 8;
@@ -43,6 +46,10 @@ pub(crate) struct Objects {
     staged: BTreeMap<ObjectId, u64>,
     /// When to look for garbage next; none while there are no objects.
     sweep_at: Option<Timestamp>,
+    /// Of the last entry that was applied.
+    last: Option<Serial>,
+    /// Bytes of what was applied since the last snapshot.
+    unsaved: usize,
     grace: std::time::Duration,
     max_bytes: usize,
 }
@@ -54,6 +61,8 @@ impl Objects {
             weight: Weight::default(),
             staged: BTreeMap::new(),
             sweep_at: None,
+            last: None,
+            unsaved: 0,
             grace: limits.objects_grace,
             max_bytes: limits.objects_bytes,
         }
@@ -167,6 +176,8 @@ impl Objects {
                 object.apply(at, entry.timestamp, &operation.action);
             });
             self.sweep_at.get_or_insert_with(|| now.plus(collect::interval(self.grace)));
+            self.unsaved += OPERATION_OVERHEAD + message.size();
+            self.last = Some(entry.serial);
         }
     }
 

@@ -36,6 +36,15 @@ pub(crate) struct Append {
     /// As in [`crate::Accepted`].
     pub(crate) dropped: u64,
     pub(crate) waiters: Vec<PublishToken>,
+    pub(crate) wait: Wait,
+}
+
+/// What an entry waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wait {
+    Store,
+    /// Those before it.
+    Turn,
 }
 
 #[derive(Debug)]
@@ -99,7 +108,7 @@ impl Pending {
 
     /// Takes out the first entry if it waits for nothing but those before it.
     pub(crate) fn take_ready(&mut self) -> Option<Append> {
-        let ready = self.queue.pop_front_if(|append| append.entry.body.is_ephemeral())?;
+        let ready = self.queue.pop_front_if(|append| append.wait == Wait::Turn)?;
         self.forget(&ready);
         Some(ready)
     }

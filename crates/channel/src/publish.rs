@@ -1,5 +1,5 @@
 //! Publishing: a publish is recognised as a repeat, or checked and appended; an appended entry is
-//! committed at once, or when it is durable.
+//! committed when it is durable, or if it need not be, when those before it are.
 //!
 //! Invariant (I5): the log, the presence set, subscribers and the publisher see an entry only when
 //! it is committed.
@@ -15,7 +15,7 @@ use crate::Channel;
 use crate::content::{Content, check_repeat};
 use crate::event::{Accepted, Effect, Publish, PublishToken};
 use crate::log::{before, cursor_at};
-use crate::pending::Append;
+use crate::pending::{Append, Wait};
 
 const NOTHING_APPENDED: Accepted = Accepted { serial: None, items: 0, dropped: 0 };
 
@@ -139,24 +139,38 @@ impl Channel {
         self.position += 1;
         let (position, timestamp) = (self.position, Timestamp(serial.ms));
         let entry = Arc::new(Entry { id, serial, position, timestamp, connection_id, body });
-        let append = Append { entry, content, dropped, waiters };
-        let kept = !append.entry.body.is_ephemeral();
+        let wait = self.wait_of(&entry.body);
+        let append = Append { entry, content, dropped, waiters, wait };
         let deadline = now.plus(self.config.limits.publish_deadline);
-        if self.config.persisted && kept {
+        if append.wait == Wait::Turn && self.pending.len() == 0 {
+            self.commit(now, append, effects);
+            return;
+        }
+        if append.wait == Wait::Store {
             effects.push(Effect::Store(Arc::clone(&append.entry)));
+        }
+        if !append.entry.body.is_ephemeral() {
             self.presence.stage(&append.entry);
             self.messages.stage(&append.entry);
             self.objects.stage(&append.entry);
-            self.pending.push(append, deadline);
-        } else if self.pending.len() > 0 {
-            self.pending.push(append, deadline);
-        } else {
-            self.commit(now, append, effects);
         }
+        self.pending.push(append, deadline);
+    }
+
+    /// Objects are durable in every namespace.
+    fn wait_of(&self, body: &Body) -> Wait {
+        let stored = match body {
+            Body::Objects(_) => true,
+            Body::Messages(_) | Body::Annotations(_) | Body::Presence(_) => self.config.persisted,
+        };
+        if stored && !body.is_ephemeral() { Wait::Store } else { Wait::Turn }
     }
 
     /// Deletes objects without use, by entries of the server's own.
     pub(crate) fn collect_objects(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        if self.objects.deadline().is_some_and(|at| at <= now) {
+            effects.extend(self.objects.snapshot().map(Effect::StoreObjects));
+        }
         for ids in self.objects.sweep(now).chunks(DELETIONS) {
             let delete = |id: &ObjectId| {
                 let (object_id, action) = (id.clone(), ObjectAction::Delete);
@@ -178,7 +192,7 @@ impl Channel {
     }
 
     fn commit(&mut self, now: Timestamp, append: Append, effects: &mut Vec<Effect>) {
-        let Append { entry, content, dropped, waiters } = append;
+        let Append { entry, content, dropped, waiters, wait: _ } = append;
         let items = entry.body.len() + dropped.count_ones() as usize;
         let accepted = Accepted { serial: Some(entry.serial), items, dropped };
         self.ids.insert(now, entry.id.clone(), content, accepted);
@@ -196,6 +210,7 @@ impl Channel {
             }
             let cursor = cursor_at(&entry);
             effects.push(Effect::Deliver { entry, cursor });
+            effects.extend(self.objects.snapshot_if_due().map(Effect::StoreObjects));
         }
         let published = |token| Effect::Published { token, result: Ok(accepted) };
         effects.extend(waiters.into_iter().map(published));

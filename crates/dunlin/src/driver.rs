@@ -19,12 +19,12 @@ use std::time::{Duration, Instant};
 use ::push::{Delivery, Failure};
 use gateway::Hub;
 use node::{AttachmentId, ChannelKey, Effect, Event, Node, Operation, Request, Ticket};
-use store::{Store, Write, WriteRequest, Writer};
+use store::{Place, Store, Write, WriteRequest, Writer};
 use telemetry::{Health, Metrics};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{Receiver, UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
-use types::{AppId, ChannelName, Entry, ErrorInfo, RecordChange, Timestamp};
+use types::{AppId, Entry, ErrorInfo, RecordChange, Timestamp};
 
 use crate::clock::Clock;
 use appends::{Append, Appends, Durable};
@@ -287,12 +287,19 @@ impl Turns {
             Effect::Ping(transport) => hub.ping(transport),
             Effect::Close(transport) => hub.close(transport),
             Effect::Reply { request, response } => hub.reply(request, response),
-            Effect::Store { channel, app, name, entry } => {
+            Effect::Store { channel, app, name: channel_name, entry, persisted } => {
                 let append = Append { channel, position: entry.position, since: began };
-                self.appends.start(append, app, name, entry);
+                let place = if persisted { Place::History } else { Place::Objects };
+                let write = Write::Entry { app, channel: channel_name, entry, place };
+                self.appends.start(append, write);
+            }
+            Effect::StoreObjects { app, name, snapshot, since } => {
+                self.write(Write::Objects { app, channel: name, snapshot, since }, |_| {});
             }
             Effect::Keep { ticket, changes } => self.keep(ticket, changes),
-            Effect::KeepLast { app, name, entry } => self.keep_last(app, name, entry),
+            Effect::KeepLast { app, name, entry } => {
+                self.write(Write::Last { app, channel: name, entry }, |_| {});
+            }
             Effect::Load { channel, app, name, since } => {
                 self.read(move |store, inside| {
                     let entries = reads::recent(store, &app, &name, since);
@@ -334,24 +341,19 @@ impl Turns {
     /// Hands changes of records to the writer. Without a ticket nobody asks what became of them.
     fn keep(&self, ticket: Option<Ticket>, changes: Vec<RecordChange>) {
         let inside = self.inside.clone();
-        let done = Box::new(move |durable| {
+        self.write(Write::Records(changes), move |durable| {
             if let Some(ticket) = ticket {
                 inside.send(Inside::Kept { ticket, durable }).ok();
             }
         });
-        let request = WriteRequest { write: Write::Records(changes), done };
-        if let Err(refused) = self.driver.writer.try_write(request) {
-            tracing::warn!("records are not kept: too much waits for the store");
-            (refused.done)(false);
-        }
     }
 
-    /// What is not taken is lost: with so much waiting it will soon not be the last any more.
-    fn keep_last(&self, app: AppId, channel: ChannelName, entry: Arc<Entry>) {
-        let done = Box::new(|_durable| {});
-        let request = WriteRequest { write: Write::Last { app, channel, entry }, done };
-        if self.driver.writer.try_write(request).is_err() {
-            tracing::warn!("a last message is not kept: too much waits for the store");
+    /// Hands the writer what needs no order among the outcomes.
+    fn write(&self, write: Write, done: impl FnOnce(bool) + Send + 'static) {
+        let request = WriteRequest { write, done: Box::new(done) };
+        if let Err(refused) = self.driver.writer.try_write(request) {
+            tracing::warn!("something is not kept: too much waits for the store");
+            (refused.done)(false);
         }
     }
 

@@ -9,10 +9,10 @@ use anyhow::{Context as _, Result, anyhow, ensure};
 use auth::SealingKey;
 use gateway::{Hub, Sandbox};
 use http::HeaderValue;
-use node::{Damaged, Event, Node, PreviousIncarnation};
+use node::{Damaged, Event, KeptObjects, Node, PreviousIncarnation};
 use rand_chacha::ChaCha12Rng;
 use session::Identity;
-use store::{Store, Writer};
+use store::{Store, StoredObjects, Writer};
 use telemetry::{GatewayTotals, Health, Metrics, StoreTotals};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
@@ -28,6 +28,8 @@ use crate::settings::Settings;
 
 /// How often the node records that it lives; the time of its death is known to that.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
+/// How long the objects of a channel are kept after their last change; looked at when a node starts.
+const OBJECTS_RETENTION: Duration = Duration::from_hours(90 * 24);
 /// Characters of the server id that clients are shown.
 const SERVER_ID_LENGTH: usize = 8;
 
@@ -184,6 +186,15 @@ fn restore(mut node: Node, store: &Store, now: Timestamp) -> Result<Node> {
         if node.restore(now, &record) == Err(Damaged) {
             tracing::warn!(record = %record.id, "a record cannot be read, and is ignored");
         }
+    }
+    for objects in store.objects() {
+        let objects = objects?;
+        if objects.updated() < now.minus(OBJECTS_RETENTION) {
+            store.remove_objects(&objects.app, &objects.channel)?;
+            continue;
+        }
+        let StoredObjects { app, channel, snapshot, operations } = objects;
+        node.restore_objects(now, KeptObjects { app, name: channel, snapshot, operations });
     }
     Ok(node)
 }

@@ -88,13 +88,18 @@ impl AppState {
         } else if !self.channel_rate.take(now, limits.channel_rate, 1) {
             error::CHANNEL_CREATION_RATE
         } else {
-            self.channels += 1;
             self.stats.at(now).channels.opened += 1;
-            self.stats.set_channels(now, self.channels);
+            self.add_channel(now);
             return Ok(());
         };
         self.stats.at(now).channels.refused += 1;
         Err(refusal.info())
+    }
+
+    /// Counts a channel that is active, whatever the limits.
+    pub(crate) fn add_channel(&mut self, now: Timestamp) {
+        self.channels += 1;
+        self.stats.set_channels(now, self.channels);
     }
 
     pub(crate) fn release_channel(&mut self, now: Timestamp) {

@@ -14,7 +14,7 @@ use session::TransportId;
 use types::{
     Annotation, App, AppId, AppLimits, ChannelName, ClientId, ConnectionId, Entry, ErrorInfo,
     Extras, HistoryPage, HistoryQuery, ItemPosition, Key, Message, Namespace, ObjectId,
-    PresenceMessage, RecordChange, Timestamp,
+    ObjectsSnapshot, PresenceMessage, RecordChange, Timestamp,
 };
 
 use crate::messages::{Question, VersionsPage, What};
@@ -130,12 +130,23 @@ pub enum Effect {
         request: RequestId,
         response: Response,
     },
-    /// Make the entry durable; answered in the order of these effects per channel.
+    /// Make the entry durable; answered in the order of these effects per channel. Operations on
+    /// objects are kept until a snapshot contains them.
     Store {
         channel: ChannelKey,
         app: AppId,
         name: ChannelName,
         entry: Arc<Entry>,
+        /// Whether it belongs to the history too; one on objects may not.
+        persisted: bool,
+    },
+    /// Make the snapshot durable, and let go of operations that it contains and that are older than
+    /// `since`. In the order of these effects and the former; not answered.
+    StoreObjects {
+        app: AppId,
+        name: ChannelName,
+        snapshot: ObjectsSnapshot,
+        since: Timestamp,
     },
     /// Make these changes of records durable, all or none, and in the order of these effects. Answered
     /// if there is a ticket.

@@ -45,10 +45,25 @@ impl Node {
         if let Some(key) = self.by_name.get(&(app.clone(), name.clone())) {
             return Ok(*key);
         }
-        let key = ChannelKey(self.next());
         let state = self.apps.get_mut(app).ok_or_else(|| types::error::NOT_FOUND.info())?;
         state.admit_channel(now)?;
         let registered = state.register(name).then(|| registration(app, name));
+        let key = self.open_channel(now, app, name);
+        if let Some(registered) = registered {
+            self.keep(vec![registered]);
+        }
+        key.ok_or_else(|| types::error::NOT_FOUND.info())
+    }
+
+    /// Makes the channel active. None if there is no such app.
+    pub(crate) fn open_channel(
+        &mut self,
+        now: Timestamp,
+        app: &AppId,
+        name: &ChannelName,
+    ) -> Option<ChannelKey> {
+        let key = ChannelKey(self.next());
+        let state = self.apps.get(app)?;
         let persisted = state.app.persists(name);
         let rules = state.app.namespace(name);
         // Rules that make no sense were refused with their app.
@@ -71,11 +86,8 @@ impl Node {
             Slot { app: app_id, name: name.clone(), persisted, id_window, host, fanout, telling };
         self.channels.insert(key, slot);
         self.by_name.insert((app.clone(), name.clone()), key);
-        if let Some(registered) = registered {
-            self.keep(vec![registered]);
-        }
         self.channel_opened(now, app, name, key);
-        Ok(key)
+        Some(key)
     }
 
     /// The channel if it is active.
@@ -164,31 +176,30 @@ impl Node {
                     app: slot.app.clone(),
                     name: slot.name.clone(),
                     entry,
+                    persisted: slot.persisted,
+                });
+            }
+            channel::Effect::StoreObjects(snapshot) => {
+                let Some(slot) = self.channels.get(&key) else { return };
+                self.effects.push(Effect::StoreObjects {
+                    app: slot.app.clone(),
+                    name: slot.name.clone(),
+                    snapshot,
+                    since: now.minus(slot.id_window),
                 });
             }
             channel::Effect::KeepLast(entry) => {
-                let Some(slot) = self.channels.get(&key) else { return };
-                let (app, name) = (slot.app.clone(), slot.name.clone());
+                let Some((app, name)) = self.place_of(key) else { return };
                 self.effects.push(Effect::KeepLast { app, name, entry });
             }
             channel::Effect::LoadMessages(messages) => {
-                let Some(slot) = self.channels.get(&key) else { return };
-                self.effects.push(Effect::LoadMessages {
-                    channel: key,
-                    app: slot.app.clone(),
-                    name: slot.name.clone(),
-                    messages,
-                });
+                let Some((app, name)) = self.place_of(key) else { return };
+                self.effects.push(Effect::LoadMessages { channel: key, app, name, messages });
             }
             channel::Effect::LoadBacklog { attachment, query } => {
-                let Some(slot) = self.channels.get(&key) else { return };
-                self.effects.push(Effect::LoadBacklog {
-                    channel: key,
-                    attachment,
-                    app: slot.app.clone(),
-                    name: slot.name.clone(),
-                    query,
-                });
+                let Some((app, name)) = self.place_of(key) else { return };
+                let channel = key;
+                self.effects.push(Effect::LoadBacklog { channel, attachment, app, name, query });
             }
             channel::Effect::Load => {
                 let Some(slot) = self.channels.get(&key) else { return };
@@ -200,6 +211,10 @@ impl Node {
                 });
             }
         }
+    }
+
+    fn place_of(&self, key: ChannelKey) -> Option<(AppId, ChannelName)> {
+        self.channels.get(&key).map(|slot| (slot.app.clone(), slot.name.clone()))
     }
 
     /// Tells the attachments that may receive again that they missed something.

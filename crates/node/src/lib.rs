@@ -59,5 +59,5 @@ pub use event::{
 pub use messages::{Question, VersionsPage, VersionsQuery, What};
 pub use node::Node;
 pub use origin::{Origin, Way};
-pub use records::Damaged;
+pub use records::{Damaged, KeptObjects};
 pub use session::TransportId;

@@ -1,10 +1,15 @@
-//! Records: what the node keeps of its apps beside history, so that it survives a restart. Memory
-//! is changed at once; whoever asked for the change is answered when it is durable.
+//! What a node gets back at its start, before it serves anybody: records one by one, and the objects
+//! of channel after channel, in any order.
 //!
-//! A node gets its records back before it serves anybody, one by one, in any order.
+//! Records are what the node keeps of its apps beside history. Memory is changed at once; whoever
+//! asked for the change is answered when it is durable.
+
+use std::sync::Arc;
 
 use types::error::{self, ErrorInfo};
-use types::{Record, RecordChange, RecordKind, Timestamp};
+use types::{
+    AppId, ChannelName, Entry, ObjectsSnapshot, Record, RecordChange, RecordKind, Timestamp,
+};
 
 use crate::count::Asker;
 use crate::event::{Effect, RequestId, Response, Ticket};
@@ -13,6 +18,15 @@ use crate::node::Node;
 /// A record that cannot be read, and was ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Damaged;
+
+/// The objects of a channel, as earlier runs of the node kept them.
+#[derive(Debug)]
+pub struct KeptObjects {
+    pub app: AppId,
+    pub name: ChannelName,
+    pub snapshot: Option<ObjectsSnapshot>,
+    pub operations: Vec<Arc<Entry>>,
+}
 
 /// An answer that waits until records are durable.
 #[derive(Debug)]
@@ -36,6 +50,19 @@ impl Node {
             RecordKind::PushDevice => self.restore_device(id, value),
             RecordKind::PushSubscription => self.restore_subscription(id),
         }
+    }
+
+    /// Takes back the objects of a channel, which is active from then on for as long as it has any.
+    pub fn restore_objects(&mut self, now: Timestamp, kept: KeptObjects) {
+        let KeptObjects { app, name, snapshot, operations } = kept;
+        let Some(state) = self.apps.get_mut(&app) else { return };
+        state.add_channel(now);
+        let Some(key) = self.open_channel(now, &app, &name) else { return };
+        if let Some(slot) = self.channels.get_mut(&key) {
+            slot.host.restore_objects(now, snapshot, operations);
+        }
+        self.on_channel(now, key, channel::Event::Tick);
+        self.work_off(now);
     }
 
     /// Changes records, all of these or none; nobody waits for it.

@@ -50,7 +50,7 @@ impl World {
 
     /// Nothing is missing, presence is the truth, and after everybody has left nothing remains.
     pub fn finish(&mut self) -> Verdict {
-        self.calm();
+        self.calm()?;
         self.run_for(60_000)?;
         self.check_settled()?;
         self.leave()?;

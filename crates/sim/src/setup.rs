@@ -113,8 +113,6 @@ impl Setup {
         let channels = (0..rng.random_range(1..4))
             .map(|n| match theme {
                 Theme::Changes => format!("{MUTABLE}:{n}"),
-                // A restart ends objects, but not the ids of what was done to them.
-                Theme::Objects if crashes => format!("c{n}"),
                 Theme::Messages | Theme::Objects if rng.random_bool(0.4) => {
                     format!("{PERSISTED}:{n}")
                 }

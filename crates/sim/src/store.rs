@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use channel::MessageState;
-use node::{ChannelKey, Node};
+use node::{ChannelKey, KeptObjects, Node};
 use types::{
-    Body, Direction, Entry, EntryId, HistoryPage, HistoryQuery, ItemPosition, Kind, Record,
-    RecordChange, RecordId, Timestamp,
+    Body, ChannelName, Direction, Entry, EntryId, HistoryPage, HistoryQuery, ItemPosition, Kind,
+    ObjectsSnapshot, Record, RecordChange, RecordId, Timestamp,
 };
 
 use crate::queue::Write;
@@ -22,10 +22,14 @@ pub(crate) struct Store {
     waiting: Vec<(Arc<str>, Arc<Entry>)>,
     last: BTreeMap<ChannelKey, Timestamp>,
     records: BTreeMap<RecordId, Record>,
+    objects: BTreeMap<Arc<str>, Objects>,
     /// Changes of records on their way, in order, and when the last of them is answered.
     changes: VecDeque<Vec<RecordChange>>,
     last_change: Timestamp,
 }
+
+/// The last snapshot of a channel's objects, and operations that it may lack.
+type Objects = (Option<ObjectsSnapshot>, Vec<Arc<Entry>>);
 
 impl Store {
     /// When a write that takes `delay` is answered.
@@ -71,7 +75,29 @@ impl Store {
     /// Gives a new node what earlier ones kept. Returns the records that it cannot read.
     pub(crate) fn restore(&self, now: Timestamp, node: &mut Node) -> Vec<RecordId> {
         let damaged = self.records.values().filter(|record| node.restore(now, record).is_err());
-        damaged.map(|record| record.id.clone()).collect()
+        let damaged = damaged.map(|record| record.id.clone()).collect();
+        for (name, (snapshot, operations)) in &self.objects {
+            if let Ok(name) = ChannelName::parse(name) {
+                let (snapshot, operations) = (snapshot.clone(), operations.clone());
+                let app = "app".into();
+                node.restore_objects(now, KeptObjects { app, name, snapshot, operations });
+            }
+        }
+        damaged
+    }
+
+    /// Operations on objects that are kept, by channel.
+    pub(crate) fn operations(&self) -> Vec<(Arc<str>, Vec<Arc<Entry>>)> {
+        let each =
+            |(name, (_, operations)): (&Arc<str>, &Objects)| (Arc::clone(name), operations.clone());
+        self.objects.iter().map(each).collect()
+    }
+
+    /// Keeps a snapshot, at once: it holds nothing that is not durable.
+    pub(crate) fn keep_objects(&mut self, name: &str, snapshot: ObjectsSnapshot, since: Timestamp) {
+        let (kept, operations) = self.objects.entry(name.into()).or_default();
+        operations.retain(|entry| entry.serial > snapshot.until || entry.serial.ms >= since.0);
+        *kept = Some(snapshot);
     }
 
     fn change(&mut self, change: RecordChange) {
@@ -212,6 +238,9 @@ impl Store {
     }
 
     fn keep(&mut self, name: &Arc<str>, entry: Arc<Entry>) {
+        if Kind::of(&entry.body) == Kind::Objects {
+            self.objects.entry(Arc::clone(name)).or_default().1.push(Arc::clone(&entry));
+        }
         self.durable.entry(Arc::clone(name)).or_default().push(entry);
     }
 }

@@ -120,7 +120,7 @@ impl World {
 
     /// Faults are over: everybody comes back, and what became of presence that failed is settled.
     pub(crate) fn settle(&mut self) -> Verdict {
-        self.calm();
+        self.calm()?;
         self.run_for(30_000)?;
         for _ in 0..4 {
             for index in 0..self.clients.len() {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use store::{DEFAULT_RETENTION, Store, Write, WriteRequest, Writer};
+use store::{DEFAULT_RETENTION, Place, Store, Write, WriteRequest, Writer};
 use types::{AppId, Body, ChannelName, Data, Entry, EntryId, Message, Serial, SeriesId, Timestamp};
 
 const DURATION: Duration = Duration::from_secs(5);
@@ -69,6 +69,7 @@ fn append_for(
                     app: AppId::from("app"),
                     channel: ChannelName::parse(&format!("channel-{}", position % CHANNELS))?,
                     entry: Arc::new(entry(position).ok_or("a series of this length")?),
+                    place: Place::History,
                 },
                 done: Box::new(move |stored| {
                     let _receiver_gone = done.send((stored, sent.elapsed()));

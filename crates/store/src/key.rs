@@ -4,6 +4,8 @@
 //! no name is the beginning of another's keys; the rest of fixed length, big-endian. So the entries
 //! of one kind of one channel lie together, in canonical order.
 //!
+//! Objects: `<app><channel>` for the snapshot, and `<app><channel><ms><counter><series>` for operations.
+//!
 //! Records: `<app><kind><key>`.
 
 use types::{
@@ -24,7 +26,33 @@ pub(crate) fn channel(app: &AppId, channel: &ChannelName) -> Vec<u8> {
     key
 }
 
-/// What the keys of one app's records begin with.
+/// The app and the channel that the keys of a channel begin with.
+pub(crate) fn take_channel(channel_key: &[u8]) -> Result<(AppId, ChannelName), StoreError> {
+    let mut decoder = Decoder::new(channel_key, "the key of a channel");
+    let app = AppId::new(decoder.text()?);
+    let channel = ChannelName::parse(&decoder.text()?).or(Err(decoder.damaged()))?;
+    Ok((app, channel))
+}
+
+/// How much of a key says which channel it is of.
+pub(crate) fn channel_length(key: &[u8]) -> Option<usize> {
+    let mut decoder = Decoder::new(key, "the key of a channel");
+    decoder.bytes().and_then(|_app| decoder.bytes()).ok()?;
+    Some(key.len() - decoder.rest().len())
+}
+
+pub(crate) fn operation(channel: &[u8], serial: &Serial) -> Vec<u8> {
+    [channel, &self::serial(serial)].concat()
+}
+
+/// The serial behind the channel's key.
+pub(crate) fn serial_behind(channel: &[u8], key: &[u8]) -> Result<Serial, StoreError> {
+    const WHAT: &str = "the key of an operation";
+    let serial = key.strip_prefix(channel).ok_or(StoreError::Damaged(WHAT))?;
+    take_serial(&mut Decoder::new(serial, WHAT))
+}
+
+/// What the keys of all that is kept of one app begin with.
 pub(crate) fn app(app: &AppId) -> Vec<u8> {
     let mut key = Vec::with_capacity(64);
     put_bytes(&mut key, app.as_str().as_bytes());

@@ -1,5 +1,5 @@
 //! The embedded store of one node, in one data directory: the history of persisted channels, the
-//! app documents with the records of each app, and what the node remembers of itself.
+//! app documents with the records of each app, the objects of channels, and what the node remembers of itself.
 //!
 //! Reads happen on any thread, through clones of [`Store`]. History and records are written by one [`Writer`],
 //! which makes what has gathered durable with one fsync. Nothing here decides what is persisted, and
@@ -16,6 +16,7 @@ mod history;
 mod key;
 mod last;
 mod meta;
+mod objects;
 mod record;
 mod stage;
 mod stored;
@@ -29,7 +30,8 @@ use fjall::{Database, Keyspace, KeyspaceCreateOptions};
 
 pub use error::StoreError;
 pub use meta::Incarnation;
-pub use writer::{Write, WriteRequest, Writer, WriterCounters};
+pub use objects::StoredObjects;
+pub use writer::{Place, Write, WriteRequest, Writer, WriterCounters};
 
 use expiry::Retention;
 
@@ -58,6 +60,8 @@ pub struct Store {
     last: Keyspace,
     /// Records by app, kind and key.
     records: Keyspace,
+    /// By channel a snapshot of its objects, and operations on them by serial.
+    objects: Keyspace,
     retention: Arc<Retention>,
 }
 
@@ -79,6 +83,7 @@ impl Store {
             series: keyspace("series")?,
             last: keyspace("last")?,
             records: keyspace("records")?,
+            objects: keyspace("objects")?,
             retention: Arc::new(Retention::new(retention)),
             database,
         };

@@ -82,12 +82,15 @@ impl Store {
         self.put_durably(&app_key(&app.id), &document)
     }
 
-    /// Removes the app's document and its records; its history expires as ever.
+    /// Removes the app's document, its records and objects; its history expires as ever.
     pub fn remove_app(&self, id: &AppId) -> Result<(), StoreError> {
         let mut batch = self.database.batch().durability(Some(PersistMode::SyncAll));
         batch.remove(&self.meta, app_key(id));
         for guard in self.records.prefix(key::app(id)) {
             batch.remove(&self.records, guard.key()?);
+        }
+        for guard in self.objects.prefix(key::app(id)) {
+            batch.remove(&self.objects, guard.key()?);
         }
         Ok(batch.commit()?)
     }

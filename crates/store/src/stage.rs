@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use fjall::{OwnedWriteBatch, PersistMode};
-use types::{AppId, ChannelName, Entry, Kind, RecordChange};
+use types::{AppId, ChannelName, Entry, Kind, ObjectsSnapshot, RecordChange, Timestamp};
 
-use crate::writer::Write;
+use crate::writer::{Place, Write};
 use crate::{Store, StoreError, key, stored};
 
 /// The engine's longest key.
@@ -23,6 +23,7 @@ pub(crate) struct Stage<'a> {
     last: BTreeMap<Vec<u8>, Vec<u8>>,
     /// By key; none is deleted.
     records: BTreeMap<Vec<u8>, Option<Bytes>>,
+    objects: BTreeMap<Vec<u8>, Option<Bytes>>,
 }
 
 /// What a write adds to the history.
@@ -41,14 +42,15 @@ impl<'a> Stage<'a> {
             last_of_series: BTreeMap::new(),
             last: BTreeMap::new(),
             records: BTreeMap::new(),
+            objects: BTreeMap::new(),
         }
     }
 
     /// None if it cannot be stored.
     pub(crate) fn add(&mut self, write: &Write) -> Option<Staged> {
         match write {
-            Write::Entry { app, channel, entry } => {
-                let staged = self.add_entry(app, channel, entry).inspect_err(|error| {
+            Write::Entry { app, channel, entry, place } => {
+                let staged = self.add_entry(app, channel, entry, *place).inspect_err(|error| {
                     tracing::error!(%error, %app, %channel, "an entry cannot be stored");
                 });
                 staged.ok()
@@ -59,6 +61,14 @@ impl<'a> Stage<'a> {
                 });
                 self.last.insert(key::channel(app, channel), last.ok()?);
                 Some(Staged::default())
+            }
+            Write::Objects { app, channel, snapshot, since } => {
+                let channel_key = key::channel(app, channel);
+                let staged = self.add_objects(channel_key, snapshot, *since);
+                let staged = staged.inspect_err(|error| {
+                    tracing::error!(%error, %app, %channel, "objects cannot be stored");
+                });
+                staged.ok()
             }
             Write::Records(changes) => {
                 let staged = self.add_records(changes).inspect_err(|error| {
@@ -76,10 +86,14 @@ impl<'a> Stage<'a> {
         for (key, value) in self.last {
             self.batch.insert(&self.store.last, key, value);
         }
-        for (key, value) in self.records {
-            match value {
-                Some(value) => self.batch.insert(&self.store.records, key, value.as_ref()),
-                None => self.batch.remove(&self.store.records, key),
+        for (keyspace, rows) in
+            [(&self.store.records, self.records), (&self.store.objects, self.objects)]
+        {
+            for (key, value) in rows {
+                match value {
+                    Some(value) => self.batch.insert(keyspace, key, value.as_ref()),
+                    None => self.batch.remove(keyspace, key),
+                }
             }
         }
         self.batch.commit()
@@ -90,6 +104,7 @@ impl<'a> Stage<'a> {
         app: &AppId,
         channel: &ChannelName,
         entry: &Entry,
+        place: Place,
     ) -> Result<Staged, StoreError> {
         let channel_key = key::channel(app, channel);
         let entry_key = key::entry(&channel_key, entry);
@@ -99,6 +114,13 @@ impl<'a> Stage<'a> {
             return Err(StoreError::NameTooLong);
         }
         let staged = Staged { entries: 1, bytes: value.len() as u64 };
+        if Kind::of(&entry.body) == Kind::Objects {
+            let operation_key = key::operation(&channel_key, &entry.serial);
+            self.objects.insert(operation_key, Some(Bytes::copy_from_slice(&value)));
+        }
+        if place == Place::Objects {
+            return Ok(staged);
+        }
         let about_key = entry.body.target().map(|message| {
             let own = key::serial(&entry.serial);
             key::about(&channel_key, Kind::of(&entry.body), message, &own)
@@ -113,6 +135,28 @@ impl<'a> Stage<'a> {
         Ok(staged)
     }
 
+    fn add_objects(
+        &mut self,
+        channel_key: Vec<u8>,
+        snapshot: &ObjectsSnapshot,
+        since: Timestamp,
+    ) -> Result<Staged, StoreError> {
+        let mut contained = Vec::new();
+        for guard in self.store.objects.prefix(&channel_key) {
+            let key = guard.key()?;
+            if key.len() > channel_key.len() {
+                let serial = key::serial_behind(&channel_key, &key)?;
+                if serial > snapshot.until || serial.ms >= since.0 {
+                    break;
+                }
+                contained.push((key.to_vec(), None));
+            }
+        }
+        self.objects.extend(contained);
+        self.objects.insert(channel_key, Some(stored::encode_snapshot(snapshot).into()));
+        Ok(Staged::default())
+    }
+
     fn add_records(&mut self, changes: &[RecordChange]) -> Result<Staged, StoreError> {
         let mut changed = BTreeMap::new();
         for change in changes {
@@ -125,6 +169,11 @@ impl<'a> Stage<'a> {
                 }
                 RecordChange::DeleteApp(app) => {
                     let app = key::app(app);
+                    for guard in self.store.objects.prefix(&app) {
+                        self.objects.insert(guard.key()?.to_vec(), None);
+                    }
+                    let earlier = self.objects.iter_mut().filter(|(key, _)| key.starts_with(&app));
+                    earlier.for_each(|(_, value)| *value = None);
                     for guard in self.store.records.prefix(&app) {
                         changed.insert(guard.key()?.to_vec(), None);
                     }

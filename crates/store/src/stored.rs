@@ -2,6 +2,7 @@
 //! then the fields in the order below; a new field is a new version. The serial is in the key.
 
 mod object;
+mod snapshot;
 
 use std::sync::Arc;
 
@@ -10,6 +11,8 @@ use types::{
     Annotation, AnnotationAction, Body, ClientId, ConnectionId, Data, Entry, EntryId, Extras,
     Message, MessageAction, PresenceAction, PresenceMessage, Serial, Timestamp, Version,
 };
+
+pub(crate) use snapshot::{decode as decode_snapshot, encode as encode_snapshot};
 
 use crate::StoreError;
 use crate::codec::{Decoder, put_bytes, put_option, put_varint};

@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use types::{AppId, ChannelName, Entry, RecordChange, Timestamp};
+use types::{AppId, ChannelName, Entry, ObjectsSnapshot, RecordChange, Timestamp};
 
 use crate::stage::{Stage, Staged};
 use crate::{Store, expiry};
@@ -34,18 +34,31 @@ pub struct WriteRequest {
 }
 
 pub enum Write {
-    /// Adds an entry to a channel's history.
-    Entry { app: AppId, channel: ChannelName, entry: Arc<Entry> },
+    /// Adds an entry to what is kept of a channel.
+    Entry { app: AppId, channel: ChannelName, entry: Arc<Entry>, place: Place },
     /// Keeps an entry as what was published last on its channel, in the place of the one before.
     Last { app: AppId, channel: ChannelName, entry: Arc<Entry> },
+    /// Adds a snapshot of a channel's objects. Operations that it contains and that are older than
+    /// `since` go.
+    Objects { app: AppId, channel: ChannelName, snapshot: ObjectsSnapshot, since: Timestamp },
     /// Changes records: all of these, or none.
     Records(Vec<RecordChange>),
+}
+
+/// Where an entry belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// To the history, and if it is one on objects to these as well.
+    History,
+    /// To the objects alone.
+    Objects,
 }
 
 impl Write {
     fn size(&self) -> usize {
         match self {
             Self::Entry { entry, .. } | Self::Last { entry, .. } => entry.body.size(),
+            Self::Objects { snapshot, .. } => snapshot.size(),
             Self::Records(changes) => changes.iter().map(RecordChange::size).sum(),
         }
     }

@@ -54,7 +54,7 @@ pub use name::{CHANNELS_OF_OWNERS, ChannelName, ChannelRef, Params, owner_of_cha
 pub use network::{Network, NetworkError};
 pub use object::{
     Finite, MapEntry, MapValue, ObjectAction, ObjectData, ObjectId, ObjectKind, ObjectMessage,
-    ObjectOperation, ObjectState, ObjectValue,
+    ObjectOperation, ObjectState, ObjectValue, ObjectsSnapshot,
 };
 pub use rate::{Allowance, Exceeded, Meter, Rate};
 pub use record::{Record, RecordChange, RecordId, RecordKind};

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::message::{extras_len, text_len};
-use crate::{ClientId, Extras, ItemPosition, SiteCode, Timestamp};
+use crate::{ClientId, Extras, ItemPosition, Serial, SiteCode, Timestamp};
 
 /// Bytes that a number, and a counter, count for (OD3d, CCR3a).
 const NUMBER_SIZE: usize = 8;
@@ -269,6 +269,28 @@ pub struct ObjectState {
     /// The operation that created it, if that is known. Its entries are among those of the map.
     pub created: Option<ObjectAction>,
     pub value: ObjectValue,
+}
+
+/// The objects of a channel with all operations up to a serial.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ObjectsSnapshot {
+    pub until: Serial,
+    pub objects: Vec<ObjectState>,
+}
+
+impl ObjectsSnapshot {
+    /// Bytes of keys and values.
+    pub fn size(&self) -> usize {
+        let entries = self.objects.iter().filter_map(|object| match &object.value {
+            ObjectValue::Map { entries, .. } => Some(entries),
+            ObjectValue::Counter(_) => None,
+        });
+        let value = |entry: &MapEntry| match &entry.value {
+            MapValue::Data(data) => data.size(),
+            MapValue::Tombstone(_) => 0,
+        };
+        entries.flatten().map(|(key, entry)| key.len() + value(entry)).sum()
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -67,7 +67,7 @@ pub enum RecordChange {
     /// Adds the record, or replaces the one with its id.
     Keep(Record),
     Delete(RecordId),
-    /// Deletes all records of the app.
+    /// Deletes all records of the app, and the objects of its channels.
     DeleteApp(AppId),
 }
 

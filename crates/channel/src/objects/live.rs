@@ -66,6 +66,29 @@ impl LiveObject {
         }
     }
 
+    /// What the state says; since when it is unused is not known.
+    pub(super) fn from(state: &ObjectState) -> Self {
+        let value = match &state.value {
+            ObjectValue::Map { entries, cleared } => {
+                let mut map = Map { cleared: *cleared, ..Map::default() };
+                for (key, entry) in entries {
+                    map.weight += weigh(key, entry);
+                    map.entries.insert(Arc::clone(key), entry.clone());
+                }
+                Value::Map(map)
+            }
+            ObjectValue::Counter(sum) => Value::Counter(*sum),
+        };
+        Self {
+            is_root: state.object_id.is_root(),
+            site_serials: state.site_serials.clone(),
+            deleted: state.deleted,
+            created: state.created.clone(),
+            value,
+            unused_since: None,
+        }
+    }
+
     /// Applies an operation, which has not been applied before.
     pub(super) fn apply(&mut self, at: ItemPosition, time: Timestamp, action: &ObjectAction) {
         let last = self.site_serials.entry(at.serial.series.site()).or_insert(at);

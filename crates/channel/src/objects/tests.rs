@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use types::{
     AppLimits, Body, EntryId, MapValue, NodeLimits, ObjectKind, ObjectOperation, ObjectValue,
-    Serial, SeriesId,
+    SeriesId,
 };
 
 use super::*;
@@ -141,6 +141,42 @@ proptest! {
         prop_assert_eq!(one.states(), other.states());
         prop_assert_eq!(one.weight, other.weight);
     }
+}
+
+proptest! {
+    #[test]
+    fn a_snapshot_and_what_came_behind_it_give_the_same_objects(
+        bodies in prop::collection::vec(prop::collection::vec(any_operation(), 1..4), 1..25),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let entries: Vec<Arc<Entry>> = consistent(bodies)
+            .into_iter()
+            .zip(1..)
+            .map(|(body, ms)| Arc::new(entry(ms, body)))
+            .collect();
+        let mut before = objects();
+        let cut = cut.index(entries.len());
+        entries.iter().take(cut).for_each(|entry| before.commit(Timestamp(0), entry));
+        let snapshot = before.snapshot();
+        prop_assert_eq!(snapshot.is_some(), cut > 0);
+        entries.iter().skip(cut).for_each(|entry| before.commit(Timestamp(0), entry));
+        let mut after = objects();
+        after.restore(Timestamp(0), snapshot, &entries);
+        prop_assert_eq!(before.states(), after.states());
+        prop_assert_eq!(before.weight, after.weight);
+    }
+}
+
+#[test]
+fn snapshots_are_due_in_proportion_to_what_is_published() {
+    let mut objects = objects();
+    let mut snapshots = 0;
+    for ms in 1..=10_000 {
+        commit(&mut objects, ms, &ObjectId::root(), set(&(ms % 9).to_string(), text("x")));
+        snapshots += usize::from(objects.snapshot_if_due().is_some());
+    }
+    assert!((15..25).contains(&snapshots), "{snapshots}");
+    assert!(objects.snapshot().is_some() && objects.snapshot().is_none());
 }
 
 #[test]

@@ -239,6 +239,7 @@ pub(crate) fn line(effect: &Effect) -> String {
         },
         Effect::Store(entry) => format!("store {} {}", entry.position, content(entry)),
         Effect::KeepLast(entry) => format!("keep {}", content(entry)),
+        Effect::StoreObjects(snapshot) => format!("store {} objects", snapshot.objects.len()),
         Effect::Occupancy(occupancy) => format!("occupancy {occupancy:?}"),
         Effect::Load => "load".to_owned(),
         Effect::LoadBacklog { query, .. } => format!("load {} older", query.limit),

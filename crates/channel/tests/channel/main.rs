@@ -4,6 +4,7 @@ mod attach;
 mod history;
 mod host;
 mod messages;
+mod objects;
 mod persistence;
 mod presence;
 mod publish;

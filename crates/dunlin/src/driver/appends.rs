@@ -11,7 +11,6 @@ use std::time::Instant;
 use node::{ChannelKey, Event};
 use store::{Write, WriteRequest, Writer};
 use tokio::sync::mpsc::UnboundedSender;
-use types::{AppId, ChannelName, Entry};
 
 use super::Inside;
 
@@ -57,20 +56,13 @@ impl Appends {
     }
 
     /// Starts an append. What becomes of it arrives as [`Inside`].
-    pub(super) fn start(
-        &mut self,
-        append: Append,
-        app: AppId,
-        channel: ChannelName,
-        entry: Arc<Entry>,
-    ) {
+    pub(super) fn start(&mut self, append: Append, write: Write) {
         let outcomes = self.outcomes.clone();
         let done = Box::new(move |durable| {
             let durable = if durable { Durable::Yes } else { Durable::No };
             tell(&outcomes, Inside::Appended { append, durable });
         });
-        let request = WriteRequest { write: Write::Entry { app, channel, entry }, done };
-        if self.writer.try_write(request).is_ok() {
+        if self.writer.try_write(WriteRequest { write, done }).is_ok() {
             self.order.take();
         } else if let Some(refused) = self.order.refuse(append) {
             tell(&self.outcomes, Inside::Refused(refused));

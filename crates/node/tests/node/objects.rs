@@ -1,8 +1,8 @@
 //! Objects: operations, what those receive who attach, and the same over REST.
 
-use node::{ObjectQuery, Operation, Response, View};
+use node::{ObjectQuery, Operation, PreviousIncarnation, Response, View};
 use protocol::{Action, Format, ObjectItem, ObjectPayload, ObjectRequest, ProtocolMessage, flags};
-use types::{Finite, ObjectAction, ObjectData};
+use types::{Finite, ObjectAction, ObjectData, Timestamp};
 
 use crate::world::{
     ALL, World, attach, attach_from, code, on, publish, resuming, with_params, world, world_with,
@@ -165,6 +165,62 @@ fn a_channel_lives_as_long_as_its_objects() {
     world.advance(3_600_000);
     assert!(world.node.is_empty());
     assert_eq!(compact(&mut world, ""), Ok("{}".into()));
+}
+
+/// The world after a restart `ms` later.
+fn restarted(world: World, ms: u64) -> World {
+    world_with(|setup| {
+        setup.incarnation = 2;
+        setup.previous = Some(PreviousIncarnation { number: 1, last_alive: Timestamp(world.now) });
+        setup.now = world.now + ms;
+        setup.store = world.store;
+    })
+}
+
+#[test]
+fn objects_outlive_a_restart_and_a_resend_across_it_counts_once() {
+    let mut world = world();
+    let ids = post(&mut world, r#"{"path":"c","counterCreate":{"count":1}}"#).unwrap();
+    let (client, connected) = world.connected(ALL);
+    let attached = world.attach_with(client, &attach_objects("news"));
+    world.ask(client, &increment(0, &ids[0]));
+    let mut world = restarted(world, 1_000);
+    assert_eq!(compact(&mut world, "c"), Ok("6".into()));
+    let client = world.connect(&resuming(&connected));
+    let again = ProtocolMessage { flags: Some(MODES), ..attach_from("news", &attached) };
+    let seen = world.ask(client, &again);
+    assert!(seen[0].starts_with("attached news objects"), "{seen:?}");
+    assert_eq!(world.ask(client, &increment(0, &ids[0])), ["ack 0+1"]);
+    assert_eq!(compact(&mut world, "c"), Ok("6".into()));
+    assert_eq!(world.ask(client, &increment(1, &ids[0])).len(), 2);
+    let mut world = restarted(world, 3_600_000);
+    assert_eq!(compact(&mut world, "c"), Ok("11".into()));
+}
+
+#[test]
+fn a_snapshot_replaces_the_operations_that_it_contains() {
+    let mut world = world_with(|setup| setup.limits.objects_grace_ms = 1_600_000);
+    post(&mut world, r#"{"objectId":"root","mapSet":{"key":"a","value":{"number":1}}}"#).unwrap();
+    post(&mut world, r#"{"objectId":"root","mapSet":{"key":"b","value":{"number":1}}}"#).unwrap();
+    post(&mut world, r#"{"objectId":"root","mapRemove":{"key":"b"}}"#).unwrap();
+    world.advance(200_000);
+    post(&mut world, r#"{"objectId":"root","mapSet":{"key":"c","value":{"number":1}}}"#).unwrap();
+    world.advance(200_000);
+    let kept: Vec<_> = world.store.objects.values().collect();
+    let [(Some(snapshot), operations)] = kept.as_slice() else { panic!("{kept:?}") };
+    let kept_for_their_ids = operations.len();
+    assert_eq!((snapshot.objects.len(), kept_for_their_ids), (1, 1));
+    let mut world = restarted(world, 1_000);
+    assert_eq!(compact(&mut world, ""), Ok(r#"{"a":1,"c":1}"#.into()));
+}
+
+#[test]
+fn a_channel_that_has_lost_all_its_objects_is_not_served_after_a_restart() {
+    let mut world = world();
+    post(&mut world, r#"{"objectId":"root","mapSet":{"key":"a","value":{"number":1}}}"#).unwrap();
+    post(&mut world, r#"{"objectId":"root","mapRemove":{"key":"a"}}"#).unwrap();
+    let world = restarted(world, 1_000_000);
+    assert!(world.node.is_empty());
 }
 
 #[test]

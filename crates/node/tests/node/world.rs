@@ -1,24 +1,24 @@
 //! A node with a clock, its clients' transports, and a store that answers at once unless told
 //! otherwise. Every frame passes the codec, in both directions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use auth::{Capability, ClientPolicy, Credentials, Grant, SealingKey, TokenDetails};
 use bytes::Bytes;
 use node::{
-    Caller, ChannelKey, Config, Effect, Event, Node, Operation, Origin, PreviousIncarnation,
-    Request, RequestId, Response, TransportId, Way,
+    Caller, ChannelKey, Config, Effect, Event, KeptObjects, Node, Operation, Origin,
+    PreviousIncarnation, Request, RequestId, Response, TransportId, Way,
 };
 use protocol::{Action, Format, ProtocolMessage};
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::SeedableRng;
 use session::Identity;
 use types::{
-    App, AppId, AppLimits, ChannelName, Data, Entry, HistoryPage, ItemPosition, Key, Kind, Message,
-    Namespace, NodeLimits, PresenceAction, PresenceMessage, Record, RecordChange, RecordId,
-    Restrictions, Timestamp,
+    App, AppId, AppLimits, Body, ChannelName, Data, Entry, HistoryPage, ItemPosition, Key, Kind,
+    Message, Namespace, NodeLimits, ObjectsSnapshot, PresenceAction, PresenceMessage, Record,
+    RecordChange, RecordId, Restrictions, Timestamp,
 };
 
 use crate::show::show;
@@ -57,11 +57,15 @@ pub(crate) struct Peer {
     pub(crate) closed: bool,
 }
 
+/// The last snapshot of a channel's objects, and operations that it may lack.
+pub(crate) type Objects = (Option<ObjectsSnapshot>, Vec<Arc<Entry>>);
+
 #[derive(Debug, Default)]
 pub(crate) struct Store {
     pub(crate) entries: BTreeMap<(AppId, ChannelName), Vec<Arc<Entry>>>,
     pub(crate) records: BTreeMap<RecordId, Record>,
     pub(crate) last: BTreeMap<(AppId, ChannelName), Arc<Entry>>,
+    pub(crate) objects: BTreeMap<(AppId, ChannelName), Objects>,
     pub(crate) holding: bool,
     held: Vec<Event>,
 }
@@ -129,6 +133,9 @@ impl World {
         let records = setup.store.records.values();
         let damaged = records.filter(|record| node.restore(now, record).is_err());
         let damaged = damaged.map(|record| record.id.clone()).collect();
+        for ((app, name), (snapshot, operations)) in setup.store.objects.clone() {
+            node.restore_objects(now, KeptObjects { app, name, snapshot, operations });
+        }
         let mut world = Self {
             node,
             now: setup.now,
@@ -176,10 +183,17 @@ impl World {
             Effect::Reply { request, response } => {
                 assert!(self.replies.insert(request, response).is_none(), "one reply a request");
             }
-            Effect::Store { channel, app, name, entry } => {
+            Effect::Store { channel, app, name, entry, persisted } => {
                 let position = entry.position;
-                self.store.entries.entry((app, name)).or_default().push(entry);
+                let key = (app, name);
+                self.store.keep_operations(&key, &entry);
+                if persisted {
+                    self.store.entries.entry(key).or_default().push(entry);
+                }
                 return Some(Event::Stored { channel, position, durable: true });
+            }
+            Effect::StoreObjects { app, name, snapshot, since } => {
+                self.store.keep_objects((app, name), snapshot, since);
             }
             Effect::Keep { ticket, changes } => {
                 changes.into_iter().for_each(|change| self.store.change(change));
@@ -196,10 +210,7 @@ impl World {
                 return Some(Event::Loaded { channel, entries: Ok(entries) });
             }
             Effect::LoadMessages { channel, app, name, messages } => {
-                let is_about =
-                    |entry: &&Arc<Entry>| messages.iter().any(|key| is_about(entry, *key));
-                let stored = self.store.entries.get(&(app, name));
-                let entries = stored.into_iter().flatten().filter(is_about).cloned().collect();
+                let entries = self.store.about(&(app, name), &messages);
                 return Some(Event::MessagesLoaded { channel, entries: Ok(entries) });
             }
             Effect::LoadBacklog { channel, attachment, app, name, query } => {
@@ -208,13 +219,7 @@ impl World {
                 return Some(Event::BacklogLoaded { channel, attachment, entries: Ok(entries) });
             }
             Effect::ReadMessage { request, app, name, question } => {
-                let stored = self.store.entries.get(&(app, name));
-                let entries: Vec<_> = stored
-                    .into_iter()
-                    .flatten()
-                    .filter(|entry| is_about(entry, question.message))
-                    .cloned()
-                    .collect();
+                let entries = self.store.about(&(app, name), &BTreeSet::from([question.message]));
                 self.replies.insert(request, question.answer(&entries));
             }
             Effect::Push { delivery, .. } => self.pushed.push(delivery),
@@ -402,6 +407,32 @@ impl World {
 }
 
 impl Store {
+    fn about(
+        &self,
+        key: &(AppId, ChannelName),
+        messages: &BTreeSet<ItemPosition>,
+    ) -> Vec<Arc<Entry>> {
+        let is_about = |entry: &&Arc<Entry>| messages.iter().any(|key| is_about(entry, *key));
+        self.entries.get(key).into_iter().flatten().filter(is_about).cloned().collect()
+    }
+
+    fn keep_operations(&mut self, key: &(AppId, ChannelName), entry: &Arc<Entry>) {
+        if matches!(entry.body, Body::Objects(_)) {
+            self.objects.entry(key.clone()).or_default().1.push(Arc::clone(entry));
+        }
+    }
+
+    fn keep_objects(
+        &mut self,
+        key: (AppId, ChannelName),
+        snapshot: ObjectsSnapshot,
+        since: Timestamp,
+    ) {
+        let (kept, operations) = self.objects.entry(key).or_default();
+        operations.retain(|op| op.serial > snapshot.until || op.serial.ms >= since.0);
+        *kept = Some(snapshot);
+    }
+
     fn change(&mut self, change: RecordChange) {
         match change {
             RecordChange::Keep(record) => {

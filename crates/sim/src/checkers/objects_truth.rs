@@ -8,15 +8,14 @@ use types::Body;
 
 use super::{Verdict, violation};
 use crate::client::{ChannelState, Client, Objects};
-use crate::truth::{Channel, Record};
+use crate::truth::Channel;
 
 pub(crate) const NAME: &str = "objects_truth";
 
-/// What is committed adds up to this. A restart ends the objects of a channel that is not persisted.
-pub(crate) fn model(known: &Channel, incarnation: u64) -> Objects {
+/// What is committed adds up to this, also across restarts.
+pub(crate) fn model(known: &Channel) -> Objects {
     let mut objects = Objects::default();
-    let lives = |record: &&Record| known.persisted || record.incarnation == incarnation;
-    for record in known.certain().filter(lives) {
+    for record in known.certain() {
         let Body::Objects(messages) = &record.entry.body else { continue };
         for (index, message) in messages.iter().enumerate() {
             let at = types::ItemPosition { serial: record.entry.serial, index };

@@ -125,11 +125,16 @@ impl World {
 
     /// Lets the node handle one event, and does what it asks for.
     pub(crate) fn feed(&mut self, event: Event) -> Verdict {
+        let touched = touched(&event);
+        self.feed_on(touched, event)
+    }
+
+    /// Feeds an event that may commit something on a channel.
+    pub(super) fn feed_on(&mut self, touched: Option<Arc<str>>, event: Event) -> Verdict {
         let (event, faked) = match &mut self.planted {
             Some(planted) => planted.receive(event, &self.transports),
             None => (Some(event), Vec::new()),
         };
-        let touched = event.as_ref().and_then(touched);
         let mut effects = std::mem::take(&mut self.effects);
         effects.clear();
         if let Some(event) = event {
@@ -188,6 +193,9 @@ impl World {
                 Effect::Reply { request, response } => self.reply(request, response),
                 Effect::Store { channel, name, entry, .. } => {
                     self.begin_write(channel, name.as_str(), entry);
+                }
+                Effect::StoreObjects { name, snapshot, since, .. } => {
+                    self.store.keep_objects(name.as_str(), snapshot, since);
                 }
                 Effect::Keep { ticket, changes } => self.begin_change(ticket, changes),
                 Effect::Load { channel, name, since, .. } => {

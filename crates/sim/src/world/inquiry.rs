@@ -52,7 +52,7 @@ impl World {
             _ => None,
         };
         let Some(known) = self.truth.get(name) else { return Ok(()) };
-        let model = objects_truth::model(known, self.incarnation);
+        let model = objects_truth::model(known);
         objects_truth::settled(name, &model, &self.clients, tree.as_ref())
     }
 

@@ -156,10 +156,7 @@ impl World {
                 self.rest_timeout(publisher, request);
                 Ok(())
             }
-            Happening::Restart => {
-                self.start_node();
-                Ok(())
-            }
+            Happening::Restart => self.restart_node(),
             Happening::Work => self.work(),
             Happening::Fault => self.fault(),
         }
@@ -221,7 +218,7 @@ impl World {
     }
 
     /// No fault happens from now on, and what is broken heals.
-    pub(crate) fn calm(&mut self) {
+    pub(crate) fn calm(&mut self) -> Verdict {
         self.faulty = false;
         self.leave_vandals();
         self.setup.store.fail_chance = 0.0;
@@ -230,9 +227,15 @@ impl World {
         for transport in self.transports.values_mut() {
             transport.heal();
         }
-        if self.node.is_none() {
-            self.start_node();
+        self.restart_node()
+    }
+
+    fn restart_node(&mut self) -> Verdict {
+        if self.node.is_some() {
+            return Ok(());
         }
+        self.start_node();
+        self.surface_objects()
     }
 
     fn app(&self) -> App {

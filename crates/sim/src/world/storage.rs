@@ -79,7 +79,8 @@ impl World {
             let known = self.truth.channel(&name);
             known.commit(self.now, self.incarnation, entry, Standing::Doubtful, ID_WINDOW)?;
         }
-        self.feed(Event::Stored { channel, position: entry.position, durable })
+        // What waited behind it is committed with it.
+        self.feed_on(Some(name), Event::Stored { channel, position: entry.position, durable })
     }
 
     pub(super) fn begin_read(&mut self, channel: ChannelKey, name: &str, wanted: Wanted) {
@@ -145,6 +146,14 @@ impl World {
             return Ok(());
         }
         self.feed(Event::BacklogLoaded { channel, attachment, entries })
+    }
+
+    /// The same of operations on objects, which a node is given when it starts.
+    pub(super) fn surface_objects(&mut self) -> Verdict {
+        for (name, operations) in self.store.operations() {
+            self.surface(&name, &operations)?;
+        }
+        Ok(())
     }
 
     /// What became durable without anybody being told is committed by being loaded.

@@ -42,7 +42,7 @@ pub(super) fn take(from: &mut Decoder<'_>) -> Result<ObjectMessage, StoreError> 
     })
 }
 
-fn put_action(to: &mut Vec<u8>, action: &ObjectAction) {
+pub(super) fn put_action(to: &mut Vec<u8>, action: &ObjectAction) {
     match action {
         ObjectAction::MapCreate(entries) => {
             to.push(MAP_CREATE);
@@ -74,7 +74,7 @@ fn put_action(to: &mut Vec<u8>, action: &ObjectAction) {
     }
 }
 
-fn take_action(from: &mut Decoder<'_>) -> Result<ObjectAction, StoreError> {
+pub(super) fn take_action(from: &mut Decoder<'_>) -> Result<ObjectAction, StoreError> {
     Ok(match from.byte()? {
         MAP_CREATE => {
             let count = from.length()?;
@@ -91,7 +91,7 @@ fn take_action(from: &mut Decoder<'_>) -> Result<ObjectAction, StoreError> {
     })
 }
 
-fn put_data(to: &mut Vec<u8>, data: &ObjectData) {
+pub(super) fn put_data(to: &mut Vec<u8>, data: &ObjectData) {
     match data {
         ObjectData::Object(id) => {
             to.push(OBJECT);
@@ -117,7 +117,7 @@ fn put_data(to: &mut Vec<u8>, data: &ObjectData) {
     }
 }
 
-fn take_data(from: &mut Decoder<'_>) -> Result<ObjectData, StoreError> {
+pub(super) fn take_data(from: &mut Decoder<'_>) -> Result<ObjectData, StoreError> {
     Ok(match from.byte()? {
         OBJECT => ObjectData::Object(take_id(from)?),
         BOOLEAN => ObjectData::Boolean(match from.byte()? {
@@ -133,15 +133,15 @@ fn take_data(from: &mut Decoder<'_>) -> Result<ObjectData, StoreError> {
     })
 }
 
-fn take_id(from: &mut Decoder<'_>) -> Result<ObjectId, StoreError> {
+pub(super) fn take_id(from: &mut Decoder<'_>) -> Result<ObjectId, StoreError> {
     let text: Arc<str> = from.text()?;
     ObjectId::parse(&text).ok_or_else(|| from.damaged())
 }
 
-fn put_number(to: &mut Vec<u8>, number: Finite) {
+pub(super) fn put_number(to: &mut Vec<u8>, number: Finite) {
     to.extend_from_slice(&number.get().to_be_bytes());
 }
 
-fn take_number(from: &mut Decoder<'_>) -> Result<Finite, StoreError> {
+pub(super) fn take_number(from: &mut Decoder<'_>) -> Result<Finite, StoreError> {
     Finite::new(f64::from_be_bytes(from.array()?)).ok_or_else(|| from.damaged())
 }

@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use store::{Write, WriteRequest, Writer};
+use store::{Place, Write, WriteRequest, Writer};
 
 use crate::support::{Dir, app, append, channel, ids, message, open};
 
@@ -85,7 +85,12 @@ fn append_until_killed(directory: &Path) -> ! {
         let entry = message(run, position, u64::from(run) * 1_000_000 + position);
         let id = entry.id.to_string();
         let mut request = WriteRequest {
-            write: Write::Entry { app: app(), channel: channel("orders"), entry },
+            write: Write::Entry {
+                app: app(),
+                channel: channel("orders"),
+                entry,
+                place: Place::History,
+            },
             done: Box::new(move |stored| {
                 let told = stored && writeln!(std::io::stdout(), "stored {id}.").is_ok();
                 if !told {

@@ -5,6 +5,7 @@ mod crash;
 mod history;
 mod last;
 mod meta;
+mod objects;
 mod records;
 mod retention;
 mod support;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use store::{Store, Write, WriteRequest, Writer};
+use store::{Place, Store, Write, WriteRequest, Writer};
 use testkit::Folder;
 use types::{
     AppId, Body, ChannelName, Entry, EntryId, Message, ObjectAction, ObjectId, ObjectMessage,
@@ -86,7 +86,12 @@ pub(crate) fn append(store: &Store, channel: &ChannelName, entries: &[Arc<Entry>
     for entry in entries {
         let done = done.clone();
         let request = WriteRequest {
-            write: Write::Entry { app: app(), channel: channel.clone(), entry: Arc::clone(entry) },
+            write: Write::Entry {
+                app: app(),
+                channel: channel.clone(),
+                entry: Arc::clone(entry),
+                place: Place::History,
+            },
             done: Box::new(move |stored| done.send(stored).unwrap()),
         };
         assert!(writer.try_write(request).is_ok());

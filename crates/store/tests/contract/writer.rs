@@ -3,7 +3,7 @@
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Barrier};
 
-use store::{Write, WriteRequest, Writer};
+use store::{Place, Write, WriteRequest, Writer};
 use types::{AppId, Body, Data, Entry, Message};
 
 use crate::support::{Dir, app, channel, ids, message};
@@ -11,7 +11,12 @@ use crate::support::{Dir, app, channel, ids, message};
 fn request(name: &str, entry: &Arc<Entry>, done: &Sender<(u64, bool)>) -> WriteRequest {
     let (done, position) = (done.clone(), entry.position);
     WriteRequest {
-        write: Write::Entry { app: app(), channel: channel(name), entry: Arc::clone(entry) },
+        write: Write::Entry {
+            app: app(),
+            channel: channel(name),
+            entry: Arc::clone(entry),
+            place: Place::History,
+        },
         done: Box::new(move |stored| done.send((position, stored)).unwrap()),
     }
 }
@@ -21,7 +26,12 @@ fn hold(writer: &Writer, entry: &Arc<Entry>) -> Arc<Barrier> {
     let (reached, release) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
     let barriers = (Arc::clone(&reached), Arc::clone(&release));
     let held = WriteRequest {
-        write: Write::Entry { app: app(), channel: channel("held"), entry: Arc::clone(entry) },
+        write: Write::Entry {
+            app: app(),
+            channel: channel("held"),
+            entry: Arc::clone(entry),
+            place: Place::History,
+        },
         done: Box::new(move |_| {
             barriers.0.wait();
             barriers.1.wait();
