@@ -7,7 +7,8 @@ import { createCipheriv, createHash, createHmac, randomBytes } from 'node:crypto
 const LOOPBACK = ['localhost', '127.0.0.1'];
 const NO_ANSWER = '10.255.255.1';
 const cors = (request) => ({
-  'access-control-allow-origin': '*',
+  'access-control-allow-origin': request.headers()['origin'] ?? '*',
+  'access-control-allow-credentials': 'true',
   'access-control-allow-headers': request.headers()['access-control-request-headers'] ?? '*',
   'access-control-allow-methods': 'GET, POST, PUT, PATCH, DELETE',
 });

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use rand::Rng;
 use types::{
-    ChannelName, Clock, Cursor, Entry, ObjectId, ObjectState, Rate, Serial, SeriesId, Timestamp,
-    error,
+    ChannelName, Clock, Cursor, Entry, EntryId, ObjectId, ObjectState, Rate, Serial, SeriesId,
+    Timestamp, error,
 };
 
 use crate::backlog::Backlogs;
@@ -209,6 +209,11 @@ impl Channel {
     /// The cursor that covers everything committed here.
     pub fn head(&self) -> Cursor {
         self.log.head()
+    }
+
+    /// Whether a publish with this id was accepted lately.
+    pub fn knows(&self, id: &EntryId) -> bool {
+        self.ids.find(id).is_some()
     }
 
     pub fn name(&self) -> &ChannelName {

@@ -237,7 +237,7 @@ impl Node {
         lossy: &[(AttachmentId, Arc<str>)],
     ) {
         let Some(slot) = self.channels.get(&key).filter(|_| !lossy.is_empty()) else { return };
-        let cursor = slot.host.head();
+        let cursor = slot.fanout.window.newest().cloned().unwrap_or_else(|| slot.host.head());
         let members: Vec<_> = slot.host.members().cloned().collect();
         let objects = slot.host.objects();
         for (attachment, requested) in lossy {
@@ -427,7 +427,17 @@ impl Node {
         publish: Publish,
     ) {
         let volume = Volume::of(&publish.body);
-        match self.activate(now, app, channel) {
+        let within = match &publisher {
+            // The session has counted it.
+            Publisher::Session(_) | Publisher::Fixture(_) => Ok(()),
+            Publisher::Request { .. }
+            | Publisher::Batch { .. }
+            | Publisher::Change { .. }
+            | Publisher::Chat(_)
+            | Publisher::Objects { .. }
+            | Publisher::Push { .. } => self.use_up(now, app, channel, &publish),
+        };
+        match within.and_then(|()| self.activate(now, app, channel)) {
             Ok(host) => {
                 self.publishers.insert(publish.token, (host, publisher, volume));
                 self.on_channel(now, host, channel::Event::Publish(publish));
@@ -437,6 +447,23 @@ impl Node {
                 self.published(now, publisher, publish.token, Err(error));
             }
         }
+    }
+
+    /// Counts a publish against the limits of the app, unless it repeats one that was accepted: a
+    /// caller who did not hear of it must learn so in time, whatever the app has used.
+    fn use_up(
+        &mut self,
+        now: Timestamp,
+        app: &AppId,
+        channel: &ChannelName,
+        publish: &Publish,
+    ) -> Result<(), ErrorInfo> {
+        let host = self.active(app, channel).and_then(|host| self.channels.get(&host));
+        if host.is_some_and(|slot| slot.host.knows(&publish.id)) {
+            return Ok(());
+        }
+        let state = self.apps.get_mut(app).ok_or_else(|| types::error::NOT_FOUND.info())?;
+        state.usage.publish(now, &state.app.limits, &publish.body)
     }
 
     pub(crate) fn sync(

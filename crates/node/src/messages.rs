@@ -119,7 +119,7 @@ impl Node {
         at: At<'_>,
         change: Message,
     ) -> Result<(), ErrorInfo> {
-        let (name, publish) = self.check_change_at(now, principal, at, change)?;
+        let (name, publish) = self.check_change_at(principal, at, change)?;
         let app = principal.app_id.clone();
         self.publish_in(now, Publisher::Change { id, app: app.clone() }, &app, &name, publish);
         Ok(())
@@ -128,7 +128,6 @@ impl Node {
     /// The publish that a change amounts to.
     pub(crate) fn check_change_at(
         &mut self,
-        now: Timestamp,
         principal: &Principal,
         at: At<'_>,
         mut change: Message,
@@ -147,7 +146,7 @@ impl Node {
         let named = check_change(principal, &state.app.limits, &mut change)?;
         let owner = change_owner(principal, &name, &change)?;
         let body = Body::Messages(vec![change]);
-        let (_, publish) = self.publish_of(now, principal, named, owner, body)?;
+        let (_, publish) = self.publish_of(named, owner, body);
         Ok((name, publish))
     }
 
@@ -170,7 +169,7 @@ impl Node {
         let named = check_annotations(principal, &state.app.limits, &mut annotations)?;
         let mut body = Body::Annotations(annotations);
         stamp_user_claim(principal, &name, &mut body);
-        let (message_id, publish) = self.publish_of(now, principal, named, None, body)?;
+        let (message_id, publish) = self.publish_of(named, None, body);
         let channel = at.channel.to_owned();
         let app = principal.app_id.clone();
         let publisher = Publisher::Request { id, app, channel, message_id };
@@ -178,22 +177,18 @@ impl Node {
         Ok(())
     }
 
-    /// A publish that counts against the rate of the app, and the id that it has.
+    /// A publish, and the id that it has.
     fn publish_of(
         &mut self,
-        now: Timestamp,
-        principal: &Principal,
         named: Option<Arc<str>>,
         owner: Option<ClientId>,
         body: Body,
-    ) -> Result<(String, Publish), ErrorInfo> {
-        let state = self.apps.get_mut(&principal.app_id).ok_or_else(not_found)?;
-        state.usage.publish(now, &state.app.limits, &body)?;
+    ) -> (String, Publish) {
         let base = named.unwrap_or_else(|| random_text(&mut self.rng, MESSAGE_ID_LENGTH).into());
         let message_id = base.to_string();
         let token = PublishToken(self.next());
         let id = EntryId::Named(base);
-        Ok((message_id, Publish { token, id, connection_id: None, owner, body }))
+        (message_id, Publish { token, id, connection_id: None, owner, body })
     }
 
     pub(crate) fn read_message(

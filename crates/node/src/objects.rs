@@ -59,15 +59,13 @@ impl Node {
             return Err(error::NOT_FOUND.info());
         };
         check_objects_size(&state.app.limits, &objects)?;
-        let body = Body::Objects(objects);
-        state.usage.publish(now, &state.app.limits, &body)?;
         let base = named.unwrap_or_else(|| random_text(&mut self.rng, MESSAGE_ID_LENGTH).into());
         let publish = Publish {
             token: PublishToken(self.next()),
             id: EntryId::Named(Arc::clone(&base)),
             connection_id: None,
             owner: None,
-            body,
+            body: Body::Objects(objects),
         };
         let app = principal.app_id;
         let publisher =

@@ -200,7 +200,7 @@ impl Node {
         channel: String,
         messages: Vec<Message>,
     ) -> Result<(), ErrorInfo> {
-        let (name, publish, message_id) = self.check_publish(now, principal, &channel, messages)?;
+        let (name, publish, message_id) = self.check_publish(principal, &channel, messages)?;
         let publisher = Publisher::Request {
             id,
             app: principal.app_id.clone(),
@@ -214,7 +214,6 @@ impl Node {
     /// The publish that a request amounts to, and the id of its messages.
     pub(crate) fn check_publish(
         &mut self,
-        now: Timestamp,
         principal: &Principal,
         channel: &str,
         mut messages: Vec<Message>,
@@ -227,7 +226,6 @@ impl Node {
         let named = check_messages(publisher, &state.app.limits, &mut messages)?;
         check_push(&state.app, &name, &messages)?;
         let mut body = Body::Messages(messages);
-        state.usage.publish(now, &state.app.limits, &body)?;
         let batched = state.app.batches(&name);
         let mut random = || Arc::from(random_text(&mut self.rng, MESSAGE_ID_LENGTH));
         let id = named.clone().filter(|_| !batched).unwrap_or_else(&mut random);

@@ -73,6 +73,7 @@ pub(crate) struct Window {
     bytes: usize,
     until: Option<Timestamp>,
     count: u64,
+    newest: Option<Cursor>,
     /// Until when more of a topic has to wait; those that are over are forgotten with every delivery.
     recent: BTreeMap<Topic, Timestamp>,
 }
@@ -85,6 +86,7 @@ impl Window {
             bytes: 0,
             until: None,
             count: 0,
+            newest: None,
             recent: BTreeMap::new(),
         }
     }
@@ -92,6 +94,12 @@ impl Window {
     /// The number of the entry that came last.
     pub(crate) fn count(&self) -> u64 {
         self.count
+    }
+
+    /// The position of the entry that came last. The channel may be further: what it commits at once
+    /// comes one by one.
+    pub(crate) fn newest(&self) -> Option<&Cursor> {
+        self.newest.as_ref()
     }
 
     /// Whether several messages may travel in one frame.
@@ -108,6 +116,7 @@ impl Window {
         let pace = self.pace(&entry, arrival.rollup);
         let until = self.wait(&entry, pace, arrival);
         self.count += 1;
+        self.newest = Some(cursor.clone());
         self.bytes += entry.body.size();
         self.held.push(Held { entry, cursor, number: self.count, pace });
         let full = self.held.len() >= MAX_HELD || self.bytes >= MAX_BYTES;

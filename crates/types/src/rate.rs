@@ -39,6 +39,12 @@ impl Rate {
         let start = self.theoretical_arrival_us.max(now.0.saturating_mul(1_000));
         self.theoretical_arrival_us = start.saturating_add(cost_us);
     }
+
+    /// Forgets what is so far beyond the rate that an average over `seconds` would forget it too.
+    fn forgive(&mut self, now: Timestamp, seconds: u64) {
+        let latest = now.0.saturating_mul(1_000).saturating_add(2 * seconds * 1_000_000);
+        self.theoretical_arrival_us = self.theoretical_arrival_us.min(latest);
+    }
 }
 
 /// What was used within the current period.
@@ -118,6 +124,7 @@ impl Meter {
     /// Counts what happens whether or not there is room for it: what comes next has less.
     pub fn charge(&mut self, now: Timestamp, allowance: &Allowance, units: u64) {
         self.rate.charge(now, allowance.per_second, units);
+        self.rate.forgive(now, allowance.burst_seconds);
         self.hour.charge(now.0 / MS_PER_HOUR, units);
         self.month.charge(calendar::month(now), units);
     }
@@ -161,6 +168,15 @@ mod tests {
         assert_eq!(meter.take(Timestamp(2_002), &allowance, 1), Ok(()));
         meter.charge(Timestamp(2_002), &allowance, 100);
         assert_eq!(meter.take(Timestamp(60_000), &allowance, 1), Err(Exceeded::Hour));
+    }
+
+    #[test]
+    fn what_is_far_beyond_a_rate_is_forgotten_as_an_average_would() {
+        let mut meter = Meter::default();
+        let allowance = Allowance { per_second: 10, burst_seconds: 24, per_hour: 0, per_month: 0 };
+        meter.charge(Timestamp(1), &allowance, 1_000_000);
+        assert_eq!(meter.take(Timestamp(24_000), &allowance, 1), Err(Exceeded::Rate));
+        assert_eq!(meter.take(Timestamp(24_002), &allowance, 1), Ok(()));
     }
 
     #[test]

@@ -52,6 +52,10 @@ impl Messages {
         }
         let said = message.version.as_ref().and_then(|version| version.serial.clone());
         let version = said.unwrap_or_else(|| Arc::clone(&serial));
+        // A rewind shows a message as it is; when it breaks off, what is resumed repeats how it came to be so.
+        if known.as_ref().is_some_and(|known| !known.from_the_start && known.version > version) {
+            return None;
+        }
         let before = known.as_ref().map(|known| Arc::clone(&known.version));
         let next = Known {
             version: Arc::clone(&version),
