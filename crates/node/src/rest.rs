@@ -79,7 +79,7 @@ impl Node {
             }
             Operation::ChannelDetails { channel } => {
                 let principal = self.authenticate_caller(now, caller)?;
-                let details = self.channel_details(&principal, &channel)?;
+                let details = self.channel_details(now, &principal, &channel)?;
                 Ok(Some(Response::ChannelDetails(details)))
             }
             Operation::Channels(query) => {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use channel::Occupancy;
 use serde_json::{Map, Value, json};
 use types::error::{self, ErrorInfo};
-use types::{AppId, ChannelName, Record, RecordChange, RecordId, RecordKind};
+use types::{AppId, ChannelName, Record, RecordChange, RecordId, RecordKind, Timestamp};
 
 use crate::event::{ChannelDetails, ChannelsPage, ChannelsQuery};
 use crate::node::Node;
@@ -32,14 +32,18 @@ impl ChannelDetails {
 }
 
 impl Node {
-    /// The channel as it is; asking does not make it active.
+    /// The channel as it is. Asking makes it active, for as long as nothing else does.
     pub(crate) fn channel_details(
-        &self,
+        &mut self,
+        now: Timestamp,
         principal: &Principal,
         channel: &str,
     ) -> Result<ChannelDetails, ErrorInfo> {
         let name = self.channel_for(principal, channel, &[Capability::ChannelMetadata])?;
-        Ok(self.details(&principal.app_id, name))
+        let host = self.activate(now, &principal.app_id, &name)?;
+        let details = self.details(&principal.app_id, name);
+        self.on_channel(now, host, channel::Event::Tick);
+        Ok(details)
     }
 
     /// The active channels, and those that are registered, by name, without metachannels.

@@ -19,7 +19,7 @@ flow(server, 'a token requested with a key opens a connection', async (stage) =>
   const token = await stage.rest().auth.requestToken({ clientId: 'ann', ttl: 60_000 });
   assert.equal(token.clientId, 'ann');
   assert.equal(token.expires - token.issued, 60_000);
-  assert.deepEqual(JSON.parse(token.capability), { '*': ['*'] });
+  assert.deepEqual(JSON.parse(token.capability), { '[*]*': ['*'] });
   const client = await stage.connected({ token: token.token });
   const message = await publishesAndHears(client, stage.channelName());
   assert.equal(message.clientId, 'ann');

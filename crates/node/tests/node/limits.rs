@@ -85,6 +85,19 @@ fn messages_beyond_the_hourly_quota_of_the_app_are_refused_with_40112() {
 }
 
 #[test]
+fn a_repeated_publish_is_answered_whatever_the_app_has_used() {
+    let mut world = world_with(|setup| setup.app.limits.messages_per_hour = 1);
+    let mut publish = |id: &str| {
+        let message = types::Message { id: Some(id.into()), ..text("x") };
+        let channel = "news".into();
+        world.request("all", node::Operation::Publish { channel, messages: vec![message] })
+    };
+    assert!(matches!(publish("a"), node::Response::Published { .. }));
+    assert!(matches!(publish("a"), node::Response::Published { .. }));
+    assert_eq!(code(&publish("b")), 40112);
+}
+
+#[test]
 fn messages_beyond_the_monthly_quota_of_the_app_are_refused_with_40112() {
     let mut world = world_with(|setup| setup.app.limits.messages_per_month = 4);
     let client = world.connect(ALL);

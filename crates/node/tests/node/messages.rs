@@ -11,6 +11,7 @@ use types::{Annotation, AnnotationAction, Direction, Extras, Message, MessageAct
 use crate::show::{data, show};
 use crate::world::{
     ALL, World, attach, attach_from, code, on, publish, publish_all, text, with_params, world,
+    world_with,
 };
 
 const CHANNEL: &str = "mutable:x";
@@ -236,6 +237,25 @@ fn annotations_go_to_those_who_asked_for_them_and_summaries_to_everybody() {
     let silent = annotated(2, annotation(&serial, "com.example.note", ""));
     assert_eq!(world.ask(ann, &silent), ["ack 2+1"]);
     assert_eq!(world.seen(reader), ["annotation mutable:x create:ann:"]);
+}
+
+#[test]
+fn what_is_committed_with_the_end_of_a_loss_comes_behind_the_position_that_is_told() {
+    let mut world = world_with(|setup| setup.app.limits.connection_outbound_rate = 2);
+    let [ann, reader] = [(); 2].map(|()| world.connect(&format!("{ALL}&clientId=ann")));
+    let modes = [("modes", "subscribe,annotation_subscribe")];
+    world.attach_with(reader, &with_params(attach(CHANNEL), &modes));
+    let serial = posted(&mut world, ann, 0, text("x"));
+    for n in 1..4 {
+        world.send(ann, &publish(CHANNEL, n, "x"));
+    }
+    assert_eq!(world.seen(reader).last().unwrap(), "attached mutable:x 80020");
+    world.advance(600);
+    world.send(ann, &annotated(4, annotation(&serial, "r:distinct.v1", "yes")));
+    let frames = world.frames(reader);
+    let seen: Vec<_> = frames.iter().map(show).collect();
+    assert_eq!(seen, ["attached mutable:x 80020", "annotation mutable:x create:ann:yes"]);
+    assert_ne!(frames[0].channel_serial, frames[1].channel_serial);
 }
 
 #[test]

@@ -77,6 +77,15 @@ fn occupancy_needs_the_capability_for_it() {
 }
 
 #[test]
+fn asking_for_a_channel_makes_it_active_and_leaves_nothing_behind() {
+    let mut world = world();
+    let details = Operation::ChannelDetails { channel: "news".into() };
+    let Response::ChannelDetails(known) = world.request("all", details) else { panic!() };
+    assert!(known.is_active);
+    assert!(world.node.is_empty());
+}
+
+#[test]
 fn active_channels_are_listed_in_pages() {
     let mut world = world();
     let client = world.connect(ALL);
