@@ -8,7 +8,7 @@
 #   E2E_CLIENT_LOG   log level of the JavaScript clients (4 is everything)
 #   E2E_JOBS         test files at a time (3)
 #
-# Needs node 20 and python 3.9 or later; installs the pinned client libraries on the first run. Ends within five minutes,
+# Needs node 20 and python 3.9 or later; installs the pinned client libraries on the first run. Ends within seven minutes,
 # prints "N passed, N failed" last, and exits non-zero on any failure. Logs of the servers stay behind when something failed.
 set -uo pipefail
 
@@ -31,7 +31,7 @@ trap reap EXIT
 trap 'exit 130' INT TERM
 
 install() {
-  [[ -d "$here/js/node_modules" ]] || (cd "$here/js" && npm ci --no-audit --no-fund) || return
+  [[ "$here/js/node_modules/.package-lock.json" -nt "$here/js/package-lock.json" ]] || (cd "$here/js" && npm ci --no-audit --no-fund) || return
   [[ -x "$here/.venv/bin/pytest" ]] ||
     { python3 -m venv "$here/.venv" && "$here/.venv/bin/pip" install -q -r "$here/python/requirements.txt"; }
 }
@@ -41,9 +41,21 @@ run_js() {
   local files
   mapfile -t files < <(ls ./*.test.mjs | grep -F -- "$pattern")
   [[ ${#files[@]} -gt 0 ]] || return 0
-  timeout -k 10 165 node --test --test-concurrency="${E2E_JOBS:-3}" \
-    --test-reporter=spec --test-reporter-destination=stdout \
-    --test-reporter=tap --test-reporter-destination="$run/js.tap" "${files[@]}"
+  printf '%s\n' "${files[@]##*/}" | timeout -k 10 240 xargs -P "${E2E_JOBS:-3}" -I FILE bash -c '
+    node --test --test-reporter=tap --test-reporter-destination="$0/FILE.tap" --test-reporter=spec --test-reporter-destination="$0/FILE.log" FILE
+    status=$?
+    cat "$0/FILE.log"
+    exit $status' "$run"
+}
+
+js_table() {
+  local tap skipped passed
+  for tap in "$run"/*.tap; do
+    [[ -f "$tap" ]] || continue
+    skipped=$(grep -c "^ok .*# SKIP" "$tap")
+    passed=$(grep -c "^ok " "$tap")
+    echo "| $(basename "$tap" .tap) | $((passed - skipped)) | $(grep -c "^not ok " "$tap") | $skipped |"
+  done
 }
 
 run_python() {
@@ -54,12 +66,31 @@ run_python() {
   timeout -k 10 120 "$here/.venv/bin/pytest" -p no:cacheprovider --junitxml="$run/python.xml" "${files[@]}"
 }
 
-tap_count() { grep -c "^$1 " "$run/js.tap" 2>/dev/null; }
+python_table() {
+  [[ -f "$run/python.xml" ]] || return 0
+  python3 - "$run/python.xml" <<'PY'
+import sys, xml.etree.ElementTree as tree
+rows = {}
+for case in tree.parse(sys.argv[1]).iter("testcase"):
+    row = rows.setdefault(case.get("classname").split(".")[0] + ".py", [0, 0, 0])
+    kinds = {child.tag for child in case}
+    row[1 if kinds & {"failure", "error"} else 2 if "skipped" in kinds else 0] += 1
+for file, (passed, failed, skipped) in sorted(rows.items()):
+    print(f"| {file} | {passed} | {failed} | {skipped} |")
+PY
+}
+
+tap_count() { cat "$run"/*.tap 2>/dev/null | grep -c "^$1 "; }
 xml_count() { grep -o "<testsuite [^>]*" "$run/python.xml" 2>/dev/null | grep -o " $1=\"[0-9]*\"" | tr -cd 0-9; }
 
 install >"$run/install.log" 2>&1 || { tail -20 "$run/install.log"; echo "run.sh: cannot install the client libraries" >&2; exit 2; }
 (run_js); js_status=$?
 (run_python); python_status=$?
+
+echo "| file | passed | failed | skipped |"
+echo "| --- | --- | --- | --- |"
+js_table
+python_table
 
 ran=$(xml_count tests) broken=$(($(xml_count failures) + $(xml_count errors) + 0))
 passed=$(($(tap_count ok) + ${ran:-0} - broken))

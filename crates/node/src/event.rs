@@ -432,6 +432,7 @@ impl LimitsSpec {
     pub(crate) fn to_limits(&self) -> AppLimits {
         AppLimits {
             presence_members: self.presence.max_members.unwrap_or_default(),
+            presence_members_batched: self.presence.max_members.unwrap_or_default(),
             ..AppLimits::unlimited()
         }
     }

@@ -69,6 +69,9 @@ impl Node {
         // Rules that make no sense were refused with their app.
         let grouping = rules.and_then(|rules| rules.grouping().ok()).unwrap_or(Grouping::None);
         let mut limits = channel::Limits::new(&state.app.limits, &self.config.limits);
+        if matches!(grouping, Grouping::Batching { .. }) {
+            limits.presence_members = state.app.limits.presence_members_batched as usize;
+        }
         metachannel::limit(name, &mut limits);
         let config = channel::Config {
             name: name.clone(),
@@ -295,7 +298,7 @@ impl Node {
             }
             Publisher::Chat(request) => self.chat_published(now, request, result),
             Publisher::Push { app, delivery } => {
-                self.push_published(app, &delivery, result.map(drop));
+                self.push_published(now, app, &delivery, result.map(drop));
             }
             Publisher::Fixture(id) => self.fixture_published(id, result),
         }

@@ -22,6 +22,8 @@ pub struct AppLimits {
     pub channel_kib_rate: u32,
     /// Members of one channel's presence set (91003).
     pub presence_members: u32,
+    /// The same for a channel with server-side batching.
+    pub presence_members_batched: u32,
     /// Bytes of data of all members of one channel's presence set (91006).
     pub presence_data_bytes: u32,
     /// Bytes of one channel's objects, as far as they can be reached from the root (92001).
@@ -68,6 +70,7 @@ impl Default for AppLimits {
             channel_message_rate: 50,
             channel_kib_rate: 1_024,
             presence_members: 200,
+            presence_members_batched: 5_000,
             presence_data_bytes: 1_048_576,
             objects_bytes: 6_815_744,
             connections: 10_000,
@@ -99,6 +102,7 @@ impl AppLimits {
             channel_message_rate: 0,
             channel_kib_rate: 0,
             presence_members: 0,
+            presence_members_batched: 0,
             presence_data_bytes: 0,
             connections: 0,
             connection_rate: 0,

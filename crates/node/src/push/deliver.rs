@@ -7,7 +7,7 @@ use auth::{Credentials, Source};
 use push::{Delivery, Failure, Lasting, Transport};
 use serde_json::Value;
 use types::error::ErrorInfo;
-use types::{AppId, Data, Message, Timestamp};
+use types::{AppId, Data, Message, Metachannel, Timestamp};
 
 use super::records;
 use crate::apps::{admit, identify};
@@ -51,12 +51,20 @@ impl Node {
     /// The device keeps what is wrong with it.
     pub(crate) fn push_settled(
         &mut self,
+        now: Timestamp,
         app: AppId,
         delivery: &Delivery,
         outcome: Result<(), Failure>,
     ) {
+        let error = outcome.as_ref().err().map(|failure| failure.error.clone());
         let Some(state) = self.apps.get_mut(&app) else { return };
         let Some(settled) = state.push.settle(delivery, outcome) else { return };
+        if let Some(error) = error {
+            let device = settled.device.as_ref();
+            let about: Vec<_> =
+                device.map(|device| ("deviceId", device.id.as_str())).into_iter().collect();
+            self.log(now, &app, Metachannel::PushLog, &error, &about);
+        }
         let change = settled.device.map(|device| records::keep_device(&app, &device));
         if let Some(Ok(change)) = change {
             self.keep(vec![change]);
@@ -91,17 +99,18 @@ impl Node {
                 let publisher = Publisher::Push { app, delivery };
                 self.publish_in(now, publisher, &of, &name, publish);
             }
-            Err(failure) => self.push_settled(app, &delivery, Err(failure)),
+            Err(failure) => self.push_settled(now, app, &delivery, Err(failure)),
         }
     }
 
     pub(crate) fn push_published(
         &mut self,
+        now: Timestamp,
         app: AppId,
         delivery: &Delivery,
         outcome: Result<(), ErrorInfo>,
     ) {
-        self.push_settled(app, delivery, outcome.map_err(|error| failure(error, Lasting::No)));
+        self.push_settled(now, app, delivery, outcome.map_err(|error| failure(error, Lasting::No)));
     }
 }
 

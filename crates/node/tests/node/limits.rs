@@ -244,6 +244,32 @@ fn channels_that_become_active_too_fast_are_refused_with_90021_and_tried_again()
 }
 
 #[test]
+fn a_channel_with_batching_may_have_more_members() {
+    let mut world = world_with(|setup| {
+        setup.app.limits.presence_members = 1;
+        setup.app.limits.presence_members_batched = 2;
+        setup.app.namespaces.push(types::Namespace {
+            id: "batched".into(),
+            batching_enabled: true,
+            ..types::Namespace::default()
+        });
+    });
+    let client = world.connect(ALL);
+    let mut serial = 0;
+    for (channel, members) in [("news", 1), ("batched", 2)] {
+        world.attach(client, channel);
+        for n in 0..=members {
+            world.send(client, &enter(channel, serial, &n.to_string()));
+            serial += 1;
+        }
+        let refusal = format!("nack {}+1 91003", serial - 1);
+        let seen = world.seen(client);
+        let refused: Vec<_> = seen.iter().filter(|line| line.starts_with("nack")).collect();
+        assert_eq!(refused, [&refusal], "{channel}");
+    }
+}
+
+#[test]
 fn members_and_their_data_are_limited_with_91003_and_91006() {
     let mut world = world_with(|setup| {
         setup.app.limits.presence_members = 2;

@@ -368,6 +368,18 @@ fn a_channel_that_its_key_may_not_publish_on_fails() {
 }
 
 #[test]
+fn a_notification_that_fails_is_told_on_the_metachannel_of_pushes() {
+    let mut world = world();
+    let watcher = world.connect("key=app.watcher:secret of watcher");
+    world.attach(watcher, "[meta]log:push");
+    ask(&mut world, &admin(), register(channel_details("d", "app.all:wrong")));
+    ask(&mut world, &admin(), notify(&json!({"deviceId": "d"})));
+    world.advance(CHANNEL_DELAY_MS);
+    let [told] = world.seen(watcher).try_into().unwrap();
+    assert!(told.contains("\"deviceId\":\"d\"") && told.contains("40101"), "{told}");
+}
+
+#[test]
 fn notifications_that_make_no_sense_are_refused() {
     let mut world = world();
     let publish = |body: Value| PushOperation::Publish(object(body));
