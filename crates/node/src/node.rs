@@ -174,7 +174,7 @@ impl Node {
             Event::Kept { ticket, durable: false } => self.kept(now, ticket, Err(not_kept())),
             Event::Keys { app, keys } => self.set_keys(now, &app, keys),
             Event::Pushed { app, delivery, outcome } => {
-                self.push_settled(now, app, &delivery, outcome)
+                self.push_settled(now, app, &delivery, outcome);
             }
             Event::Shutdown => self.shut_down(now),
             Event::Tick => {}
