@@ -31,6 +31,7 @@ mod fanout;
 mod form;
 mod host;
 mod inband;
+mod kept_stats;
 mod keys;
 mod messages;
 mod metachannel;

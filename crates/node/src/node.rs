@@ -133,6 +133,9 @@ impl Node {
     pub fn handle(&mut self, now: Timestamp, event: Event) {
         // What was due before the event happens before it, however late the driver's tick.
         self.fire_timers(now);
+        if !matches!(event, Event::Tick | Event::Kept { ticket: _, durable: _ }) {
+            self.save_stats_soon(now);
+        }
         match event {
             Event::Connect { transport, format, query, origin } => {
                 if self.leaving {
@@ -238,6 +241,7 @@ impl Node {
                 TimerKey::Inband(key) => self.objects_pause_over(now, ChannelKey(key)),
                 TimerKey::App(key) => self.expire_app(now, key),
                 TimerKey::Pushes => self.push_to_channels(now),
+                TimerKey::Stats => self.save_stats(now),
             }
             self.work_off(now);
         }
@@ -354,6 +358,7 @@ impl Node {
 
     fn shut_down(&mut self, now: Timestamp) {
         self.leaving = true;
+        self.save_stats(now);
         let keys: Vec<SessionKey> = self.sessions.keys().copied().collect();
         for key in keys {
             self.on_session(now, key, |session, ctx| {

@@ -49,6 +49,7 @@ impl Node {
             RecordKind::Channel => self.restore_channel(id),
             RecordKind::PushDevice => self.restore_device(id, value),
             RecordKind::PushSubscription => self.restore_subscription(id),
+            RecordKind::Statistics => self.restore_stats(id, value),
         }
     }
 

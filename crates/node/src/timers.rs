@@ -19,6 +19,8 @@ pub(crate) enum TimerKey {
     App(u64),
     /// Notifications that are for channels.
     Pushes,
+    /// What was counted is to be written.
+    Stats,
 }
 
 #[derive(Debug, Default)]
@@ -41,6 +43,13 @@ impl Timers {
         if let Some(deadline) = deadline {
             self.due.insert((deadline, key));
             self.at.insert(key, deadline);
+        }
+    }
+
+    /// Sets the deadline of `key` unless it has one.
+    pub(crate) fn set_if_none(&mut self, key: TimerKey, deadline: Timestamp) {
+        if !self.at.contains_key(&key) {
+            self.set(key, Some(deadline));
         }
     }
 

@@ -20,6 +20,7 @@
 mod forms;
 mod gauge;
 mod interval;
+mod kept;
 mod series;
 mod totals;
 

@@ -4,7 +4,7 @@
 //! thing is counted or asked for. Of each unit a bounded number of intervals in which anything
 //! happened is kept; the oldest go first.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use types::error::INVALID_PARAM;
 use types::{Direction, ErrorInfo, Timestamp};
@@ -26,6 +26,10 @@ pub struct Stats {
     hours: BTreeMap<Timestamp, Totals>,
     days: BTreeMap<Timestamp, Totals>,
     months: BTreeMap<Timestamp, Totals>,
+    /// Intervals that are over and have changed since they were last asked for.
+    unsaved: BTreeSet<(Unit, Timestamp)>,
+    /// Whether anything may have been counted since.
+    counting: bool,
     /// When the minute that runs began.
     minute: Timestamp,
     current: Totals,
@@ -65,16 +69,19 @@ impl Stats {
     /// Where to count what happens now.
     pub fn at(&mut self, now: Timestamp) -> &mut Totals {
         self.roll(now);
+        self.counting = true;
         &mut self.current
     }
 
     pub fn set_connections(&mut self, now: Timestamp, count: u32) {
         self.roll(now);
+        self.counting = true;
         self.connections.set(now, count.into());
     }
 
     pub fn set_channels(&mut self, now: Timestamp, count: u32) {
         self.roll(now);
+        self.counting = true;
         self.channels.set(now, count.into());
     }
 
@@ -140,6 +147,33 @@ impl Stats {
         Ok(Page { periods: found.into_iter().map(period).collect(), next })
     }
 
+    /// The intervals that changed since the last call, with their totals; none is no longer kept.
+    pub fn take_unsaved(&mut self, now: Timestamp) -> Vec<(Interval, Option<Totals>)> {
+        self.roll(now);
+        let mut unsaved = std::mem::take(&mut self.unsaved);
+        if std::mem::take(&mut self.counting) {
+            let running = Unit::ALL.map(|unit| (unit, Interval::containing(unit, now).start));
+            unsaved.extend(running);
+        }
+        let totals = |(unit, start)| {
+            let runs = Interval::containing(unit, now).start == start;
+            let kept = || self.of(unit).get(&start).copied();
+            (Interval { unit, start }, if runs { Some(self.live(now, unit)) } else { kept() })
+        };
+        unsaved.into_iter().map(totals).collect()
+    }
+
+    /// Goes on with an interval that was counted before, at the start.
+    pub fn restore(&mut self, interval: Interval, totals: Totals) {
+        let intervals = match interval.unit {
+            Unit::Minute => &mut self.minutes,
+            Unit::Hour => &mut self.hours,
+            Unit::Day => &mut self.days,
+            Unit::Month => &mut self.months,
+        };
+        intervals.insert(interval.start, totals);
+    }
+
     /// The interval that runs, as far as it has come.
     fn live(&self, now: Timestamp, unit: Unit) -> Totals {
         let running = Interval::containing(unit, now).start;
@@ -199,8 +233,11 @@ impl Stats {
             }
             let start = Interval::containing(unit, interval.start).start;
             intervals.entry(start).or_default().merge(totals);
-            if intervals.len() > most {
-                intervals.pop_first();
+            self.unsaved.insert((unit, start));
+            if intervals.len() > most
+                && let Some((oldest, _)) = intervals.pop_first()
+            {
+                self.unsaved.insert((unit, oldest));
             }
         }
     }
@@ -280,6 +317,44 @@ mod tests {
         assert_eq!(counts(&Query { after: next, ..back }), (vec![2, 1], None));
         let inverted = Query { start: Some(at(3)), end: Some(at(1)), ..minutes() };
         assert_eq!(stats.query(at(4), &inverted).unwrap_err().code, 40003);
+    }
+
+    #[test]
+    fn what_is_saved_and_restored_goes_on_where_it_was() {
+        let mut stats = Stats::default();
+        count(&mut stats, 0, 1);
+        assert_eq!(stats.take_unsaved(at(0)).len(), 4);
+        assert_eq!(stats.take_unsaved(at(0)).len(), 0);
+        count(&mut stats, 1, 2);
+        let saved = stats.take_unsaved(at(1));
+        let ids: Vec<_> = saved.iter().map(|(interval, _)| interval.to_string()).collect();
+        assert_eq!(
+            ids,
+            ["2023-11-14:22:13", "2023-11-14:22:14", "2023-11-14:22", "2023-11-14", "2023-11"]
+        );
+        let mut again = Stats::default();
+        saved.into_iter().for_each(|(interval, totals)| again.restore(interval, totals.unwrap()));
+        count(&mut again, 1, 4);
+        let page = again.query(at(1), &all(Unit::Minute)).unwrap();
+        assert_eq!(seen(&page), [id("2023-11-14:22:13", 1), id("2023-11-14:22:14", 6)]);
+        assert_eq!(seen(&again.query(at(90), &all(Unit::Hour)).unwrap())[0].1, 7);
+        assert_eq!(seen(&again.query(at(90), &all(Unit::Month)).unwrap())[0].1, 7);
+    }
+
+    #[test]
+    fn intervals_that_are_no_longer_kept_are_told() {
+        let mut stats = Stats::default();
+        let mut records = BTreeSet::new();
+        for minute in 0..5_000 {
+            count(&mut stats, minute, 1);
+            for (interval, totals) in stats.take_unsaved(at(minute)) {
+                match totals {
+                    Some(_) => records.insert(interval.to_string()),
+                    None => records.remove(&interval.to_string()),
+                };
+            }
+        }
+        assert!((MAX_MINUTES..MAX_MINUTES + 100).contains(&records.len()), "{}", records.len());
     }
 
     #[test]

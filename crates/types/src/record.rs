@@ -21,11 +21,19 @@ pub enum RecordKind {
     PushSubscription,
     /// A channel that is enumerated whether it is active or not.
     Channel,
+    /// What was counted in an interval.
+    Statistics,
 }
 
 impl RecordKind {
-    pub const ALL: [Self; 5] =
-        [Self::Passing, Self::Revocation, Self::PushDevice, Self::PushSubscription, Self::Channel];
+    pub const ALL: [Self; 6] = [
+        Self::Passing,
+        Self::Revocation,
+        Self::PushDevice,
+        Self::PushSubscription,
+        Self::Channel,
+        Self::Statistics,
+    ];
 
     /// What stands for the kind in the store; never used again for another one.
     pub fn code(self) -> u8 {
@@ -35,6 +43,7 @@ impl RecordKind {
             Self::PushDevice => 2,
             Self::PushSubscription => 3,
             Self::Channel => 10,
+            Self::Statistics => 11,
         }
     }
 

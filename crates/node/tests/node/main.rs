@@ -26,5 +26,6 @@ mod rules;
 mod sandbox;
 mod show;
 mod shutdown;
+mod stats;
 mod tokens;
 mod world;
