@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use ::push::{Delivery, Failure};
 use gateway::Hub;
-use node::{AttachmentId, ChannelKey, Effect, Event, Node, Operation, Request, Ticket};
+use node::{AttachmentId, ChannelKey, Effect, Event, Node, Operation, Request, Ticket, Volume};
 use store::{Place, Store, Write, WriteRequest, Writer};
 use telemetry::{Health, Metrics};
 use tokio::runtime::Handle;
@@ -58,6 +58,11 @@ pub(crate) enum Inside {
         channel: ChannelKey,
         attachment: AttachmentId,
         entries: Result<Vec<Arc<Entry>>, ErrorInfo>,
+    },
+    /// The store has answered a request for history with so much.
+    Answered {
+        app: AppId,
+        volume: Volume,
     },
     /// Changes of records that the node waits for have been worked off.
     Kept {
@@ -236,6 +241,9 @@ impl Turns {
                 Inside::Kept { ticket, durable } => {
                     self.driver.node.handle(now, Event::Kept { ticket, durable });
                 }
+                Inside::Answered { app, volume } => {
+                    self.driver.node.handle(now, Event::Answered { app, volume });
+                }
                 Inside::Pushed { app, delivery, outcome } => {
                     self.driver.node.handle(now, Event::Pushed { app, delivery, outcome });
                 }
@@ -325,8 +333,12 @@ impl Turns {
             }
             Effect::ReadHistory { request, app, name, query } => {
                 let hub = Arc::clone(hub);
-                self.read(move |store, _| {
-                    hub.reply(request, reads::history(store, &app, &name, &query));
+                self.read(move |store, inside| {
+                    let response = reads::history(store, &app, &name, &query);
+                    if let Some(volume) = Volume::of_response(&response) {
+                        inside.send(Inside::Answered { app, volume }).ok();
+                    }
+                    hub.reply(request, response);
                 });
             }
             Effect::ReadMessage { request, app, name, question } => {

@@ -2,36 +2,83 @@
 //! deliveries when they leave, requests when they are answered. What leaves counts against the
 //! app's limits as well.
 //!
-//! Not counted: what a session refuses before it reaches a channel, replays, and what the store
-//! answers without the node.
+//! Not counted: what a session refuses before it reaches a channel, and which messages conflation
+//! discards.
 
 use auth::Operation;
-use stats::{Class, Fixture, Query, Traffic};
+use protocol::{Action, ProtocolMessage};
+use push::{Lasting, Transport};
+use session::Deltas;
+use stats::{Batches, Class, Fixture, Notifications, Query, Totals, Traffic};
 use types::error::{self, ErrorInfo};
-use types::{Annotation, AppId, Body, Entry, Message, ObjectMessage, PresenceMessage, Timestamp};
+use types::{
+    Annotation, AppId, Body, Entry, Grouping, Message, ObjectMessage, PresenceMessage, Timestamp,
+};
 
-use crate::event::{Caller, Response};
-use crate::node::{Node, Publisher};
+use crate::event::{Caller, ChannelKey, Response};
+use crate::node::{Node, Publisher, SessionKey};
 
 /// What a request counts as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RequestKind {
     Token,
+    Push,
     Other,
 }
 
 /// Whose request it is, and what it counts as.
 pub(crate) type Asker = (AppId, RequestKind);
 
-/// A publish on its way, as it will be counted.
+/// Messages on their way, as they are counted.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Volume {
+pub struct Volume {
     class: Class,
     count: u64,
     bytes: u64,
 }
 
 impl Volume {
+    /// What a response carries out.
+    pub fn of_response(response: &Response) -> Option<Self> {
+        if let Response::History(page) = response {
+            let volumes = page.items.iter().map(|(entry, index)| Self::of_item(entry, *index));
+            Some(volumes.fold(Self::none(), Self::and))
+        } else if let Response::Presence(page) = response {
+            Some(Self::of_presence(&page.members))
+        } else {
+            None
+        }
+    }
+
+    fn of_presence(all: &[PresenceMessage]) -> Self {
+        let bytes = number(all.iter().map(PresenceMessage::size).sum());
+        Self { class: Class::Presence, count: number(all.len()), bytes }
+    }
+
+    fn of_item(entry: &Entry, index: usize) -> Self {
+        let bytes = match &entry.body {
+            Body::Messages(all) => all.get(index).map(Message::size),
+            Body::Presence(all) => all.get(index).map(PresenceMessage::size),
+            Body::Annotations(all) => all.get(index).map(Annotation::size),
+            Body::Objects(all) => all.get(index).map(ObjectMessage::size),
+        };
+        Self { class: class_of(&entry.body), count: 1, bytes: number(bytes.unwrap_or_default()) }
+    }
+
+    /// What a frame delivers, if that is anything that was published.
+    fn of_frame(frame: &ProtocolMessage) -> Option<Self> {
+        let ProtocolMessage { action, messages, annotations, presence, .. } = frame;
+        if *action == Action::Message {
+            let bytes = number(messages.iter().map(Message::size).sum());
+            Some(Self { class: Class::Messages, count: number(messages.len()), bytes })
+        } else if *action == Action::Annotation {
+            let bytes = number(annotations.iter().map(Annotation::size).sum());
+            Some(Self { class: Class::Annotations, count: number(annotations.len()), bytes })
+        } else {
+            (*action == Action::Presence).then(|| Self::of_presence(presence))
+        }
+    }
+
     pub(crate) fn of(body: &Body) -> Self {
         Self { class: class_of(body), count: number(body.len()), bytes: number(body.size()) }
     }
@@ -109,6 +156,75 @@ impl Node {
         }
     }
 
+    /// What a session delivers itself: a replay.
+    pub(crate) fn count_replay(
+        &mut self,
+        now: Timestamp,
+        key: SessionKey,
+        frame: &ProtocolMessage,
+    ) {
+        let Some(volume) = Volume::of_frame(frame) else { return };
+        let app = self.sessions.get(&key).map(|slot| slot.session.app_id().clone());
+        if let Some(app) = app {
+            self.count_deliveries(now, &app, vec![(volume, 1)]);
+        }
+    }
+
+    /// What a channel made of its messages when it delivered them.
+    pub(crate) fn count_processed(
+        &mut self,
+        now: Timestamp,
+        key: ChannelKey,
+        deltas: &Deltas,
+        batches: usize,
+    ) {
+        let Some(slot) = self.channels.get(&key) else { return };
+        let Some(state) = self.apps.get_mut(&slot.app) else { return };
+        let totals = state.stats.at(now);
+        let (succeeded, failed) = deltas.made();
+        totals.deltas.merge(&stats::Deltas {
+            succeeded: number(succeeded),
+            skipped: deltas.skipped(),
+            failed: number(failed),
+        });
+        if let Some(grouped) = grouped(totals, slot.fanout.window.grouping()) {
+            grouped.batches += number(batches);
+        }
+    }
+
+    /// Messages that their channel will group.
+    pub(crate) fn count_grouped(&mut self, now: Timestamp, key: ChannelKey, volume: Volume) {
+        let Some(slot) = self.channels.get(&key) else { return };
+        let Some(state) = self.apps.get_mut(&slot.app) else { return };
+        let grouped = grouped(state.stats.at(now), slot.fanout.window.grouping());
+        if let (Class::Messages, Some(grouped)) = (volume.class, grouped) {
+            grouped.messages += volume.count;
+        }
+    }
+
+    pub(crate) fn count_push(
+        &mut self,
+        now: Timestamp,
+        app: &AppId,
+        transport: Transport,
+        failed: Option<Lasting>,
+    ) {
+        let Some(state) = self.apps.get_mut(app) else { return };
+        let push = &mut state.stats.at(now).push;
+        let Notifications { apns, fcm, web, total } = match failed {
+            None => &mut push.delivered,
+            Some(Lasting::No) => &mut push.refused,
+            Some(Lasting::Yes) => &mut push.refused_finally,
+        };
+        *total += 1;
+        match transport {
+            Transport::Apns => *apns += 1,
+            Transport::Fcm => *fcm += 1,
+            Transport::Web => *web += 1,
+            Transport::Channel => {}
+        }
+    }
+
     /// An entry that is in the store.
     pub(crate) fn count_persisted(&mut self, now: Timestamp, app: &AppId, entry: &Entry) {
         if let Some(state) = self.apps.get_mut(app) {
@@ -127,6 +243,7 @@ impl Node {
         let totals = state.stats.at(now);
         let requests = match kind {
             RequestKind::Token => &mut totals.token_requests,
+            RequestKind::Push => &mut totals.push_requests,
             RequestKind::Other => &mut totals.api_requests,
         };
         match error {
@@ -136,28 +253,11 @@ impl Node {
         }
     }
 
-    /// What a response carries out.
-    pub(crate) fn count_response(&mut self, now: Timestamp, app: &AppId, response: &Response) {
+    /// What was delivered over REST.
+    pub(crate) fn count_answer(&mut self, now: Timestamp, app: &AppId, volume: Volume) {
         let Some(state) = self.apps.get_mut(app) else { return };
-        let outbound = &mut state.stats.at(now).outbound.rest;
-        let mut deliver = |class, count, bytes| {
-            outbound.class(class).add(count, bytes);
-            state.usage.deliver(now, &state.app.limits, count, bytes);
-        };
-        if let Response::History(page) = response {
-            for (entry, index) in &page.items {
-                let bytes = match &entry.body {
-                    Body::Messages(all) => all.get(*index).map(Message::size),
-                    Body::Presence(all) => all.get(*index).map(PresenceMessage::size),
-                    Body::Annotations(all) => all.get(*index).map(Annotation::size),
-                    Body::Objects(all) => all.get(*index).map(ObjectMessage::size),
-                };
-                deliver(class_of(&entry.body), 1, number(bytes.unwrap_or_default()));
-            }
-        } else if let Response::Presence(page) = response {
-            let bytes = page.members.iter().map(PresenceMessage::size).sum();
-            deliver(Class::Presence, number(page.members.len()), number(bytes));
-        }
+        volume.add_to(&mut state.stats.at(now).outbound.rest);
+        state.usage.deliver(now, &state.app.limits, volume.count, volume.bytes);
     }
 
     pub(crate) fn stats(
@@ -186,6 +286,15 @@ impl Node {
         let state = state.ok_or_else(|| error::NOT_FOUND.info())?;
         fixtures.iter().try_for_each(|fixture| state.stats.insert(now, fixture))?;
         Ok(Response::Created)
+    }
+}
+
+/// Where the messages of a channel count whose messages are grouped.
+fn grouped<'a>(totals: &'a mut Totals, grouping: &Grouping) -> Option<&'a mut Batches> {
+    match grouping {
+        Grouping::Batching { .. } => Some(&mut totals.batching),
+        Grouping::Conflation { .. } => Some(&mut totals.conflation),
+        Grouping::None => None,
     }
 }
 

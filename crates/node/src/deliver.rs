@@ -85,6 +85,7 @@ impl Node {
         let delivered = slot.fanout.deliver(delivery, &mut self.effects);
         let app = slot.app.clone();
         self.count_deliveries(now, &app, delivered.sent);
+        self.count_processed(now, key, &delivered.deltas, delivered.batches);
         if !delivered.changed.is_empty() {
             self.timers.set(TimerKey::Losses(key.0), Some(now.plus(LOSS_CHECK)));
             self.tell_of_loss(now, key, &delivered.changed);

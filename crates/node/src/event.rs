@@ -17,6 +17,7 @@ use types::{
     ObjectsSnapshot, PresenceMessage, RecordChange, Timestamp,
 };
 
+use crate::count::Volume;
 use crate::messages::{Question, VersionsPage, What};
 use crate::origin::Origin;
 use crate::push::{PushRequest, PushResponse};
@@ -90,6 +91,11 @@ pub enum Event {
     Keys {
         app: AppId,
         keys: Vec<Key>,
+    },
+    /// The store has answered [`Effect::ReadHistory`] with so much.
+    Answered {
+        app: AppId,
+        volume: Volume,
     },
     /// Answers [`Effect::Push`].
     Pushed {

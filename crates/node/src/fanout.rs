@@ -86,6 +86,9 @@ pub(crate) struct Delivered {
     pub(crate) sent: Vec<(Volume, usize)>,
     /// Attachments to be told that they miss something.
     pub(crate) changed: Vec<(AttachmentId, Arc<str>)>,
+    pub(crate) deltas: Deltas,
+    /// Frames of messages, however many attachments each went to.
+    pub(crate) batches: usize,
 }
 
 impl Fanout {
@@ -236,7 +239,10 @@ impl Fanout {
                 effects.push(Effect::Deliver { transports, frame });
             }
         }
-        Delivered { sent, changed }
+        // Who joined first has the most of what waited.
+        let most = plans.values().next().map(Vec::as_slice).unwrap_or_default();
+        let batches = most.iter().filter(|run| run.is_of_messages()).count();
+        Delivered { sent, changed, deltas, batches }
     }
 }
 

@@ -137,6 +137,9 @@ impl Node {
     ) {
         let Some(app) = self.channels.get(&key).map(|slot| slot.app.clone()) else { return };
         self.count_publish(now, &app, publisher, volume, error);
+        if error.is_none() {
+            self.count_grouped(now, key, volume);
+        }
         self.log_unheard(now, key, publisher, error);
     }
 

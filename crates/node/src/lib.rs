@@ -52,6 +52,7 @@ mod window;
 pub use crate::push::{Notified, PushOperation, PushQuery, PushRequest, PushResponse, Reveal};
 pub use channel::{AttachmentId, Occupancy};
 pub use config::{Config, PreviousIncarnation};
+pub use count::Volume;
 pub use event::{
     AppSpec, Caller, ChannelDetails, ChannelKey, ChannelsPage, ChannelsQuery, Effect, Event,
     KeySpec, ObjectQuery, Operation, PresencePage, PresenceQuery, Request, RequestId, Response,

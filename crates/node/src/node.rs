@@ -176,6 +176,7 @@ impl Node {
             Event::Kept { ticket, durable: true } => self.kept(now, ticket, Ok(())),
             Event::Kept { ticket, durable: false } => self.kept(now, ticket, Err(not_kept())),
             Event::Keys { app, keys } => self.set_keys(now, &app, keys),
+            Event::Answered { app, volume } => self.count_answer(now, &app, volume),
             Event::Pushed { app, delivery, outcome } => {
                 self.push_settled(now, app, &delivery, outcome);
             }
@@ -309,7 +310,10 @@ impl Node {
 
     fn session_effect(&mut self, now: Timestamp, key: SessionKey, effect: session::Effect) {
         match effect {
-            session::Effect::Send(transport, frame) => self.send(key, transport, &frame),
+            session::Effect::Send(transport, frame) => {
+                self.count_replay(now, key, &frame);
+                self.send(key, transport, &frame);
+            }
             session::Effect::Ping(transport) => self.effects.push(Effect::Ping(transport)),
             session::Effect::CloseTransport(transport) => {
                 self.forget_transport(transport);

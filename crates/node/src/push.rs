@@ -19,6 +19,7 @@ use types::error::{self, ErrorInfo};
 use types::{AppId, DeviceId, RecordChange, Timestamp};
 
 use crate::apps::{AppState, identify};
+use crate::count::RequestKind;
 use crate::event::{Caller, RequestId, Response};
 use crate::node::Node;
 
@@ -123,7 +124,11 @@ impl Node {
         request: PushRequest,
     ) -> Result<Option<Response>, ErrorInfo> {
         let PushRequest { device_token, device_secret, operation } = request;
-        let actor = &self.actor(now, caller, device_token.as_deref(), device_secret)?;
+        let actor = self.actor(now, caller, device_token.as_deref(), device_secret);
+        if let Some((_, kind)) = &mut self.asker {
+            *kind = RequestKind::Push;
+        }
+        let actor = &actor?;
         let (response, changes) = match operation {
             PushOperation::Register(details) => self.register(now, actor, &details)?,
             PushOperation::Save(id, details) => self.save_device(actor, &id, &details)?,

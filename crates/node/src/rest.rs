@@ -14,7 +14,7 @@ use types::{
 
 use crate::apps::{admit, identify};
 use crate::client_events::Credential;
-use crate::count::{Asker, RequestKind};
+use crate::count::{Asker, RequestKind, Volume};
 use crate::event::{
     Caller, Effect, Operation, PresencePage, PresenceQuery, Request, RequestId, Response,
 };
@@ -48,7 +48,9 @@ impl Node {
         if let Some((app, kind)) = asker {
             let error = if let Response::Error(error) = &response { Some(error) } else { None };
             self.count_request(now, &app, kind, error);
-            self.count_response(now, &app, &response);
+            if let Some(volume) = Volume::of_response(&response) {
+                self.count_answer(now, &app, volume);
+            }
         }
         self.effects.push(Effect::Reply { request: id, response });
     }
@@ -91,7 +93,7 @@ impl Node {
                 self.listen(now, &principal, &channel)?;
                 let page = self.history(id, &principal, &channel, query, until.as_deref())?;
                 if page.is_none() {
-                    // The store answers, and the node does not learn what.
+                    // The store answers, and the node learns later how much.
                     self.count_request(now, &principal.app_id, RequestKind::Other, None);
                 }
                 Ok(page)

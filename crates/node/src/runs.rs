@@ -31,12 +31,15 @@ pub(crate) enum Grouped {
 }
 
 impl Run {
+    pub(crate) fn is_of_messages(&self) -> bool {
+        self.entries.iter().all(|entry| matches!(entry.body, Body::Messages(_)))
+    }
+
     fn has_room_for(&self, entry: &Entry, grouped: Grouped) -> bool {
         let Grouped::Messages { max_bytes } = grouped else { return false };
-        let messages = |entry: &Entry| matches!(entry.body, Body::Messages(_));
         let count: usize = self.entries.iter().map(|entry| entry.body.len()).sum();
-        messages(entry)
-            && self.entries.iter().all(|entry| messages(entry))
+        matches!(entry.body, Body::Messages(_))
+            && self.is_of_messages()
             && count + entry.body.len() <= MAX_MESSAGES
             && self.bytes + entry.body.size() <= max_bytes
     }

@@ -102,6 +102,10 @@ impl Window {
         self.newest.as_ref()
     }
 
+    pub(crate) fn grouping(&self) -> &Grouping {
+        &self.grouping
+    }
+
     /// Whether several messages may travel in one frame.
     pub(crate) fn groups(&self) -> bool {
         !matches!(self.grouping, Grouping::None)

@@ -39,6 +39,7 @@ pub struct Link {
 pub struct Deltas {
     made: Vec<Made>,
     effort: usize,
+    skipped: u64,
 }
 
 #[derive(Debug)]
@@ -115,6 +116,17 @@ impl PartialEq for Link {
 }
 
 impl Deltas {
+    /// How many there are, and how many would not have been smaller than their messages.
+    pub fn made(&self) -> (usize, usize) {
+        let smaller = self.made.iter().filter(|made| made.delta.is_some()).count();
+        (smaller, self.made.len() - smaller)
+    }
+
+    /// Messages for which nothing was tried.
+    pub fn skipped(&self) -> u64 {
+        self.skipped
+    }
+
     fn between(&mut self, base: &Data, target: &Data) -> Option<Data> {
         let known = |made: &&Made| is_same(&made.base, base) && is_same(&made.target, target);
         if let Some(made) = self.made.iter().find(known) {
@@ -122,6 +134,7 @@ impl Deltas {
         }
         let effort = (base.len() + target.len()).max(MIN_EFFORT);
         if self.effort + effort > MAX_EFFORT {
+            self.skipped += 1;
             return None;
         }
         self.effort += effort;

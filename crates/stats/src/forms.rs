@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use types::AppId;
 
 use crate::series::Period;
-use crate::totals::{Count, Level, Requests, Sources, Totals, Traffic};
+use crate::totals::{Count, Deltas, Level, Notifications, Requests, Sources, Totals, Traffic};
 
 /// The schema of flat entries.
 const SCHEMA: &str = "https://schemas.ably.com/json/app-stats-0.0.5.json";
@@ -62,10 +62,38 @@ impl Totals {
         flat_level(&mut entries, "channels", &self.channels);
         let mut requests = self.api_requests;
         requests.merge(&self.token_requests);
+        requests.merge(&self.push_requests);
         flat_requests(&mut entries, "apiRequests.all", &requests);
         flat_requests(&mut entries, "apiRequests.tokenRequests", &self.token_requests);
+        flat_requests(&mut entries, "apiRequests.push", &self.push_requests);
         flat_requests(&mut entries, "apiRequests.other", &self.api_requests);
+        put(&mut entries, "messages.processed.delta.xdelta", &deltas(&self.deltas));
+        for (name, made) in [("simple", self.batching), ("conflating", self.conflation)] {
+            let prefix = format!("messages.processed.batching.{name}");
+            let metrics = [("inboundMessages", made.messages), ("generatedBatches", made.batches)];
+            put(&mut entries, &prefix, &metrics);
+        }
+        self.flat_push(&mut entries);
         entries
+    }
+
+    fn flat_push(&self, entries: &mut Map<String, Value>) {
+        let push = &self.push;
+        let published = [
+            ("channelMessages", push.channel_messages),
+            ("directPublishes", push.direct_publishes),
+        ];
+        put(entries, "push", &published);
+        for (name, sent) in [
+            ("all", push.attempted()),
+            ("delivered", push.delivered),
+            ("refused.retriable", push.refused),
+            ("refused.final", push.refused_finally),
+        ] {
+            let Notifications { apns, fcm, web, total } = sent;
+            let metrics = [("apns", apns), ("fcm", fcm), ("web", web), ("total", total)];
+            put(entries, &format!("push.notifications.{name}"), &metrics);
+        }
     }
 
     /// The members of the nested form.
@@ -83,6 +111,8 @@ impl Totals {
             let Requests { succeeded, failed, refused } = requests;
             numbers(&[("succeeded", *succeeded), ("failed", *failed), ("refused", *refused)])
         };
+        let mut api_requests = self.api_requests;
+        api_requests.merge(&self.push_requests);
         let members = [
             ("all", nested_traffic(&all)),
             ("inbound", sources(&self.inbound)),
@@ -90,11 +120,34 @@ impl Totals {
             ("persisted", nested_traffic(&self.persisted)),
             ("connections", json!({ "all": numbers(&level(&self.connections)) })),
             ("channels", numbers(&level(&self.channels))),
-            ("apiRequests", requests(&self.api_requests)),
+            ("apiRequests", requests(&api_requests)),
             ("tokenRequests", requests(&self.token_requests)),
+            ("processed", json!({ "delta": { "xdelta": numbers(&deltas(&self.deltas)) } })),
+            ("push", self.nested_push()),
         ];
         members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
+
+    fn nested_push(&self) -> Value {
+        let push = &self.push;
+        let mut failed = push.refused;
+        failed.merge(&push.refused_finally);
+        let notifications = [
+            ("attempted", push.attempted().total),
+            ("successful", push.delivered.total),
+            ("failed", failed.total),
+        ];
+        json!({
+            "messages": push.channel_messages,
+            "directPublishes": push.direct_publishes,
+            "notifications": numbers(&notifications),
+        })
+    }
+}
+
+fn deltas(deltas: &Deltas) -> [(&'static str, u64); 3] {
+    let Deltas { succeeded, skipped, failed } = *deltas;
+    [("succeeded", succeeded), ("skipped", skipped), ("failed", failed)]
 }
 
 fn flat_traffic(entries: &mut Map<String, Value>, prefix: &str, traffic: &Traffic) {
@@ -102,6 +155,7 @@ fn flat_traffic(entries: &mut Map<String, Value>, prefix: &str, traffic: &Traffi
         let Count { count, data, failed, refused } = count;
         let metrics = [
             ("count", count),
+            ("billableCount", count),
             ("data", data),
             ("uncompressedData", data),
             ("failed", failed),
@@ -173,6 +227,13 @@ mod tests {
         totals.connections = Level { peak: 4, mean: 1.6, ..Level::default() };
         totals.token_requests.succeeded = 1;
         totals.api_requests.refused = 2;
+        totals.push_requests.failed = 3;
+        totals.deltas.failed = 4;
+        totals.conflation.batches = 5;
+        totals.push.direct_publishes = 6;
+        totals.push.delivered = Notifications { web: 7, total: 8, ..Notifications::default() };
+        totals.push.refused_finally =
+            Notifications { fcm: 9, total: 9, ..Notifications::default() };
         totals
     }
 
@@ -191,6 +252,15 @@ mod tests {
             ("apiRequests.all.succeeded", 1),
             ("apiRequests.tokenRequests.succeeded", 1),
             ("apiRequests.other.refused", 2),
+            ("apiRequests.push.failed", 3),
+            ("apiRequests.all.failed", 3),
+            ("messages.inbound.rest.all.billableCount", 1),
+            ("messages.processed.delta.xdelta.failed", 4),
+            ("messages.processed.batching.conflating.generatedBatches", 5),
+            ("push.directPublishes", 6),
+            ("push.notifications.delivered.web", 7),
+            ("push.notifications.refused.final.fcm", 9),
+            ("push.notifications.all.total", 17),
         ] {
             assert_eq!(flat[key], number, "{key}");
         }
@@ -205,5 +275,9 @@ mod tests {
         assert_eq!(nested["outbound"]["all"]["messages"]["count"], 3);
         assert_eq!(nested["connections"]["all"]["peak"], 4);
         assert_eq!(nested["tokenRequests"], json!({"succeeded": 1}));
+        assert_eq!(nested["apiRequests"], json!({"failed": 3, "refused": 2}));
+        assert_eq!(nested["processed"]["delta"]["xdelta"], json!({"failed": 4}));
+        let notifications = json!({"attempted": 17, "successful": 8, "failed": 9});
+        assert_eq!(nested["push"]["notifications"], notifications);
     }
 }

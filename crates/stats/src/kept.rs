@@ -1,7 +1,9 @@
 //! Totals as numbers, which is the form in which they are kept: all in one order, to whose end new
 //! ones are added, without the zeros at the end.
 
-use crate::totals::{Count, Level, Requests, Sources, Totals, Traffic};
+use crate::totals::{
+    Batches, Count, Deltas, Level, Notifications, Push, Requests, Sources, Totals, Traffic,
+};
 
 impl Totals {
     pub fn to_numbers(mut self) -> Vec<u64> {
@@ -29,6 +31,11 @@ impl Totals {
             channels,
             api_requests,
             token_requests,
+            push_requests,
+            deltas: Deltas { succeeded: made, skipped, failed: not_smaller },
+            batching,
+            conflation,
+            push,
         } = self;
         for Sources { realtime, rest } in [inbound, outbound] {
             traffic(realtime, visit);
@@ -41,8 +48,18 @@ impl Totals {
             *mean = f64::from_bits(bits);
             *minutes = u32::try_from(count).unwrap_or(u32::MAX);
         }
-        for Requests { succeeded, failed, refused } in [api_requests, token_requests] {
+        for Requests { succeeded, failed, refused } in [api_requests, token_requests, push_requests]
+        {
             [succeeded, failed, refused].into_iter().for_each(&mut *visit);
+        }
+        [made, skipped, not_smaller].into_iter().for_each(&mut *visit);
+        for Batches { messages, batches } in [batching, conflation] {
+            [messages, batches].into_iter().for_each(&mut *visit);
+        }
+        let Push { channel_messages, direct_publishes, delivered, refused, refused_finally } = push;
+        [channel_messages, direct_publishes].into_iter().for_each(&mut *visit);
+        for Notifications { apns, fcm, web, total } in [delivered, refused, refused_finally] {
+            [apns, fcm, web, total].into_iter().for_each(&mut *visit);
         }
     }
 }
@@ -68,7 +85,7 @@ mod tests {
         });
         assert_eq!(Totals::from_numbers(&totals.to_numbers()), Some(totals));
         assert_eq!(totals.persisted.messages.count, 65);
-        assert_eq!(totals.token_requests.refused, next);
+        assert_eq!(totals.push.refused_finally.total, next);
         let mut more = totals.to_numbers();
         more.push(1);
         assert_eq!(Totals::from_numbers(&more), None);

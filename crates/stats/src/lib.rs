@@ -26,4 +26,7 @@ mod totals;
 
 pub use interval::{Interval, Unit};
 pub use series::{Page, Period, Query, Stats};
-pub use totals::{Class, Count, Fixture, Level, Requests, Sources, Totals, Traffic};
+pub use totals::{
+    Batches, Class, Count, Deltas, Fixture, Level, Notifications, Push, Requests, Sources, Totals,
+    Traffic,
+};

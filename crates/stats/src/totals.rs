@@ -138,6 +138,85 @@ impl Requests {
     }
 }
 
+/// Deltas, each of which may be delivered to many.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Deltas {
+    pub succeeded: u64,
+    /// Not tried, because enough time had gone into others.
+    pub skipped: u64,
+    /// Not smaller than the message.
+    pub failed: u64,
+}
+
+impl Deltas {
+    pub fn merge(&mut self, other: &Self) {
+        self.succeeded = self.succeeded.saturating_add(other.succeeded);
+        self.skipped = self.skipped.saturating_add(other.skipped);
+        self.failed = self.failed.saturating_add(other.failed);
+    }
+}
+
+/// Messages of channels whose messages wait for each other, and what was made of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Batches {
+    pub messages: u64,
+    pub batches: u64,
+}
+
+impl Batches {
+    fn merge(&mut self, other: &Self) {
+        self.messages = self.messages.saturating_add(other.messages);
+        self.batches = self.batches.saturating_add(other.batches);
+    }
+}
+
+/// Notifications by the way that they took; those to channels are in the total alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Notifications {
+    pub apns: u64,
+    pub fcm: u64,
+    pub web: u64,
+    pub total: u64,
+}
+
+impl Notifications {
+    pub(crate) fn merge(&mut self, other: &Self) {
+        self.apns = self.apns.saturating_add(other.apns);
+        self.fcm = self.fcm.saturating_add(other.fcm);
+        self.web = self.web.saturating_add(other.web);
+        self.total = self.total.saturating_add(other.total);
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Push {
+    pub channel_messages: u64,
+    pub direct_publishes: u64,
+    pub delivered: Notifications,
+    /// Refused in a way that leaves the address valid.
+    pub refused: Notifications,
+    /// Refused because the address is void.
+    pub refused_finally: Notifications,
+}
+
+impl Push {
+    fn merge(&mut self, other: &Self) {
+        self.channel_messages = self.channel_messages.saturating_add(other.channel_messages);
+        self.direct_publishes = self.direct_publishes.saturating_add(other.direct_publishes);
+        self.delivered.merge(&other.delivered);
+        self.refused.merge(&other.refused);
+        self.refused_finally.merge(&other.refused_finally);
+    }
+
+    /// Whatever became of them.
+    pub(crate) fn attempted(&self) -> Notifications {
+        let mut all = self.delivered;
+        all.merge(&self.refused);
+        all.merge(&self.refused_finally);
+        all
+    }
+}
+
 /// All that is counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
@@ -148,9 +227,19 @@ pub struct Totals {
     #[serde(deserialize_with = "by_transport")]
     pub connections: Level,
     pub channels: Level,
-    /// Without token requests.
+    /// Without token requests, and without those about push.
     pub api_requests: Requests,
     pub token_requests: Requests,
+    #[serde(skip)]
+    pub push_requests: Requests,
+    #[serde(skip)]
+    pub deltas: Deltas,
+    #[serde(skip)]
+    pub batching: Batches,
+    #[serde(skip)]
+    pub conflation: Batches,
+    #[serde(skip)]
+    pub push: Push,
 }
 
 impl Totals {
@@ -162,6 +251,11 @@ impl Totals {
         self.channels.merge(&other.channels);
         self.api_requests.merge(&other.api_requests);
         self.token_requests.merge(&other.token_requests);
+        self.push_requests.merge(&other.push_requests);
+        self.deltas.merge(&other.deltas);
+        self.batching.merge(&other.batching);
+        self.conflation.merge(&other.conflation);
+        self.push.merge(&other.push);
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -56,10 +56,16 @@ impl Node {
         delivery: &Delivery,
         outcome: Result<(), Failure>,
     ) {
-        let error = outcome.as_ref().err().map(|failure| failure.error.clone());
+        let failure = outcome.as_ref().err().cloned();
         let Some(state) = self.apps.get_mut(&app) else { return };
         let Some(settled) = state.push.settle(delivery, outcome) else { return };
-        if let Some(error) = error {
+        self.count_push(
+            now,
+            &app,
+            delivery.recipient.transport(),
+            failure.as_ref().map(|failure| failure.lasting),
+        );
+        if let Some(Failure { error, .. }) = failure {
             let device = settled.device.as_ref();
             let about: Vec<_> =
                 device.map(|device| ("deviceId", device.id.as_str())).into_iter().collect();

@@ -70,6 +70,7 @@ impl Node {
         let payloads = messages.iter().filter_map(payload_of);
         for payload in payloads.filter_map(|value| Payload::parse(value).ok()) {
             let Some(state) = self.apps.get_mut(app) else { return };
+            state.stats.at(now).push.channel_messages += 1;
             let enabled = state.app.namespace(channel).is_some_and(|rules| rules.push_enabled);
             let targets = if enabled { state.push.subscribed(channel) } else { Vec::new() };
             if state.admit_push(now, targets.len()).is_err() {
@@ -93,6 +94,7 @@ impl Node {
         let state = self.app_mut(app)?;
         let targets = state.push.resolve(target)?;
         state.admit_push(now, targets.len())?;
+        state.stats.at(now).push.direct_publishes += 1;
         targets.iter().try_for_each(|target| self.start_push(app, target, payload))
     }
 

@@ -1,10 +1,27 @@
-//! Statistics that a restart does not end.
+//! Statistics: what is counted, and that a restart does not end it.
 
-use node::{Event, Operation, Response};
-use stats::{Query, Unit};
-use types::{Direction, Record, RecordId, RecordKind};
+use auth::Credentials;
+use node::{Caller, Event, Operation, PushOperation, PushRequest, Response};
+use push::{Failure, Lasting};
+use serde_json::{Value, json};
+use stats::{Batches, Deltas, Notifications, Query, Totals, Unit};
+use types::{
+    Direction, HistoryQuery, Kind, Message, Namespace, Record, RecordId, RecordKind, error,
+};
 
-use crate::world::{ALL, Store, World, publish, world, world_with};
+use crate::world::{
+    ALL, Store, World, attach, publish, resuming, text, with_params, world, world_with,
+};
+
+/// What was counted this month.
+fn totals(world: &mut World) -> Totals {
+    let direction = Direction::Forwards;
+    let query =
+        Query { unit: Unit::Month, start: None, end: None, direction, limit: 1, after: None };
+    let response = world.request("all", Operation::Stats(query));
+    let Response::Stats { page, .. } = response else { panic!("{response:?}") };
+    page.periods.first().map(|period| period.totals).unwrap_or_default()
+}
 
 /// The ids of the intervals, and the messages published in each.
 fn counted(world: &mut World, unit: Unit) -> Vec<(String, u64)> {
@@ -70,4 +87,111 @@ fn records_that_are_no_statistics_are_named_and_skipped() {
     let mut world = world_with(|setup| setup.store = store);
     assert_eq!(world.damaged.len(), 3);
     assert!(counted(&mut world, Unit::Month).is_empty());
+}
+
+#[test]
+fn a_replay_counts_as_what_was_delivered_live_does() {
+    let mut world = world();
+    let publisher = world.connect(ALL);
+    let (reader, first) = world.connected(ALL);
+    let attached = world.attach(reader, "news");
+    world.send(publisher, &publish("news", 0, "live"));
+    let live = totals(&mut world).outbound.realtime.messages;
+    assert_eq!((live.count, live.data), (1, 4));
+    world.drop_transport(reader);
+    world.send(publisher, &publish("news", 1, "away"));
+    let reader = world.connect(&resuming(&first));
+    let serial = attached.channel_serial;
+    world.send(reader, &protocol::ProtocolMessage { channel_serial: serial, ..attach("news") });
+    let both = totals(&mut world).outbound.realtime.messages;
+    assert_eq!((both.count, both.data), (3, 12), "both of them again, from the first position");
+    world.attach_with(reader, &with_params(attach("other"), &[("rewind", "1")]));
+    assert_eq!(totals(&mut world).outbound.realtime.messages.count, 3, "nothing to replay");
+}
+
+#[test]
+fn history_counts_when_the_store_has_answered_too() {
+    let mut world = world_with(|setup| {
+        let rules = Namespace { id: "last".into(), persist_last: true, ..Namespace::default() };
+        setup.app.namespaces.push(rules);
+    });
+    let publisher = world.connect(ALL);
+    world.send(publisher, &publish("last:news", 0, "four"));
+    world.advance(3_600_000);
+    let query = HistoryQuery::new(Kind::Messages, 10);
+    let read = Operation::History { channel: "last:news".into(), query, until: None };
+    let response = world.request("all", read);
+    assert!(matches!(response, Response::History(page) if page.items.len() == 1));
+    let read = totals(&mut world).outbound.rest.messages;
+    assert_eq!((read.count, read.data), (1, 4));
+}
+
+#[test]
+fn a_delta_counts_once_for_all_who_receive_it() {
+    let mut world = world();
+    let [publisher, one, other] = [(); 3].map(|()| world.connect(ALL));
+    for reader in [one, other] {
+        world.attach_with(reader, &with_params(attach("news"), &[("delta", "vcdiff")]));
+    }
+    let long = "a state that is long enough to be left out ".repeat(4);
+    for (n, data) in [&format!("{long}0"), &format!("{long}1"), "x"].into_iter().enumerate() {
+        world.send(publisher, &publish("news", i64::try_from(n).unwrap(), data));
+    }
+    let expected = Deltas { succeeded: 1, skipped: 0, failed: 1 };
+    assert_eq!(totals(&mut world).deltas, expected);
+}
+
+#[test]
+fn messages_that_travel_together_are_a_batch() {
+    let mut world = world_with(|setup| {
+        setup.app.namespaces.push(Namespace {
+            id: "slow".into(),
+            batching_enabled: true,
+            batching_interval: Some(100),
+            ..Namespace::default()
+        });
+    });
+    let [publisher, one, other] = [(); 3].map(|()| world.connect(ALL));
+    world.attach(one, "slow:news");
+    world.attach(other, "slow:news");
+    for n in 0..3 {
+        world.send(publisher, &publish("slow:news", n, "x"));
+    }
+    world.advance(100);
+    let totals = totals(&mut world);
+    assert_eq!(totals.batching, Batches { messages: 3, batches: 1 });
+    assert_eq!(totals.conflation, Batches::default());
+}
+
+fn push(world: &mut World, operation: PushOperation) -> Response {
+    let credentials = Some(Credentials::Key("app.all:secret of all".into()));
+    let caller = Caller { credentials, ..Caller::default() };
+    let request = PushRequest { device_token: None, device_secret: None, operation };
+    world.request_as(caller, Operation::Push(request))
+}
+
+#[test]
+fn notifications_count_by_what_became_of_them() {
+    let mut world = world();
+    let notify = |token: &str| {
+        let recipient = json!({"transportType": "fcm", "registrationToken": token});
+        let Value::Object(body) = json!({"recipient": recipient, "data": {}}) else { panic!() };
+        PushOperation::Publish(body)
+    };
+    for (token, failed) in [("a", None), ("b", Some(Lasting::No)), ("c", Some(Lasting::Yes))] {
+        assert!(matches!(push(&mut world, notify(token)), Response::NoContent));
+        let delivery = world.pushed.remove(0);
+        let error = error::INTERNAL.info();
+        let outcome = failed.map_or(Ok(()), |lasting| Err(Failure { error, lasting }));
+        world.handle(Event::Pushed { app: "app".into(), delivery, outcome });
+    }
+    let Value::Object(extras) = json!({"push": {"data": {"a": "b"}}}) else { panic!() };
+    let messages = vec![Message { extras: Some(extras.into()), ..text("x") }];
+    world.request("all", Operation::Publish { channel: "pushed:x".into(), messages });
+    assert!(matches!(push(&mut world, PushOperation::BatchPublish(vec![])), Response::Push(_)));
+    let seen = totals(&mut world);
+    let one = Notifications { fcm: 1, total: 1, ..Notifications::default() };
+    assert_eq!([seen.push.delivered, seen.push.refused, seen.push.refused_finally], [one; 3]);
+    assert_eq!((seen.push.direct_publishes, seen.push.channel_messages), (3, 1));
+    assert_eq!((seen.push_requests.succeeded, seen.api_requests.succeeded), (4, 1));
 }

@@ -9,7 +9,7 @@ use auth::{Capability, ClientPolicy, Credentials, Grant, SealingKey, TokenDetail
 use bytes::Bytes;
 use node::{
     Caller, ChannelKey, Config, Effect, Event, KeptObjects, Node, Operation, Origin,
-    PreviousIncarnation, Request, RequestId, Response, TransportId, Way,
+    PreviousIncarnation, Request, RequestId, Response, TransportId, Volume, Way,
 };
 use protocol::{Action, Format, ProtocolMessage};
 use rand_chacha::ChaCha12Rng;
@@ -224,10 +224,12 @@ impl World {
             }
             Effect::Push { delivery, .. } => self.pushed.push(delivery),
             Effect::ReadHistory { request, app, name, .. } => {
-                let last = self.store.last.get(&(app, name)).cloned();
+                let last = self.store.last.get(&(app.clone(), name)).cloned();
                 let items = last.into_iter().map(|entry| (entry, 0)).collect();
-                let page = HistoryPage { items, next: None };
-                self.replies.insert(request, Response::History(page));
+                let response = Response::History(HistoryPage { items, next: None });
+                let volume = Volume::of_response(&response);
+                self.replies.insert(request, response);
+                return volume.map(|volume| Event::Answered { app, volume });
             }
         }
         None
