@@ -222,18 +222,7 @@ fn references(action: &ObjectAction) -> impl Iterator<Item = &ObjectId> {
         | ObjectAction::CounterInc(_)
         | ObjectAction::Delete => ([].as_slice(), None),
     };
-    entries.iter().map(|(_, value)| value).chain(value).filter_map(reference)
-}
-
-fn reference(data: &ObjectData) -> Option<&ObjectId> {
-    match data {
-        ObjectData::Object(id) => Some(id),
-        ObjectData::Boolean(_)
-        | ObjectData::Bytes(_)
-        | ObjectData::Number(_)
-        | ObjectData::Text(_)
-        | ObjectData::Json(_) => None,
-    }
+    entries.iter().map(|(_, value)| value).chain(value).filter_map(ObjectData::reference)
 }
 
 #[cfg(test)]

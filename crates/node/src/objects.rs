@@ -224,7 +224,7 @@ impl<'a> Objects<'a> {
             let values = maps.flat_map(|entries| {
                 entries.iter().filter(|(key, _)| segment.selects(key)).map(|(_, entry)| entry)
             });
-            found = values.filter_map(present).filter_map(reference).cloned().collect();
+            found = values.filter_map(present).filter_map(ObjectData::reference).cloned().collect();
         }
         found
             .retain(|id| matches!(self.get(id), Some(ObjectView::Map(_) | ObjectView::Counter(_))));
@@ -331,17 +331,6 @@ fn present(entry: &MapEntry) -> Option<&ObjectData> {
     match &entry.value {
         MapValue::Data(data) => Some(data),
         MapValue::Tombstone(_) => None,
-    }
-}
-
-fn reference(data: &ObjectData) -> Option<&ObjectId> {
-    match data {
-        ObjectData::Object(id) => Some(id),
-        ObjectData::Boolean(_)
-        | ObjectData::Bytes(_)
-        | ObjectData::Number(_)
-        | ObjectData::Text(_)
-        | ObjectData::Json(_) => None,
     }
 }
 

@@ -141,6 +141,16 @@ pub enum ObjectData {
 }
 
 impl ObjectData {
+    /// The object that it refers to.
+    pub fn reference(&self) -> Option<&ObjectId> {
+        match self {
+            Self::Object(id) => Some(id),
+            Self::Boolean(_) | Self::Bytes(_) | Self::Number(_) | Self::Text(_) | Self::Json(_) => {
+                None
+            }
+        }
+    }
+
     /// Bytes that count towards the message size (OD3); a reference counts nothing.
     pub fn size(&self) -> usize {
         match self {

@@ -11,7 +11,7 @@ use types::{
     ObjectValue, SiteCode, Timestamp,
 };
 
-use super::{ObjectView, reference};
+use super::ObjectView;
 
 /// What an object or an entry occupies beside its bytes, about.
 const OVERHEAD: usize = 128;
@@ -163,7 +163,7 @@ impl LiveObject {
             Value::Counter(_) => None,
         };
         entries.into_iter().flatten().filter_map(|entry| match &entry.value {
-            MapValue::Data(data) => reference(data),
+            MapValue::Data(data) => data.reference(),
             MapValue::Tombstone(_) => None,
         })
     }
