@@ -291,7 +291,8 @@ impl Session {
     ) {
         if self.attachments.get(requested).is_some_and(Attachment::sees_presence) {
             let sequence = ctx.sync_sequence();
-            for frame in sync_frames(members, &sequence, requested) {
+            let frame_size = ctx.app.limits.max_message_size as usize;
+            for frame in sync_frames(members, &sequence, requested, frame_size) {
                 self.send(ctx, frame);
             }
         }

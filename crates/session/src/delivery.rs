@@ -12,10 +12,8 @@ use types::{
 use crate::delta::{Chain, Deltas};
 use crate::filter::Filter;
 use crate::object_sync::operation_item;
+use crate::pages::{OVERHEAD, pack};
 use crate::{Echo, Inband, OccupancyOf};
-
-/// Members in one SYNC frame.
-const SYNC_PAGE: usize = 100;
 
 /// As what an attachment receives appends (`appendMode`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -223,21 +221,28 @@ fn delivery(
     frame
 }
 
-/// The presence set as SYNC frames; the last has an empty cursor (RTP18).
+/// The presence set as SYNC frames of about `frame_size` bytes; the last has an empty cursor (RTP18).
 pub(crate) fn sync_frames(
     members: &[Arc<Member>],
     sequence: &str,
     requested: &Arc<str>,
+    frame_size: usize,
 ) -> Vec<ProtocolMessage> {
-    let pages = members.len().div_ceil(SYNC_PAGE).max(1);
-    (0..pages)
-        .map(|page| {
+    let sized = members.iter().map(|member| {
+        let item = present(member);
+        let size = OVERHEAD + item.size();
+        (item, size)
+    });
+    let pages = pack(sized, frame_size);
+    let last = pages.len();
+    (1..)
+        .zip(pages)
+        .map(|(page, (members, _))| {
             let mut frame = ProtocolMessage::new(Action::Sync);
             frame.channel = Some(Arc::clone(requested));
-            let cursor = if page + 1 == pages { String::new() } else { (page + 1).to_string() };
+            let cursor = if page == last { String::new() } else { page.to_string() };
             frame.channel_serial = Some(format!("{sequence}:{cursor}").into());
-            frame.presence =
-                members.iter().skip(page * SYNC_PAGE).take(SYNC_PAGE).map(|m| present(m)).collect();
+            frame.presence = members;
             frame
         })
         .collect()

@@ -36,6 +36,7 @@ mod members;
 mod object_sync;
 mod objects;
 mod options;
+mod pages;
 mod params;
 mod presence;
 mod publish;

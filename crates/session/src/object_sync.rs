@@ -8,8 +8,7 @@ use std::sync::Arc;
 use protocol::{Action, ObjectItem, ObjectPayload, ObjectRequest, ProtocolMessage};
 use types::{Entry, MapEntry, MapValue, ObjectMessage, ObjectState, ObjectValue};
 
-/// About what an object or an entry takes in a frame, beside its data.
-const OVERHEAD: usize = 128;
+use crate::pages::{OVERHEAD, pack};
 
 /// An operation as subscribers receive it.
 pub(crate) fn operation_item(entry: &Entry, index: usize, message: &ObjectMessage) -> ObjectItem {
@@ -80,21 +79,6 @@ fn parts(object: &ObjectState, size: usize) -> Vec<(ObjectState, usize)> {
         .into_iter()
         .map(|(entries, used)| (state(entries.into_iter().collect()), OVERHEAD + used))
         .collect()
-}
-
-/// Pages with their sizes: at most `room`, unless an item alone is larger. There is one at least.
-fn pack<T>(sized: impl IntoIterator<Item = (T, usize)>, room: usize) -> Vec<(Vec<T>, usize)> {
-    let (mut pages, mut page, mut used) = (Vec::new(), Vec::new(), 0);
-    for (item, size) in sized {
-        if used + size > room && !page.is_empty() {
-            pages.push((std::mem::take(&mut page), used));
-            used = 0;
-        }
-        used += size;
-        page.push(item);
-    }
-    pages.push((page, used));
-    pages
 }
 
 fn data_size(entry: &MapEntry) -> usize {

@@ -121,9 +121,15 @@ impl Setup {
             .map(Arc::from)
             .collect();
         let mut limits = if rng.random_bool(0.15) { tight(rng) } else { AppLimits::unlimited() };
-        if theme == Theme::Objects && rng.random_bool(0.5) {
-            // Syncs of several frames.
-            limits.max_message_size = rng.random_range(300..1_500);
+        // Syncs of several frames.
+        match theme {
+            Theme::Objects if rng.random_bool(0.5) => {
+                limits.max_message_size = rng.random_range(300..1_500);
+            }
+            Theme::Messages if rng.random_bool(0.5) => {
+                limits.max_message_size = rng.random_range(150..500);
+            }
+            Theme::Messages | Theme::Objects | Theme::Changes => {}
         }
         let busy = rng.random_bool(0.3);
         let ms =
