@@ -205,7 +205,7 @@ impl World {
                     self.begin_read(channel, name.as_str(), Wanted::About(messages));
                 }
                 Effect::LoadBacklog { channel, attachment, name, query, .. } => {
-                    self.begin_backlog(channel, attachment, name.as_str(), &query);
+                    self.begin_backlog(channel, attachment, &name.as_str().into(), &query)?;
                 }
                 Effect::Push { .. } => violation("workload", "nobody registers devices")?,
                 Effect::ReadMessage { request, name, question, .. } => {

@@ -125,14 +125,16 @@ impl World {
         &mut self,
         channel: ChannelKey,
         attachment: AttachmentId,
-        name: &str,
+        name: &Arc<str>,
         query: &HistoryQuery,
-    ) {
+    ) -> Verdict {
         let failed = self.rng.random_bool(self.setup.store.fail_chance);
         let error = failed.then(|| error::INTERNAL.with("the store is out of order"));
         let entries = error.map_or_else(|| Ok(self.store.backlog(name, query)), Err);
+        self.surface(name, entries.as_deref().unwrap_or_default())?;
         let (incarnation, delay) = (self.incarnation, self.between(self.setup.store.delay));
         self.after(delay, Happening::ReadBacklog { incarnation, channel, attachment, entries });
+        Ok(())
     }
 
     pub(super) fn read_backlog(
@@ -156,7 +158,7 @@ impl World {
         Ok(())
     }
 
-    /// What became durable without anybody being told is committed by being loaded.
+    /// What became durable without anybody being told is committed by being read.
     fn surface(&mut self, name: &Arc<str>, entries: &[Arc<Entry>]) -> Verdict {
         for (at, entry) in entries.iter().enumerate() {
             let repeated = entries.iter().skip(at + 1).any(|later| later.id == entry.id);
