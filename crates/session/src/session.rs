@@ -1,6 +1,6 @@
 //! The session itself: its life from connect to close, and which frame goes where.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,6 +38,8 @@ pub struct Session {
     connection_key: Arc<str>,
     pub(crate) dropped_at: Option<Timestamp>,
     pub(crate) heartbeat_at: Option<Timestamp>,
+    /// Pings that wait for their answer, and when it is due.
+    pub(crate) pings: VecDeque<(Timestamp, Arc<str>)>,
     pub(crate) reattach_by: Option<Timestamp>,
     pub(crate) reauth_requested: bool,
     pub(crate) acks: AckQueue,
@@ -74,6 +76,7 @@ impl Session {
             connection_key: connect.connection_key,
             dropped_at: None,
             heartbeat_at: None,
+            pings: VecDeque::new(),
             reattach_by: None,
             reauth_requested: false,
             acks: AckQueue::default(),
@@ -146,6 +149,7 @@ impl Session {
         self.transport = None;
         self.dropped_at = Some(ctx.now);
         self.acks.clear();
+        self.pings = VecDeque::new();
         self.sent_before = self.sent_before.max(self.last_msg_serial.take());
         for (_, Attachment { channel, id, .. }) in std::mem::take(&mut self.attachments) {
             ctx.effects.push(Effect::Detach { channel, attachment: id });
@@ -158,7 +162,7 @@ impl Session {
             return;
         }
         match frame.action {
-            Action::Heartbeat => self.handle_heartbeat(ctx, frame),
+            Action::Heartbeat => self.handle_heartbeat(ctx, frame.id),
             Action::Close => self.handle_close(ctx),
             Action::Disconnect => self.disconnect(ctx, None),
             Action::Attach => self.handle_attach(ctx, &frame),
@@ -233,15 +237,6 @@ impl Session {
     pub(crate) fn send(&self, ctx: &mut Context<'_>, frame: ProtocolMessage) {
         if let Some(transport) = self.transport {
             ctx.effects.push(Effect::Send(transport, Box::new(frame)));
-        }
-    }
-
-    fn handle_heartbeat(&self, ctx: &mut Context<'_>, frame: ProtocolMessage) {
-        // A heartbeat without an id asks for nothing (RTN13e).
-        if frame.id.is_some() {
-            let mut answer = ProtocolMessage::new(Action::Heartbeat);
-            answer.id = frame.id;
-            self.send(ctx, answer);
         }
     }
 

@@ -1,6 +1,7 @@
 //! What a session does because time passed: heartbeats, the expiry of its token, the members that
 //! leave, the end of a connection that nobody resumed.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use auth::Method;
@@ -15,6 +16,9 @@ const REAUTH_MARGIN: Duration = Duration::from_secs(30);
 /// How long after a resume a client may take to attach its channels again: longer than client
 /// libraries wait for an answer to ATTACH.
 const REATTACH_WITHIN: Duration = Duration::from_secs(15);
+/// How long the answer to a ping waits, by a clock of milliseconds: never less than one, so that
+/// clients which count whole milliseconds measure a time at all.
+const PING_PAUSE: Duration = Duration::from_millis(2);
 
 impl Session {
     /// When [`Session::tick`] has something to do, at the latest.
@@ -25,7 +29,8 @@ impl Session {
                     .principal
                     .ends_at()
                     .map(|end| if self.reauth_requested { end } else { end.minus(REAUTH_MARGIN) });
-                [token, self.heartbeat_at, self.reattach_by].into_iter().flatten().min()
+                let answer = self.pings.front().map(|(at, _)| *at);
+                [token, self.heartbeat_at, self.reattach_by, answer].into_iter().flatten().min()
             }
             Some(dropped_at) if self.members.is_empty() => Some(dropped_at.plus(state_ttl(ctx))),
             Some(dropped_at) => Some(dropped_at.plus(self.grace(ctx))),
@@ -74,6 +79,11 @@ impl Session {
             self.reattach_by = None;
             self.leave_unattached(ctx);
         }
+        while let Some((_, id)) = self.pings.pop_front_if(|(at, _)| ctx.now >= *at) {
+            let mut answer = ProtocolMessage::new(Action::Heartbeat);
+            answer.id = Some(id);
+            self.send(ctx, answer);
+        }
         if self.heartbeat_at.is_some_and(|at| ctx.now >= at) {
             self.schedule_heartbeat(ctx);
             match self.params.heartbeats {
@@ -81,6 +91,11 @@ impl Session {
                 Heartbeats::TransportPings => ctx.effects.extend(self.transport.map(Effect::Ping)),
             }
         }
+    }
+
+    /// A heartbeat without an id asks for nothing (RTN13e).
+    pub(crate) fn handle_heartbeat(&mut self, ctx: &Context<'_>, id: Option<Arc<str>>) {
+        self.pings.extend(id.map(|id| (ctx.now.plus(PING_PAUSE), id)));
     }
 
     /// A transport has come: from now on it is told that the server is there.

@@ -111,14 +111,19 @@ fn an_idle_interval_of_0_means_no_heartbeats() {
 }
 
 #[test]
-fn a_ping_is_answered_with_its_id_and_one_without_is_not() {
+fn a_ping_is_answered_with_its_id_after_a_measurable_time_and_one_without_is_not() {
     let mut world = world();
     let client = world.connect(ALL);
     let mut ping = ProtocolMessage::new(Action::Heartbeat);
     assert!(world.ask(client, &ping).is_empty());
-    ping.id = Some("p1".into());
-    world.send(client, &ping);
-    assert_eq!(world.frames(client)[0].id.as_deref(), Some("p1"));
+    for id in ["p1", "p2"] {
+        ping.id = Some(id.into());
+        assert!(world.ask(client, &ping).is_empty());
+    }
+    world.advance(2);
+    let answers = world.frames(client);
+    let ids: Vec<_> = answers.iter().map(|answer| answer.id.as_deref()).collect();
+    assert_eq!(ids, [Some("p1"), Some("p2")]);
 }
 
 #[test]

@@ -31,7 +31,7 @@ fn members_are_told_to_those_who_are_there_and_to_those_who_come() {
 
 #[test]
 fn a_large_set_comes_in_pages_of_one_sequence_and_the_last_says_so() {
-    let mut world = world();
+    let mut world = world_with(|setup| setup.app.limits.max_message_size = 13_100);
     let client = world.connect(ALL);
     world.attach(client, "news");
     let items = (0..250).map(|n| PresenceMessage {
