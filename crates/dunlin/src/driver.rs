@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ::push::{Delivery, Failure};
-use gateway::Hub;
+use gateway::{Hub, Turn};
 use node::{AttachmentId, ChannelKey, Effect, Event, Node, Operation, Request, Ticket, Volume};
 use store::{Place, Store, Write, WriteRequest, Writer};
 use telemetry::{Health, Metrics};
@@ -102,6 +102,8 @@ struct Turns {
     appends: Appends,
     inside: UnboundedSender<Inside>,
     effects: Vec<Effect>,
+    /// What leaves for transports.
+    outgoing: Turn,
 }
 
 /// The queues, and what was taken out of them for the next turn.
@@ -132,6 +134,7 @@ impl Driver {
             appends: Appends::new(Arc::clone(&self.writer), inside.clone()),
             inside: inside.clone(),
             effects: Vec::new(),
+            outgoing: Turn::new(Arc::clone(&self.hub)),
             driver: self,
         };
         let timer = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
@@ -277,23 +280,27 @@ impl Turns {
         for effect in effects.drain(..) {
             self.perform(effect, began);
         }
+        self.outgoing.flush();
         self.effects = effects;
     }
 
     fn perform(&mut self, effect: Effect, began: Instant) {
         let hub = &self.driver.hub;
         match effect {
-            Effect::Send { transport, frame } => hub.send(transport, &frame),
+            Effect::Send { transport, frame } => self.outgoing.send(transport, frame),
+            Effect::Acknowledge { transport, frame } => {
+                self.outgoing.acknowledge(transport, frame);
+            }
             Effect::Connected { transport, connection_key, supersedes } => {
                 hub.connected(transport, connection_key, supersedes);
             }
-            Effect::Deliver { transports, frame } => {
+            Effect::Deliver { channel, transports, frame } => {
                 let count = u64::try_from(transports.len()).unwrap_or(u64::MAX);
                 self.driver.metrics.deliveries.inc_by(count);
-                hub.deliver(&transports, &frame);
+                self.outgoing.deliver(channel, transports, frame);
             }
-            Effect::Ping(transport) => hub.ping(transport),
-            Effect::Close(transport) => hub.close(transport),
+            Effect::Ping(transport) => self.outgoing.ping(transport),
+            Effect::Close(transport) => self.outgoing.close(transport),
             Effect::Reply { request, response } => hub.reply(request, response),
             Effect::Store { channel, app, name: channel_name, entry, persisted } => {
                 let append = Append { channel, position: entry.position, since: began };

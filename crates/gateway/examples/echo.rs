@@ -26,11 +26,11 @@ struct Echo(Arc<Outbox>);
 impl Handler for Echo {
     fn on_message(&mut self, opcode: Opcode, payload: Bytes) -> Intake {
         let frame = match opcode {
-            Opcode::Text => Frame::text(payload),
-            Opcode::Binary => Frame::binary(payload),
+            Opcode::Text => Frame::text(&payload),
+            Opcode::Binary => Frame::binary(&payload),
             Opcode::Close | Opcode::Ping | Opcode::Pong => return Intake::More,
         };
-        self.0.push(frame);
+        self.0.push(&frame);
         Intake::More
     }
 }
@@ -68,7 +68,8 @@ async fn echo(upgraded: hyper::upgrade::Upgraded) -> anyhow::Result<ws::Ended> {
     let parts = upgraded
         .downcast::<TokioIo<TcpStream>>()
         .map_err(|_other| anyhow!("the connection is not plain TCP"))?;
-    let outbox = Arc::new(Outbox::new(OUTBOX_LIMIT));
+    let (stream, sink) = parts.io.into_inner().into_split();
+    let outbox = Arc::new(Outbox::new(sink, OUTBOX_LIMIT));
     let mut handler = Echo(Arc::clone(&outbox));
-    Ok(ws::run(parts.io.into_inner(), parts.read_buf, outbox, LIMITS, &mut handler).await)
+    Ok(ws::run(stream, parts.read_buf, outbox, LIMITS, &mut handler).await)
 }

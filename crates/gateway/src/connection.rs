@@ -40,7 +40,8 @@ pub(crate) async fn run(
     max_message: usize,
 ) {
     let format = format_of(&query);
-    let (transport, outbox) = hub.open_socket(format);
+    let (stream, sink) = stream.into_split();
+    let (transport, outbox) = hub.open_socket(format, sink);
     let id = transport.id;
     let origin = Box::new(origin);
     if hub.events().send(Event::Connect { transport: id, format, query, origin }).await.is_err() {

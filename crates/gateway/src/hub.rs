@@ -18,6 +18,7 @@ use bytes::Bytes;
 use node::{Event, Request, RequestId, Response, TransportId};
 use protocol::{Action, Format, ProtocolMessage};
 use tokio::{
+    net::tcp::OwnedWriteHalf,
     sync::{mpsc, oneshot},
     time::timeout,
 };
@@ -26,7 +27,7 @@ use types::{ErrorInfo, NodeLimits, error};
 use crate::{
     comet::Comets,
     mailbox::Mailbox,
-    ws::{CloseCode, Frame, Outbox, Pushed},
+    ws::{CloseCode, Frame, Opcode, Outbox, Pushed},
 };
 
 /// Events that wait for the node. When they are this many, connections read no further and
@@ -124,22 +125,24 @@ impl Hub {
         !self.events.is_closed()
     }
 
-    /// Carries out [`node::Effect::Send`].
-    pub fn send(&self, transport: TransportId, frame: &Bytes) {
-        self.deliver(&[transport], frame);
-    }
-
-    /// Carries out [`node::Effect::Deliver`]: the bytes are shared, not copied.
-    pub fn deliver(&self, transports: &[TransportId], frame: &Bytes) {
-        let mut queued = 0;
+    /// Hands the same frames to many transports, joined for those that have sockets.
+    pub(crate) fn deliver(&self, transports: &[TransportId], frames: &[&Bytes]) {
+        let mut joined = Joined::default();
+        let mut accepted = 0;
         for transport in transports {
             self.with_peer(*transport, |peer| {
-                queued += u64::from(self.push(peer, frame.clone()) == Pushed::Queued);
+                let pushed = match &peer.sink {
+                    Sink::Socket(outbox) => outbox.push(joined.of(peer.format, frames)),
+                    Sink::Mailbox(mailbox) => mailbox.push_all(frames),
+                };
+                self.settle(peer, pushed);
+                accepted += u64::from(pushed == Pushed::Accepted);
             });
         }
-        let len = u64::try_from(frame.len()).unwrap_or(u64::MAX);
-        self.counters.frames_out.fetch_add(queued, Relaxed);
-        self.counters.bytes_out.fetch_add(queued.saturating_mul(len), Relaxed);
+        let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        let bytes = frames.iter().map(|frame| frame.len()).sum();
+        self.counters.frames_out.fetch_add(accepted * number(frames.len()), Relaxed);
+        self.counters.bytes_out.fetch_add(accepted.saturating_mul(number(bytes)), Relaxed);
     }
 
     /// Carries out [`node::Effect::Connected`].
@@ -156,16 +159,16 @@ impl Hub {
     }
 
     /// Carries out [`node::Effect::Ping`]. What has no socket has no pings.
-    pub fn ping(&self, transport: TransportId) {
+    pub(crate) fn ping(&self, transport: TransportId) {
         self.with_peer(transport, |peer| {
             if let Sink::Socket(outbox) = &peer.sink {
-                self.settle(peer, outbox.push(Frame::ping(Bytes::new())));
+                self.settle(peer, outbox.push(&Frame::ping(&[])));
             }
         });
     }
 
     /// Carries out [`node::Effect::Close`].
-    pub fn close(&self, transport: TransportId) {
+    pub(crate) fn close(&self, transport: TransportId) {
         self.with_peer(transport, |peer| match &peer.sink {
             Sink::Socket(outbox) => {
                 outbox.close_after_flush(None, Frame::close(CloseCode::NORMAL, ""));
@@ -202,8 +205,12 @@ impl Hub {
     }
 
     /// A new transport on a socket of its own, and what is to be written there.
-    pub(crate) fn open_socket(self: &Arc<Self>, format: Format) -> (Transport, Arc<Outbox>) {
-        let outbox = Arc::new(Outbox::new(self.send_queue_bytes));
+    pub(crate) fn open_socket(
+        self: &Arc<Self>,
+        format: Format,
+        stream: OwnedWriteHalf,
+    ) -> (Transport, Arc<Outbox>) {
+        let outbox = Arc::new(Outbox::new(stream, self.send_queue_bytes));
         (self.register(format, Sink::Socket(Arc::clone(&outbox))), outbox)
     }
 
@@ -232,15 +239,6 @@ impl Hub {
         Transport { id, hub: Arc::clone(self) }
     }
 
-    fn push(&self, peer: &Peer, frame: Bytes) -> Pushed {
-        let pushed = match &peer.sink {
-            Sink::Socket(outbox) => outbox.push(websocket_frame(frame, peer.format)),
-            Sink::Mailbox(mailbox) => mailbox.push(frame),
-        };
-        self.settle(peer, pushed);
-        pushed
-    }
-
     /// When there was no room for a frame, the peer is to reconnect and resume: the session and
     /// what it has missed outlive the transport, so this is DISCONNECTED with a status that makes
     /// clients retry, and not ERROR, which would fail the connection for good.
@@ -254,7 +252,8 @@ impl Hub {
         match &peer.sink {
             Sink::Socket(outbox) => {
                 let close = Frame::close(CloseCode::POLICY, "messages were not read fast enough");
-                outbox.close_after_flush(Some(websocket_frame(last, peer.format)), close);
+                let last = Frame::messages(opcode(peer.format), &[last]);
+                outbox.close_after_flush(Some(last), close);
             }
             Sink::Mailbox(mailbox) => mailbox.close(Some(last)),
         }
@@ -293,10 +292,27 @@ impl Drop for Pending<'_> {
     }
 }
 
-fn websocket_frame(frame: Bytes, format: Format) -> Frame {
+/// Frames of the protocol as frames of a WebSocket, made for each format when it is first needed.
+#[derive(Default)]
+struct Joined {
+    json: Option<Frame>,
+    msgpack: Option<Frame>,
+}
+
+impl Joined {
+    fn of(&mut self, format: Format, frames: &[&Bytes]) -> &Frame {
+        let known = match format {
+            Format::Json => &mut self.json,
+            Format::MessagePack => &mut self.msgpack,
+        };
+        known.get_or_insert_with(|| Frame::messages(opcode(format), frames))
+    }
+}
+
+fn opcode(format: Format) -> Opcode {
     match format {
-        Format::Json => Frame::text(frame),
-        Format::MessagePack => Frame::binary(frame),
+        Format::Json => Opcode::Text,
+        Format::MessagePack => Opcode::Binary,
     }
 }
 
@@ -311,11 +327,14 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn a_transport_is_known_for_as_long_as_it_lives() {
+    #[tokio::test]
+    async fn a_transport_is_known_for_as_long_as_it_lives() {
         let (hub, _events) = Hub::new(&NodeLimits::default());
         let known = || hub.transports.iter().map(|shard| lock(shard).len()).sum::<usize>();
-        let transports = (hub.open_socket(Format::Json), hub.open_mailbox(Format::Json));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let socket = hub.open_socket(Format::Json, stream.into_split().1);
+        let transports = (socket, hub.open_mailbox(Format::Json));
         assert_ne!(transports.0.0.id, transports.1.0.id);
         assert_eq!((known(), hub.counters.connections.load(Relaxed)), (2, 2));
         drop(transports);

@@ -2,7 +2,8 @@
 //!
 //! In reading order: [`serve`] accepts TCP connections and speaks HTTP on them; `rest` turns
 //! requests into operations of the node and its responses into answers; `connection` turns a
-//! WebSocket into events; the [`Hub`] is where all of them meet the thread that owns the node;
+//! WebSocket into events; the [`Hub`] is where all of them meet the thread that owns the node, which hands
+//! over what it sends in [`Turn`]s;
 //! [`ws`] is the server side of the WebSocket protocol on plain TCP streams.
 //!
 //! This crate decides nothing about channels, sessions, credentials or messages, and speaks no TLS.
@@ -21,6 +22,8 @@ mod hub;
 
 mod mailbox;
 
+mod turn;
+
 mod body;
 
 mod source;
@@ -32,3 +35,4 @@ mod testing;
 
 pub use hub::{Counters, Hub};
 pub use server::{Metrics, Now, Ready, Sandbox, Settings, serve};
+pub use turn::Turn;

@@ -48,13 +48,15 @@ impl Mailbox {
         Self { limit, state: Mutex::default(), arrived: Notify::new() }
     }
 
-    pub(crate) fn push(&self, frame: Bytes) -> Pushed {
+    /// Queues all of them, or none.
+    pub(crate) fn push_all(&self, frames: &[&Bytes]) -> Pushed {
+        let bytes: usize = frames.iter().map(|frame| frame.len()).sum();
         let mut state = self.lock();
         match state.phase {
-            Phase::Open if state.bytes + frame.len() <= self.limit => {
-                state.enqueue(frame);
+            Phase::Open if state.bytes + bytes <= self.limit => {
+                frames.iter().for_each(|frame| state.enqueue((*frame).clone()));
                 self.arrived.notify_one();
-                Pushed::Queued
+                Pushed::Accepted
             }
             Phase::Open => {
                 let phase = Phase::Overflowed;
@@ -131,10 +133,10 @@ mod tests {
         let mailbox = Mailbox::new(1 << 20);
         let frame = Bytes::from(vec![b'x'; BATCH_BYTES / 2]);
         for _ in 0..3 {
-            assert_eq!(mailbox.push(frame.clone()), Pushed::Queued);
+            assert_eq!(mailbox.push_all(&[&frame]), Pushed::Accepted);
         }
         mailbox.close(Some(Bytes::from_static(b"end")));
-        assert_eq!(mailbox.push(frame.clone()), Pushed::Closed);
+        assert_eq!(mailbox.push_all(&[&frame]), Pushed::Closed);
         assert_eq!(mailbox.next().await.unwrap(), [frame.clone(), frame.clone()]);
         assert_eq!(mailbox.next().await.unwrap(), [frame, Bytes::from_static(b"end")]);
         assert_eq!(mailbox.next().await, None);
@@ -143,9 +145,9 @@ mod tests {
     #[tokio::test]
     async fn beyond_the_limit_only_the_last_frame_is_left() {
         let mailbox = Mailbox::new(10);
-        assert_eq!(mailbox.push(Bytes::from_static(b"123456")), Pushed::Queued);
-        assert_eq!(mailbox.push(Bytes::from_static(b"78901")), Pushed::Overflowed);
-        assert_eq!(mailbox.push(Bytes::from_static(b"1")), Pushed::Overflowed);
+        assert_eq!(mailbox.push_all(&[&Bytes::from_static(b"123456")]), Pushed::Accepted);
+        assert_eq!(mailbox.push_all(&[&Bytes::from_static(b"78901")]), Pushed::Overflowed);
+        assert_eq!(mailbox.push_all(&[&Bytes::from_static(b"1")]), Pushed::Overflowed);
         mailbox.close(Some(Bytes::from_static(b"last frame of all")));
         assert_eq!(mailbox.next().await.unwrap(), [Bytes::from_static(b"last frame of all")]);
         assert_eq!(mailbox.next().await, None);

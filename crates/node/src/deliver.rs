@@ -81,7 +81,7 @@ impl Node {
         };
         let limit = limits.connection_outbound_rate;
         let (rates, host) = (&mut self.outbound_rates, &slot.host);
-        let delivery = Delivery { now, limit, rates, held, grouped, only, host };
+        let delivery = Delivery { now, channel: key, limit, rates, held, grouped, only, host };
         let delivered = slot.fanout.deliver(delivery, &mut self.effects);
         let app = slot.app.clone();
         self.count_deliveries(now, &app, delivered.sent);

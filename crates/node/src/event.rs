@@ -115,6 +115,11 @@ pub enum Effect {
         transport: TransportId,
         frame: Bytes,
     },
+    /// What became of publishes. In order with [`Effect::Send`]; it may pass a [`Effect::Deliver`].
+    Acknowledge {
+        transport: TransportId,
+        frame: Bytes,
+    },
     /// The transport carries a connection that its client names by this key from now on. Comes
     /// before the CONNECTED that tells the client.
     Connected {
@@ -123,9 +128,11 @@ pub enum Effect {
         /// The transport that carried the connection until now.
         supersedes: Option<TransportId>,
     },
-    /// One frame to many transports.
+    /// One frame of a channel to many transports, which are in order. Frames of other channels may
+    /// pass it.
     Deliver {
-        transports: Vec<TransportId>,
+        channel: ChannelKey,
+        transports: Arc<[TransportId]>,
         frame: Bytes,
     },
     /// A ping of the transport itself.

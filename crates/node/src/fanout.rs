@@ -8,10 +8,11 @@ use bytes::Bytes;
 use channel::{AttachmentId, Channel, Occupancy};
 use protocol::{Format, ProtocolMessage};
 use session::{Chain, Deltas, Subscription, TransportId};
-use types::{Body, Cursor, Entry, Rate, Timestamp};
+use types::{Body, Cursor, Entry, MessageAction, Rate, Timestamp};
 
+use crate::audience::Audiences;
 use crate::count::Volume;
-use crate::event::Effect;
+use crate::event::{ChannelKey, Effect};
 use crate::form::{Appended, Completed, Form};
 use crate::runs::{Grouped, Run, runs};
 use crate::window::{Held, Window};
@@ -63,6 +64,8 @@ pub(crate) enum Arrival {
 pub(crate) struct Fanout {
     pub(crate) window: Window,
     subscribers: BTreeMap<AttachmentId, (Subscriber, Continuity)>,
+    /// None after a change of subscribers.
+    audiences: Option<Audiences>,
     /// What those who want to know of the occupancy were last told.
     told: BTreeMap<AttachmentId, Occupancy>,
 }
@@ -70,6 +73,7 @@ pub(crate) struct Fanout {
 /// Entries on their way to the attachments of a channel.
 pub(crate) struct Delivery<'a> {
     pub(crate) now: Timestamp,
+    pub(crate) channel: ChannelKey,
     /// Messages a second that one connection receives at most.
     pub(crate) limit: u32,
     pub(crate) rates: &'a mut OutboundRates,
@@ -81,6 +85,7 @@ pub(crate) struct Delivery<'a> {
 }
 
 /// What a delivery came to.
+#[derive(Default)]
 pub(crate) struct Delivered {
     /// To how many attachments.
     pub(crate) sent: Vec<(Volume, usize)>,
@@ -93,11 +98,12 @@ pub(crate) struct Delivered {
 
 impl Fanout {
     pub(crate) fn new(window: Window) -> Self {
-        Self { window, subscribers: BTreeMap::new(), told: BTreeMap::new() }
+        Self { window, subscribers: BTreeMap::new(), audiences: None, told: BTreeMap::new() }
     }
 
     /// Starts delivery, or goes on with it under other options.
     pub(crate) fn subscribe(&mut self, mut subscriber: Subscriber) -> Arrival {
+        self.audiences = None;
         let id = subscriber.subscription.attachment;
         let (mut continuity, mut arrival) = (Continuity::Kept, Arrival::New);
         if let Some((before, known)) = self.subscribers.remove(&id) {
@@ -124,6 +130,7 @@ impl Fanout {
 
     /// Ends delivery; says whether the attachment is missing something.
     pub(crate) fn unsubscribe(&mut self, attachment: AttachmentId) -> Continuity {
+        self.audiences = None;
         self.told.remove(&attachment);
         self.subscribers.remove(&attachment).map(|(_, continuity)| continuity).unwrap_or_default()
     }
@@ -135,6 +142,7 @@ impl Fanout {
         limit: u32,
         rates: &mut OutboundRates,
     ) -> Vec<(AttachmentId, Arc<str>)> {
+        self.audiences = None;
         let mut recovered = Vec::new();
         for (id, (subscriber, continuity)) in &mut self.subscribers {
             if *continuity == Continuity::Lost && rates.take(now, subscriber.transport, limit, 0) {
@@ -180,69 +188,131 @@ impl Fanout {
         mut delivery: Delivery<'_>,
         effects: &mut Vec<Effect>,
     ) -> Delivered {
-        let mut plans: BTreeMap<usize, Vec<Run>> = BTreeMap::new();
-        let mut frames: BTreeMap<usize, Vec<Shared>> = BTreeMap::new();
-        let mut deltas = Deltas::default();
-        let mut changed = Vec::new();
-        for (id, (subscriber, continuity)) in &mut self.subscribers {
-            if delivery.only.is_some_and(|only| only != *id) {
-                continue;
+        let audiences = match self.audiences.take() {
+            Some(audiences) => audiences,
+            None => Audiences::of(&self.subscribers),
+        };
+        let mut round = Round::default();
+        match delivery.plain() {
+            Some(held) if audiences.all.iter().all(|audience| audience.joined < held.number) => {
+                round.delivered.batches = 1;
+                self.deliver_plain(&audiences, held, delivery.channel, &mut round, effects);
+                for id in &audiences.others {
+                    if let Some((subscriber, continuity)) = self.subscribers.get_mut(id) {
+                        round.consider(&mut delivery, subscriber, continuity);
+                    }
+                }
             }
-            let start = delivery.held.partition_point(|held| held.number <= subscriber.joined);
-            let plan = plans.entry(start).or_insert_with(|| delivery.plan(start));
-            let mut gap = Gap::NotTold;
-            for (at, run) in plan.iter().enumerate() {
-                let wanted = subscriber.wanted(run);
-                if wanted.is_empty() {
-                    continue;
-                }
-                let own = run.entries.first().filter(|entry| subscriber.is_own_presence(entry));
-                if let Some(entry) = own
-                    && (*continuity == Continuity::Lost || gap == Gap::Told)
-                {
-                    let shared = subscriber.without_cursor(entry, &run.cursor);
-                    frames.entry(at).or_default().push(shared);
-                    continue;
-                }
-                if gap == Gap::Told {
-                    continue;
-                }
-                let this = match own {
-                    Some(_) => Continuity::Kept,
-                    None => delivery.admit(subscriber.transport, run),
-                };
-                if this == Continuity::Lost || *continuity == Continuity::Lost {
-                    subscriber.completed.lose();
-                    subscriber.subscription.chain.restart();
-                }
-                if this != std::mem::replace(continuity, this) {
-                    changed.push((*id, Arc::clone(&subscriber.subscription.requested)));
-                    gap = Gap::Told;
-                } else if this == Continuity::Kept {
-                    let forms = subscriber.forms(run, wanted, delivery.host);
-                    let shared = frames.entry(at).or_default();
-                    match shared.iter_mut().find(|shared| shared.suits(start, &forms, subscriber)) {
-                        Some(shared) => shared.join(subscriber),
-                        None => {
-                            let share = Share { start, forms, deltas: &mut deltas };
-                            shared.push(subscriber.encode(run, share, delivery.host));
-                        }
+            _ => {
+                for (id, (subscriber, continuity)) in &mut self.subscribers {
+                    if delivery.only.is_none_or(|only| only == *id) {
+                        round.consider(&mut delivery, subscriber, continuity);
                     }
                 }
             }
         }
-        let mut sent = Vec::new();
+        let delivered = round.end(&delivery, effects);
+        self.audiences = delivered.changed.is_empty().then_some(audiences);
+        delivered
+    }
+
+    fn deliver_plain(
+        &self,
+        audiences: &Audiences,
+        held: &Held,
+        channel: ChannelKey,
+        round: &mut Round,
+        effects: &mut Vec<Effect>,
+    ) {
+        for audience in &audiences.all {
+            let Some((one, _)) = self.subscribers.get(&audience.like) else { continue };
+            let frame = one.subscription.delivery(&held.entry, &held.cursor);
+            let frame = protocol::encode(&frame, one.format);
+            let transports = Arc::clone(&audience.transports);
+            round.delivered.sent.push((Volume::of(&held.entry.body), transports.len()));
+            effects.push(Effect::Deliver { channel, transports, frame });
+        }
+    }
+}
+
+/// One delivery, while attachment after attachment is considered.
+#[derive(Default)]
+struct Round {
+    /// By the first entry that an attachment has not been given.
+    plans: BTreeMap<usize, Vec<Run>>,
+    /// By the place of their run.
+    frames: BTreeMap<usize, Vec<Shared>>,
+    delivered: Delivered,
+}
+
+impl Round {
+    fn consider(
+        &mut self,
+        delivery: &mut Delivery<'_>,
+        subscriber: &mut Subscriber,
+        continuity: &mut Continuity,
+    ) {
+        let start = delivery.held.partition_point(|held| held.number <= subscriber.joined);
+        let plan = self.plans.entry(start).or_insert_with(|| delivery.plan(start));
+        let mut gap = Gap::NotTold;
+        for (at, run) in plan.iter().enumerate() {
+            let wanted = subscriber.wanted(run);
+            if wanted.is_empty() {
+                continue;
+            }
+            let own = run.entries.first().filter(|entry| subscriber.is_own_presence(entry));
+            if let Some(entry) = own
+                && (*continuity == Continuity::Lost || gap == Gap::Told)
+            {
+                let shared = subscriber.without_cursor(entry, &run.cursor);
+                self.frames.entry(at).or_default().push(shared);
+                continue;
+            }
+            if gap == Gap::Told {
+                continue;
+            }
+            let this = match own {
+                Some(_) => Continuity::Kept,
+                None => delivery.admit(subscriber.transport, run),
+            };
+            if this == Continuity::Lost || *continuity == Continuity::Lost {
+                subscriber.completed.lose();
+                subscriber.subscription.chain.restart();
+            }
+            if this != std::mem::replace(continuity, this) {
+                let Subscription { attachment, requested, .. } = &subscriber.subscription;
+                self.delivered.changed.push((*attachment, Arc::clone(requested)));
+                gap = Gap::Told;
+            } else if this == Continuity::Kept {
+                let forms = subscriber.forms(run, wanted, delivery.host);
+                let shared = self.frames.entry(at).or_default();
+                match shared.iter_mut().find(|shared| shared.suits(start, &forms, subscriber)) {
+                    Some(shared) => shared.join(subscriber),
+                    None => {
+                        let share = Share { start, forms, deltas: &mut self.delivered.deltas };
+                        shared.push(subscriber.encode(run, share, delivery.host));
+                    }
+                }
+            }
+        }
+    }
+
+    fn end(self, delivery: &Delivery<'_>, effects: &mut Vec<Effect>) -> Delivered {
+        let Self { plans, frames, mut delivered } = self;
         for (at, shared) in frames {
-            for Shared { frame, transports, start, .. } in shared {
+            for Shared { frame, mut transports, start, .. } in shared {
                 let run = plans.get(&start).and_then(|plan| plan.get(at));
-                sent.extend(run.map(|run| (delivery.volume(run), transports.len())));
-                effects.push(Effect::Deliver { transports, frame });
+                delivered.sent.extend(run.map(|run| (delivery.volume(run), transports.len())));
+                transports.sort_unstable();
+                let (channel, transports) = (delivery.channel, transports.into());
+                effects.push(Effect::Deliver { channel, transports, frame });
             }
         }
         // Who joined first has the most of what waited.
         let most = plans.values().next().map(Vec::as_slice).unwrap_or_default();
         let batches = most.iter().filter(|run| run.is_of_messages()).count();
-        Delivered { sent, changed, deltas, batches }
+        delivered.batches = delivered.batches.max(batches);
+        delivered
     }
 }
 
@@ -253,7 +323,18 @@ enum Gap {
     Told,
 }
 
-impl Delivery<'_> {
+impl<'a> Delivery<'a> {
+    /// The entry, if it is one that everybody who may receive it receives as it is.
+    fn plain(&self) -> Option<&'a Held> {
+        let [held] = self.held else { return None };
+        let Body::Messages(messages) = &held.entry.body else { return None };
+        let plain = self.only.is_none()
+            && self.limit == 0
+            && matches!(self.grouped, Grouped::No)
+            && messages.iter().all(|message| message.action == MessageAction::Create);
+        plain.then_some(held)
+    }
+
     fn plan(&self, start: usize) -> Vec<Run> {
         runs(self.held.get(start..).unwrap_or_default(), self.grouped)
     }

@@ -114,9 +114,14 @@ impl Node {
                 Err(error) => refused = Some(error),
             }
         }
-        for Audience { frames, transports, .. } in told {
-            let deliver = |frame| Effect::Deliver { transports: transports.clone(), frame };
-            self.effects.extend(frames.into_iter().map(deliver));
+        for Audience { frames, mut transports, .. } in told {
+            transports.sort_unstable();
+            let transports: Arc<[TransportId]> = transports.into();
+            self.effects.extend(frames.into_iter().map(|frame| Effect::Deliver {
+                channel: key,
+                transports: Arc::clone(&transports),
+                frame,
+            }));
         }
         let (app, name) = (slot.app.clone(), slot.name.clone());
         if let Some(slot) = self.channels.get_mut(&key) {

@@ -19,6 +19,7 @@
 )]
 
 mod apps;
+mod audience;
 mod batch;
 mod chat;
 mod client_events;

@@ -341,10 +341,14 @@ impl Node {
     }
 
     fn send(&mut self, key: SessionKey, transport: TransportId, frame: &ProtocolMessage) {
-        if let Some(slot) = self.sessions.get(&key) {
-            let frame = protocol::encode(frame, slot.format);
-            self.effects.push(Effect::Send { transport, frame });
-        }
+        let Some(slot) = self.sessions.get(&key) else { return };
+        let acknowledges = matches!(frame.action, Action::Ack | Action::Nack);
+        let frame = protocol::encode(frame, slot.format);
+        self.effects.push(if acknowledges {
+            Effect::Acknowledge { transport, frame }
+        } else {
+            Effect::Send { transport, frame }
+        });
     }
 
     fn end_session(&mut self, now: Timestamp, key: SessionKey, reason: Option<&ErrorInfo>) {

@@ -74,6 +74,14 @@ impl Subscription {
         }
     }
 
+    /// Whether every message that is published is wanted just as it is.
+    pub fn is_plain(&self) -> bool {
+        self.modes & flags::SUBSCRIBE != 0
+            && self.echo == Echo::On
+            && self.filter.is_none()
+            && self.chain == Chain::Unlinked
+    }
+
     fn selects(&self, entry: &Entry, index: usize, message: &Message) -> bool {
         self.filter.as_ref().is_none_or(|filter| filter.selects(entry, index, message))
     }

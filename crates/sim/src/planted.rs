@@ -122,9 +122,11 @@ impl Planted {
     pub(crate) fn emit(&mut self, effects: &mut Vec<Effect>, links: &Links) {
         let mut kept = Vec::with_capacity(effects.len());
         for effect in effects.drain(..) {
-            let (to, bytes, route) = match &effect {
-                Effect::Send { transport, frame } => (vec![*transport], frame, Route::Direct),
-                Effect::Deliver { transports, frame } => (transports.clone(), frame, Route::Shared),
+            let (to, bytes) = match &effect {
+                Effect::Send { transport, frame } | Effect::Acknowledge { transport, frame } => {
+                    (vec![*transport], frame)
+                }
+                Effect::Deliver { transports, frame, .. } => (transports.to_vec(), frame),
                 _ => {
                     kept.push(effect);
                     continue;
@@ -135,11 +137,21 @@ impl Planted {
                 kept.push(effect);
                 continue;
             };
-            let Some(frame) = self.change(frame, route) else { continue };
-            let frame = protocol::encode(&frame, format);
-            kept.push(match (route, to.first()) {
-                (Route::Direct, Some(transport)) => Effect::Send { transport: *transport, frame },
-                _ => Effect::Deliver { transports: to, frame },
+            let route = match effect {
+                Effect::Deliver { .. } => Route::Shared,
+                _ => Route::Direct,
+            };
+            let Some(changed) = self.change(frame, route) else { continue };
+            let changed = protocol::encode(&changed, format);
+            kept.push(match effect {
+                Effect::Send { transport, .. } => Effect::Send { transport, frame: changed },
+                Effect::Acknowledge { transport, .. } => {
+                    Effect::Acknowledge { transport, frame: changed }
+                }
+                Effect::Deliver { channel, transports, .. } => {
+                    Effect::Deliver { channel, transports, frame: changed }
+                }
+                other => other,
             });
         }
         *effects = kept;

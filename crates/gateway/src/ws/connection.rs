@@ -9,6 +9,7 @@
 use std::{
     cell::RefCell,
     io,
+    net::Shutdown,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -16,9 +17,10 @@ use std::{
 };
 
 use bytes::Bytes;
+use socket2::SockRef;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
+    io::{AsyncRead, ReadBuf},
+    net::tcp::OwnedReadHalf,
     time::{Instant, Sleep, sleep},
 };
 
@@ -83,10 +85,10 @@ pub enum Ended {
 
 /// Serves a connection after the handshake, until it is over and the stream is dropped.
 ///
-/// `leftover` is what was read beyond the handshake. The outbox accepts nothing once this returns
-/// or is dropped.
+/// `leftover` is what was read beyond the handshake; the outbox has the other half of the stream. It
+/// accepts nothing once this returns or is dropped.
 pub fn run<H: Handler>(
-    stream: TcpStream,
+    stream: OwnedReadHalf,
     leftover: Bytes,
     outbox: Arc<Outbox>,
     limits: Limits,
@@ -112,7 +114,7 @@ pub fn run<H: Handler>(
 }
 
 struct Connection {
-    stream: TcpStream,
+    stream: OwnedReadHalf,
     reader: Reader,
     /// Input that is not parsed yet: from the handshake, or because the handler was full.
     unread: Bytes,
@@ -147,10 +149,6 @@ enum Stop {
 impl Connection {
     /// Reads and writes until the connection is over or all is said.
     async fn serve<H: Handler>(&mut self, handler: &mut H) -> Ended {
-        // Gathering is the outbox's business; waiting for acknowledgements would only add delay.
-        if let Err(error) = self.stream.set_nodelay(true) {
-            return Ended::Lost(Some(error));
-        }
         loop {
             match std::future::poll_fn(|cx| self.poll_serve(handler, cx)).await {
                 Stop::Ended(ended) => return ended,
@@ -235,7 +233,7 @@ impl Connection {
     fn answer(&mut self, message: &Message) {
         match message.opcode {
             Opcode::Ping => {
-                self.outbox.push(Frame::pong(message.payload.clone()));
+                self.outbox.push(&Frame::pong(&message.payload));
             }
             Opcode::Close => {
                 let code = message.close_code();
@@ -265,7 +263,7 @@ impl Connection {
                     Phase::Closing => return Poll::Ready(self.all_is_said()),
                 }
             }
-            match self.batch.poll_write(&mut self.stream, cx) {
+            match self.batch.poll_write(self.outbox.stream(), cx) {
                 Poll::Ready(Ok(())) => self.on_progress(),
                 Poll::Ready(Err(error)) => return Poll::Ready(Ended::Lost(Some(error))),
                 Poll::Pending => return self.poll_deadline(cx).map(|()| Ended::Stalled),
@@ -304,7 +302,7 @@ impl Connection {
         if let Poll::Ready(()) = self.poll_deadline(cx) {
             return Poll::Ready(());
         }
-        if ready!(Pin::new(&mut self.stream).poll_shutdown(cx)).is_err() {
+        if SockRef::from(self.stream.as_ref()).shutdown(Shutdown::Write).is_err() {
             return Poll::Ready(());
         }
         READ.with_borrow_mut(|scratch| {

@@ -1,9 +1,10 @@
-//! Outgoing frames: the 2–10 header bytes inline, the payload shared.
+//! Outgoing frames, as they stand on the wire.
 //!
-//! A frame that goes to many connections is built once and cloned: the payload is never copied.
-//! Server frames are never masked, never fragmented, and carry no extension bits.
+//! A frame that goes to many connections is built once and cloned: its bytes are shared. Messages that
+//! go out together are joined into one piece. Server frames are never masked, never fragmented, and
+//! carry no extension bits.
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
 
 /// Longest payload of a control frame (RFC 6455, 5.5).
 pub(super) const MAX_CONTROL_PAYLOAD: usize = 125;
@@ -25,13 +26,9 @@ pub enum Opcode {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CloseCode(pub u16);
 
-/// One frame, ready to be written.
+/// One frame, several that belong together, or the rest of them, ready to be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Frame {
-    header: [u8; MAX_HEADER],
-    header_len: u8,
-    payload: Bytes,
-}
+pub struct Frame(Bytes);
 
 impl Opcode {
     const fn bits(self) -> u8 {
@@ -61,21 +58,31 @@ impl CloseCode {
 }
 
 impl Frame {
-    pub fn text(payload: Bytes) -> Self {
-        Self::new(Opcode::Text, payload)
+    pub fn text(payload: &[u8]) -> Self {
+        Self::messages(Opcode::Text, &[payload])
     }
 
-    pub fn binary(payload: Bytes) -> Self {
-        Self::new(Opcode::Binary, payload)
+    pub fn binary(payload: &[u8]) -> Self {
+        Self::messages(Opcode::Binary, &[payload])
+    }
+
+    /// A frame for each payload.
+    pub fn messages<T: AsRef<[u8]>>(opcode: Opcode, payloads: &[T]) -> Self {
+        let bytes: usize = payloads.iter().map(|payload| MAX_HEADER + payload.as_ref().len()).sum();
+        let mut wire = BytesMut::with_capacity(bytes);
+        for payload in payloads {
+            put(&mut wire, opcode, payload.as_ref());
+        }
+        Self(wire.freeze())
     }
 
     /// A ping; what does not fit into a control frame is cut off.
-    pub fn ping(payload: Bytes) -> Self {
+    pub fn ping(payload: &[u8]) -> Self {
         Self::control(Opcode::Ping, payload)
     }
 
     /// A pong; what does not fit into a control frame is cut off.
-    pub fn pong(payload: Bytes) -> Self {
+    pub fn pong(payload: &[u8]) -> Self {
         Self::control(Opcode::Pong, payload)
     }
 
@@ -83,53 +90,47 @@ impl Frame {
     pub fn close(code: CloseCode, reason: &str) -> Self {
         let room = reason.floor_char_boundary(MAX_CONTROL_PAYLOAD - size_of::<u16>());
         let reason = reason.get(..room).unwrap_or_default();
-        Self::control(Opcode::Close, [&code.0.to_be_bytes(), reason.as_bytes()].concat().into())
+        Self::control(Opcode::Close, &[&code.0.to_be_bytes(), reason.as_bytes()].concat())
     }
 
     /// A close frame without a code: the answer to one without a code.
     pub fn close_without_code() -> Self {
-        Self::control(Opcode::Close, Bytes::new())
+        Self::control(Opcode::Close, &[])
     }
 
-    pub fn header(&self) -> &[u8] {
-        self.header.get(..usize::from(self.header_len)).unwrap_or_default()
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
     }
 
-    pub fn payload(&self) -> &Bytes {
-        &self.payload
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
     }
 
-    /// Bytes on the wire, header included.
-    pub(super) fn wire_len(&self) -> usize {
-        usize::from(self.header_len) + self.payload.len()
+    /// What is left when the first `written` bytes are on the wire.
+    pub(super) fn behind(&self, written: usize) -> Self {
+        Self(self.0.get(written..).map(|rest| self.0.slice_ref(rest)).unwrap_or_default())
     }
 
-    fn control(opcode: Opcode, mut payload: Bytes) -> Self {
-        payload.truncate(MAX_CONTROL_PAYLOAD);
-        Self::new(opcode, payload)
+    fn control(opcode: Opcode, payload: &[u8]) -> Self {
+        let payload = payload.get(..MAX_CONTROL_PAYLOAD).unwrap_or(payload);
+        Self::messages(opcode, &[payload])
     }
+}
 
-    fn new(opcode: Opcode, payload: Bytes) -> Self {
-        let first = 0x80 | opcode.bits();
-        let mut header = [0; MAX_HEADER];
-        let header_len = match payload.len() {
-            len @ 0..=125 => {
-                header[..2].copy_from_slice(&[first, len as u8]);
-                2
-            }
-            len @ 126..=0xffff => {
-                header[..2].copy_from_slice(&[first, 126]);
-                header[2..4].copy_from_slice(&(len as u16).to_be_bytes());
-                4
-            }
-            len => {
-                header[..2].copy_from_slice(&[first, 127]);
-                header[2..].copy_from_slice(&(len as u64).to_be_bytes());
-                10
-            }
-        };
-        Self { header, header_len, payload }
+fn put(wire: &mut BytesMut, opcode: Opcode, payload: &[u8]) {
+    wire.put_u8(0x80 | opcode.bits());
+    match payload.len() {
+        len @ 0..=125 => wire.put_u8(len as u8),
+        len @ 126..=0xffff => {
+            wire.put_u8(126);
+            wire.put_u16(len as u16);
+        }
+        len => {
+            wire.put_u8(127);
+            wire.put_u64(len as u64);
+        }
     }
+    wire.put_slice(payload);
 }
 
 #[cfg(test)]
@@ -137,7 +138,8 @@ mod tests {
     use super::*;
 
     fn header_of(len: usize) -> Vec<u8> {
-        Frame::binary(vec![0; len].into()).header().to_vec()
+        let frame = Frame::binary(&vec![0; len]);
+        frame.as_bytes()[..frame.len() - len].to_vec()
     }
 
     #[test]
@@ -151,28 +153,36 @@ mod tests {
 
     #[test]
     fn each_opcode_has_its_golden_header() {
-        assert_eq!(Frame::text(Bytes::from_static(b"hi")).header(), [0x81, 2]);
-        assert_eq!(Frame::ping(Bytes::new()).header(), [0x89, 0]);
-        assert_eq!(Frame::pong(Bytes::new()).header(), [0x8a, 0]);
-        assert_eq!(Frame::close_without_code().header(), [0x88, 0]);
+        assert_eq!(Frame::text(b"hi").as_bytes(), b"\x81\x02hi");
+        assert_eq!(Frame::ping(&[]).as_bytes(), [0x89, 0]);
+        assert_eq!(Frame::pong(&[]).as_bytes(), [0x8a, 0]);
+        assert_eq!(Frame::close_without_code().as_bytes(), [0x88, 0]);
+    }
+
+    #[test]
+    fn messages_are_joined_each_in_its_frame() {
+        let joined = Frame::messages(Opcode::Text, &[b"one".as_slice(), b"", b"three"]);
+        assert_eq!(joined.as_bytes(), b"\x81\x03one\x81\x00\x81\x05three");
+        assert_eq!(joined.behind(5).as_bytes(), b"\x81\x00\x81\x05three");
     }
 
     #[test]
     fn a_close_reason_is_cut_between_characters_to_fit_a_control_frame() {
         let frame = Frame::close(CloseCode::TOO_BIG, &"é".repeat(100));
-        assert_eq!(frame.header(), [0x88, 124]);
-        assert_eq!(frame.payload()[..2], [0x03, 0xf1]);
-        assert_eq!(frame.payload()[2..], *"é".repeat(61).as_bytes());
+        let (header, payload) = frame.as_bytes().split_at(2);
+        assert_eq!(header, [0x88, 124]);
+        assert_eq!(payload[..2], [0x03, 0xf1]);
+        assert_eq!(payload[2..], *"é".repeat(61).as_bytes());
     }
 
     #[test]
-    fn a_clone_shares_the_payload() {
-        let frame = Frame::text(Bytes::from(vec![b'x'; 300]));
-        assert_eq!(frame.clone().payload().as_ptr(), frame.payload().as_ptr());
+    fn a_clone_shares_the_bytes() {
+        let frame = Frame::text(&[b'x'; 300]);
+        assert_eq!(frame.clone().as_bytes().as_ptr(), frame.as_bytes().as_ptr());
     }
 
     #[test]
     fn an_oversized_ping_still_is_a_control_frame() {
-        assert_eq!(Frame::ping(vec![0; 200].into()).header(), [0x89, 125]);
+        assert_eq!(Frame::ping(&[0; 200]).as_bytes()[..2], [0x89, 125]);
     }
 }

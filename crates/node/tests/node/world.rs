@@ -168,9 +168,11 @@ impl World {
     /// Does what the driver would; returns the store's answer, if it is asked.
     fn carry_out(&mut self, effect: Effect) -> Option<Event> {
         match effect {
-            Effect::Send { transport, frame } => self.receive(transport, &frame),
-            Effect::Deliver { transports, frame } => {
-                transports.into_iter().for_each(|transport| self.receive(transport, &frame));
+            Effect::Send { transport, frame } | Effect::Acknowledge { transport, frame } => {
+                self.receive(transport, &frame);
+            }
+            Effect::Deliver { transports, frame, .. } => {
+                transports.iter().for_each(|transport| self.receive(*transport, &frame));
             }
             Effect::Connected { transport, connection_key, supersedes } => {
                 self.transports.get_mut(&transport).unwrap().key = Some(connection_key);

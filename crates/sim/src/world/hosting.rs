@@ -179,7 +179,7 @@ impl World {
         }
         for effect in effects.drain(..) {
             match effect {
-                Effect::Send { .. } | Effect::Deliver { .. } => {
+                Effect::Send { .. } | Effect::Acknowledge { .. } | Effect::Deliver { .. } => {
                     if let Some(sent) = sent.next() {
                         self.send_down(&sent)?;
                     }
@@ -226,8 +226,12 @@ impl World {
         let mut all = Vec::new();
         for effect in effects {
             let (to, bytes, route) = match effect {
-                Effect::Send { transport, frame } => (vec![*transport], frame, Route::Direct),
-                Effect::Deliver { transports, frame } => (transports.clone(), frame, Route::Shared),
+                Effect::Send { transport, frame } | Effect::Acknowledge { transport, frame } => {
+                    (vec![*transport], frame, Route::Direct)
+                }
+                Effect::Deliver { transports, frame, .. } => {
+                    (transports.to_vec(), frame, Route::Shared)
+                }
                 _ => continue,
             };
             let format = to.iter().find_map(|to| self.transports.get(to)).map(|link| link.format);
