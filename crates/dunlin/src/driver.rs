@@ -31,6 +31,8 @@ use appends::{Append, Appends, Durable};
 
 /// Clients' events that one turn takes at most: what the first of them causes leaves soon.
 const MAX_TURN: usize = 256;
+/// Threads that help with writing, at most.
+const MAX_HELPERS: usize = 16;
 /// An idle driver shows at least this often that it lives.
 const MAX_SLEEP: Duration = Duration::from_millis(500);
 
@@ -134,7 +136,7 @@ impl Driver {
             appends: Appends::new(Arc::clone(&self.writer), inside.clone()),
             inside: inside.clone(),
             effects: Vec::new(),
-            outgoing: Turn::new(Arc::clone(&self.hub)),
+            outgoing: Turn::new(Arc::clone(&self.hub), helpers())?,
             driver: self,
         };
         let timer = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
@@ -381,6 +383,11 @@ impl Turns {
         let (store, inside) = (self.driver.store.clone(), self.inside.clone());
         self.driver.reads.spawn_blocking(move || read(&store, &inside));
     }
+}
+
+/// Threads that help with writing: one for each core that the driver does not use.
+fn helpers() -> usize {
+    std::thread::available_parallelism().map_or(0, |cores| (cores.get() - 1).min(MAX_HELPERS))
 }
 
 fn messages_in(event: &Event) -> u64 {

@@ -126,11 +126,15 @@ impl Hub {
     }
 
     /// Hands the same frames to many transports, joined for those that have sockets.
-    pub(crate) fn deliver(&self, transports: &[TransportId], frames: &[&Bytes]) {
+    pub(crate) fn deliver(
+        &self,
+        transports: impl IntoIterator<Item = TransportId>,
+        frames: &[Bytes],
+    ) {
         let mut joined = Joined::default();
         let mut accepted = 0;
         for transport in transports {
-            self.with_peer(*transport, |peer| {
+            self.with_peer(transport, |peer| {
                 let pushed = match &peer.sink {
                     Sink::Socket(outbox) => outbox.push(joined.of(peer.format, frames)),
                     Sink::Mailbox(mailbox) => mailbox.push_all(frames),
@@ -140,7 +144,7 @@ impl Hub {
             });
         }
         let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
-        let bytes = frames.iter().map(|frame| frame.len()).sum();
+        let bytes = frames.iter().map(Bytes::len).sum();
         self.counters.frames_out.fetch_add(accepted * number(frames.len()), Relaxed);
         self.counters.bytes_out.fetch_add(accepted.saturating_mul(number(bytes)), Relaxed);
     }
@@ -300,7 +304,7 @@ struct Joined {
 }
 
 impl Joined {
-    fn of(&mut self, format: Format, frames: &[&Bytes]) -> &Frame {
+    fn of(&mut self, format: Format, frames: &[Bytes]) -> &Frame {
         let known = match format {
             Format::Json => &mut self.json,
             Format::MessagePack => &mut self.msgpack,

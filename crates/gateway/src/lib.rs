@@ -24,6 +24,8 @@ mod mailbox;
 
 mod turn;
 
+mod writers;
+
 mod body;
 
 mod source;

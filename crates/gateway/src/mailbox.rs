@@ -49,12 +49,12 @@ impl Mailbox {
     }
 
     /// Queues all of them, or none.
-    pub(crate) fn push_all(&self, frames: &[&Bytes]) -> Pushed {
-        let bytes: usize = frames.iter().map(|frame| frame.len()).sum();
+    pub(crate) fn push_all(&self, frames: &[Bytes]) -> Pushed {
+        let bytes: usize = frames.iter().map(Bytes::len).sum();
         let mut state = self.lock();
         match state.phase {
             Phase::Open if state.bytes + bytes <= self.limit => {
-                frames.iter().for_each(|frame| state.enqueue((*frame).clone()));
+                frames.iter().for_each(|frame| state.enqueue(frame.clone()));
                 self.arrived.notify_one();
                 Pushed::Accepted
             }
@@ -133,10 +133,10 @@ mod tests {
         let mailbox = Mailbox::new(1 << 20);
         let frame = Bytes::from(vec![b'x'; BATCH_BYTES / 2]);
         for _ in 0..3 {
-            assert_eq!(mailbox.push_all(&[&frame]), Pushed::Accepted);
+            assert_eq!(mailbox.push_all(&[frame.clone()]), Pushed::Accepted);
         }
         mailbox.close(Some(Bytes::from_static(b"end")));
-        assert_eq!(mailbox.push_all(&[&frame]), Pushed::Closed);
+        assert_eq!(mailbox.push_all(&[frame.clone()]), Pushed::Closed);
         assert_eq!(mailbox.next().await.unwrap(), [frame.clone(), frame.clone()]);
         assert_eq!(mailbox.next().await.unwrap(), [frame, Bytes::from_static(b"end")]);
         assert_eq!(mailbox.next().await, None);
@@ -145,9 +145,9 @@ mod tests {
     #[tokio::test]
     async fn beyond_the_limit_only_the_last_frame_is_left() {
         let mailbox = Mailbox::new(10);
-        assert_eq!(mailbox.push_all(&[&Bytes::from_static(b"123456")]), Pushed::Accepted);
-        assert_eq!(mailbox.push_all(&[&Bytes::from_static(b"78901")]), Pushed::Overflowed);
-        assert_eq!(mailbox.push_all(&[&Bytes::from_static(b"1")]), Pushed::Overflowed);
+        assert_eq!(mailbox.push_all(&[Bytes::from_static(b"123456")]), Pushed::Accepted);
+        assert_eq!(mailbox.push_all(&[Bytes::from_static(b"78901")]), Pushed::Overflowed);
+        assert_eq!(mailbox.push_all(&[Bytes::from_static(b"1")]), Pushed::Overflowed);
         mailbox.close(Some(Bytes::from_static(b"last frame of all")));
         assert_eq!(mailbox.next().await.unwrap(), [Bytes::from_static(b"last frame of all")]);
         assert_eq!(mailbox.next().await, None);

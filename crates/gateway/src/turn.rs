@@ -5,19 +5,25 @@
 //! so do those that are for one connection alone. Acknowledgements may pass deliveries, and
 //! deliveries of one channel those of another; nothing else passes anything.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, io, sync::Arc};
 
 use bytes::Bytes;
 use node::{ChannelKey, TransportId};
 
-use crate::hub::Hub;
+use crate::{
+    hub::Hub,
+    writers::{Job, Writers},
+};
 
 /// Bytes that are joined at most, or one frame that is longer.
 const MAX_RUN: usize = 128 << 10;
 
+/// Writes that are done at once: to wake a thread for them would take longer.
+const FEW_WRITES: usize = 64;
+
 #[derive(Debug)]
 pub struct Turn {
-    hub: Arc<Hub>,
+    writers: Writers,
     runs: Vec<Run>,
     /// Of each channel the runs that may still grow: none of them shares a connection with another.
     growing: HashMap<ChannelKey, Vec<usize>>,
@@ -36,8 +42,15 @@ struct Run {
 }
 
 impl Turn {
-    pub fn new(hub: Arc<Hub>) -> Self {
-        Self { hub, runs: Vec::new(), growing: HashMap::new(), single: Vec::new(), ordered: false }
+    /// With so many threads to help with writing.
+    pub fn new(hub: Arc<Hub>, threads: usize) -> io::Result<Self> {
+        Ok(Self {
+            writers: Writers::start(hub, threads)?,
+            runs: Vec::new(),
+            growing: HashMap::new(),
+            single: Vec::new(),
+            ordered: false,
+        })
     }
 
     /// Carries out [`node::Effect::Deliver`].
@@ -81,27 +94,44 @@ impl Turn {
     /// Carries out [`node::Effect::Ping`].
     pub fn ping(&mut self, transport: TransportId) {
         self.flush();
-        self.hub.ping(transport);
+        self.hand_over(&[Job::Ping(transport)]);
     }
 
     /// Carries out [`node::Effect::Close`].
     pub fn close(&mut self, transport: TransportId) {
         self.flush();
-        self.hub.close(transport);
+        self.hand_over(&[Job::Close(transport)]);
     }
 
     /// Hands over all that has gathered: at the end of the turn at the latest.
     pub fn flush(&mut self) {
-        self.ordered = false;
-        self.single.sort_by_key(|(transport, _)| *transport);
-        for same in self.single.chunk_by(|(one, _), (other, _)| one == other) {
-            let frames: Vec<&Bytes> = same.iter().map(|(_, frame)| frame).collect();
-            self.hub.deliver(same.first().map(|(transport, _)| *transport).as_slice(), &frames);
+        if self.single.is_empty() && self.runs.is_empty() {
+            return;
         }
-        self.single.clear();
+        self.ordered = false;
         self.growing.clear();
-        for run in self.runs.drain(..) {
-            self.hub.deliver(&run.transports, &run.frames.iter().collect::<Vec<_>>());
+        self.single.sort_by_key(|(transport, _)| *transport);
+        let single = self.single.chunk_by(|(one, _), (other, _)| one == other);
+        let mut jobs: Vec<Job> = single
+            .map(|same| Job::Deliver {
+                transports: same.iter().take(1).map(|(transport, _)| *transport).collect(),
+                frames: same.iter().map(|(_, frame)| frame.clone()).collect(),
+            })
+            .collect();
+        self.single.clear();
+        jobs.extend(self.runs.drain(..).map(|Run { transports, frames, .. }| Job::Deliver {
+            transports,
+            frames: frames.into(),
+        }));
+        self.hand_over(&jobs);
+    }
+
+    fn hand_over(&self, jobs: &[Job]) {
+        let writes: usize = jobs.iter().map(|job| job.transports().len()).sum();
+        if writes <= FEW_WRITES && self.writers.are_idle() {
+            jobs.iter().for_each(|job| self.writers.perform(job));
+        } else {
+            jobs.iter().for_each(|job| self.writers.dispatch(job));
         }
     }
 }

@@ -175,7 +175,7 @@ impl Node {
         self.timers.set(TimerKey::Session(key.0), deadline);
         let slot = SessionSlot { session, format, opened_at: now, origin };
         self.tell_connection_opened(now, &slot);
-        self.sessions.insert(key, slot);
+        self.sessions.insert(key, Box::new(slot));
         self.by_connection.insert(id, key);
         self.by_transport.insert(transport, key);
         self.push_work(effects.into_iter().map(|effect| Work::Session(key, effect)));

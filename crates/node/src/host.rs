@@ -87,7 +87,7 @@ impl Node {
         let (app_id, telling) = (app.clone(), Telling::default());
         let slot =
             Slot { app: app_id, name: name.clone(), persisted, id_window, host, fanout, telling };
-        self.channels.insert(key, slot);
+        self.channels.insert(key, Box::new(slot));
         self.by_name.insert((app.clone(), name.clone()), key);
         self.channel_opened(now, app, name, key);
         Some(key)

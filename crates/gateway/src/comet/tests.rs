@@ -28,7 +28,7 @@ async fn connect(bench: &mut Bench, query: &str, key: &str) -> (Live, TransportI
     let live = Live::open(bench, &format!("GET /comet/connect?{query}"), &[]).await;
     let Event::Connect { transport, format, .. } = bench.next_event().await else { panic!() };
     bench.hub.connected(transport, key.into(), None);
-    bench.hub.deliver(&[transport], &[&frame("c", format)]);
+    bench.hub.deliver([transport], &[frame("c", format)]);
     (live, transport)
 }
 
@@ -42,9 +42,9 @@ async fn a_stream_carries_lists_as_lines_for_as_long_as_it_is_open() {
     let (mut live, id) = connect(&mut bench, "v=6&stream=true", "k").await;
     assert_eq!(live.head.header("content-type"), Some("application/json"));
     assert_eq!(live.part().await, "[{\"action\":0,\"id\":\"c\"}]\n");
-    bench.hub.deliver(&[id], &[&frame("a", Format::Json)]);
+    bench.hub.deliver([id], &[frame("a", Format::Json)]);
     assert_eq!(live.part().await, "[{\"action\":0,\"id\":\"a\"}]\n");
-    bench.hub.deliver(&[id], &[&frame("last", Format::Json)]);
+    bench.hub.deliver([id], &[frame("last", Format::Json)]);
     bench.hub.close(id);
     assert_eq!(live.part().await, "[{\"action\":0,\"id\":\"last\"}]\n");
     assert_eq!(live.part().await, "");
@@ -60,8 +60,8 @@ async fn polls_get_one_list_each_and_what_comes_between_them_waits() {
         let (mut live, id) = connect(&mut bench, &format!("v=6&format={name}"), "k").await;
         assert_eq!(ids(&live.bytes().await, format), ["c"]);
         assert_eq!(live.bytes().await, b"");
-        bench.hub.deliver(&[id], &[&frame("a", format)]);
-        bench.hub.deliver(&[id], &[&frame("b", format)]);
+        bench.hub.deliver([id], &[frame("a", format)]);
+        bench.hub.deliver([id], &[frame("b", format)]);
         let mut live = Live::open(&bench, "GET /comet/k/recv?rnd=1", &[]).await;
         assert_eq!(live.head.header("content-type"), Some(format.content_type()));
         assert_eq!(ids(&live.bytes().await, format), ["a", "b"]);
@@ -116,7 +116,7 @@ async fn the_newest_receiver_gets_what_comes_and_the_one_before_it_nothing() {
     let mut first = Live::open(&bench, "GET /comet/k/recv", &[]).await;
     let mut second = Live::open(&bench, "GET /comet/k/recv", &[]).await;
     assert_eq!(first.part().await, "[]\n");
-    bench.hub.deliver(&[id], &[&frame("a", Format::Json)]);
+    bench.hub.deliver([id], &[frame("a", Format::Json)]);
     assert_eq!(ids(second.part().await.as_bytes(), Format::Json), ["a"]);
 }
 
@@ -171,7 +171,7 @@ async fn a_receiver_that_is_too_slow_is_told_to_reconnect() {
     live.part().await;
     let message = Bytes::from(vec![b' '; 1 << 20]);
     while bench.hub.counters().overflowed.load(std::sync::atomic::Ordering::Relaxed) == 0 {
-        bench.hub.deliver(&[id], &[&message]);
+        bench.hub.deliver([id], &[message.clone()]);
     }
     let mut live = Live::open(&bench, "GET /comet/k/recv", &[]).await;
     let list: Value = serde_json::from_str(&live.part().await).unwrap();
@@ -246,7 +246,7 @@ async fn a_poll_without_news_gets_an_empty_list_and_a_stream_ends_after_a_minute
 #[tokio::test(start_paused = true)]
 async fn a_client_that_stops_asking_is_dropped_and_then_forgotten() {
     let mut bare = Bare::connect(Delivery::Poll).await;
-    bare.hub.deliver(&[bare.id], &[&frame("a", Format::Json)]);
+    bare.hub.deliver([bare.id], &[frame("a", Format::Json)]);
     bare.body.recv().await.unwrap();
     let began = Instant::now();
     let Some(Event::TransportClosed { transport }) = bare.events.recv().await else { panic!() };
@@ -262,7 +262,7 @@ async fn a_receiver_that_takes_nothing_ends_the_transport() {
     let mut bare = Bare::connect(Delivery::Stream).await;
     let message = Bytes::from(vec![b' '; 64 << 10]);
     for _ in 0..3 {
-        bare.hub.deliver(&[bare.id], &[&message]);
+        bare.hub.deliver([bare.id], &[message.clone()]);
     }
     let began = Instant::now();
     let Some(Event::TransportClosed { .. }) = bare.events.recv().await else { panic!() };

@@ -104,8 +104,8 @@ async fn frames_go_out_as_the_format_says() {
     let (mut json, json_id, _) = open(&mut bench, "/").await;
     let (mut packed, packed_id, format) = open(&mut bench, "/?format=msgpack").await;
     assert_eq!(format, Format::MessagePack);
-    bench.hub.deliver(&[json_id], &[&Bytes::from_static(b"{}")]);
-    bench.hub.deliver(&[packed_id, TransportId(u64::MAX)], &[&Bytes::from_static(b"\x80")]);
+    bench.hub.deliver([json_id], &[Bytes::from_static(b"{}")]);
+    bench.hub.deliver([packed_id, TransportId(u64::MAX)], &[Bytes::from_static(b"\x80")]);
     bench.hub.ping(json_id);
     assert_eq!(read(&mut json).await, (TEXT, b"{}".to_vec()));
     assert_eq!(read(&mut json).await, (0x9, vec![]));
@@ -136,7 +136,7 @@ async fn a_frame_of_the_other_kind_or_without_meaning_is_a_bad_frame() {
 async fn a_close_by_the_node_comes_after_what_was_sent() {
     let mut bench = Bench::new(settings()).await;
     let (mut stream, id, _) = open(&mut bench, "/").await;
-    bench.hub.deliver(&[id], &[&Bytes::from_static(b"{}")]);
+    bench.hub.deliver([id], &[Bytes::from_static(b"{}")]);
     bench.hub.close(id);
     assert_eq!(read(&mut stream).await, (TEXT, b"{}".to_vec()));
     assert_eq!(read(&mut stream).await, (CLOSE, 1000_u16.to_be_bytes().to_vec()));
@@ -184,10 +184,10 @@ async fn a_slow_reader_is_told_to_reconnect_and_closed() {
     let (mut stream, id, _) = open(&mut bench, "/").await;
     let message = Bytes::from(vec![b' '; 64 * 1024]);
     while bench.hub.counters().overflowed.load(Relaxed) == 0 {
-        bench.hub.deliver(&[id], &[&message]);
+        bench.hub.deliver([id], &[message.clone()]);
         tokio::task::yield_now().await;
     }
-    bench.hub.deliver(&[id], &[&message]);
+    bench.hub.deliver([id], &[message.clone()]);
     let mut last = Vec::new();
     let close = loop {
         match read(&mut stream).await {
@@ -211,7 +211,7 @@ async fn a_client_that_just_vanishes_is_closed_and_forgotten() {
     let (stream, id, _) = open(&mut bench, "/").await;
     drop(stream);
     assert_closed(&bench.next_event().await, id);
-    bench.hub.deliver(&[id], &[&Bytes::from_static(b"{}")]);
+    bench.hub.deliver([id], &[Bytes::from_static(b"{}")]);
     assert_eq!(bench.hub.counters().frames_out.load(Relaxed), 0);
 }
 

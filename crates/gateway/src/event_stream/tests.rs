@@ -184,7 +184,7 @@ async fn open(bench: &mut Bench, target: &str, headers: &[&str]) -> (Live, Trans
 }
 
 fn send(hub: &Hub, transport: TransportId, frame: &ProtocolMessage) {
-    hub.deliver(&[transport], &[&protocol::encode(frame, Format::Json)]);
+    hub.deliver([transport], &[protocol::encode(frame, Format::Json)]);
 }
 
 #[tokio::test]

@@ -9,15 +9,20 @@ use crate::{hub::Transport, mailbox::Mailbox};
 const NEWS: ChannelKey = ChannelKey(1);
 
 struct Bench {
+    hub: Arc<Hub>,
     turn: Turn,
     peers: Vec<(Transport, Arc<Mailbox>)>,
 }
 
 impl Bench {
     fn new(peers: usize) -> Self {
+        Self::with_threads(peers, 0)
+    }
+
+    fn with_threads(peers: usize, threads: usize) -> Self {
         let (hub, _events) = Hub::new(&NodeLimits::default());
         let peers = (0..peers).map(|_| hub.open_mailbox(Format::Json)).collect();
-        Self { turn: Turn::new(hub), peers }
+        Self { turn: Turn::new(Arc::clone(&hub), threads).unwrap(), hub, peers }
     }
 
     fn audience(&self, peers: &[usize]) -> Arc<[TransportId]> {
@@ -34,7 +39,7 @@ impl Bench {
 
     async fn got(&mut self, peer: usize) -> String {
         self.turn.flush();
-        self.turn.hub.deliver(&[self.id(peer)], &[&Bytes::from_static(b".")]);
+        self.hub.deliver([self.id(peer)], &[Bytes::from_static(b".")]);
         let frames = self.peers[peer].1.next().await.unwrap();
         frames.iter().map(|frame| str::from_utf8(frame).unwrap()).collect()
     }
@@ -106,4 +111,28 @@ async fn what_is_joined_is_bounded() {
         bench.turn.deliver(NEWS, Arc::clone(&all), frame.clone());
     }
     assert_eq!(bench.turn.runs.iter().map(|run| run.frames.len()).collect::<Vec<_>>(), [2, 1]);
+}
+
+#[tokio::test]
+async fn several_threads_keep_the_order_of_each_connection() {
+    const PEERS: usize = 200;
+    let mut bench = Bench::with_threads(PEERS, 3);
+    let all = bench.audience(&(0..PEERS).collect::<Vec<_>>());
+    for number in 0..50 {
+        let frame = |kind: &str| Bytes::from(format!("{kind}{number} "));
+        bench.turn.deliver(NEWS, Arc::clone(&all), frame("d"));
+        // A few writes: done at once, if nothing waits.
+        bench.turn.send(bench.id(number), frame("s"));
+        bench.turn.flush();
+    }
+    (0..PEERS).for_each(|peer| bench.turn.close(bench.id(peer)));
+    for (number, (_, mailbox)) in bench.peers.iter().enumerate() {
+        let mut got = String::new();
+        while let Some(frames) = mailbox.next().await {
+            got.extend(frames.iter().map(|frame| str::from_utf8(frame).unwrap()));
+        }
+        let sent =
+            |at: usize| if at == number { format!("d{at} s{at} ") } else { format!("d{at} ") };
+        assert_eq!(got, (0..50).map(sent).collect::<String>());
+    }
 }

@@ -97,7 +97,8 @@ pub fn run<H: Handler>(
     let mut connection = Connection {
         stream,
         reader: Reader::new(limits.max_message),
-        unread: leftover,
+        // The handshake's buffer is not kept.
+        unread: Bytes::copy_from_slice(&leftover),
         outbox,
         batch: Batch::default(),
         limits,

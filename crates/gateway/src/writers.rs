@@ -1,0 +1,129 @@
+//! The threads that write to sockets when the node's thread has more to send than it should write
+//! itself: on a machine with several cores a large fan-out is done by all of them.
+//!
+//! Invariant: what is for one connection happens in the order in which it was handed over. Each
+//! connection has its thread, and the caller does something itself only while all of them are idle.
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{
+            AtomicUsize,
+            Ordering::{Acquire, Release},
+        },
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
+    thread,
+};
+
+use bytes::Bytes;
+use node::TransportId;
+
+use crate::hub::Hub;
+
+/// Jobs that wait for one thread at most; then the caller waits.
+const QUEUE: usize = 4096;
+
+/// Something to do for connections.
+#[derive(Clone, Debug)]
+pub(crate) enum Job {
+    Deliver { transports: Arc<[TransportId]>, frames: Arc<[Bytes]> },
+    Ping(TransportId),
+    Close(TransportId),
+}
+
+#[derive(Debug)]
+pub(crate) struct Writers {
+    hub: Arc<Hub>,
+    threads: Vec<Writer>,
+}
+
+#[derive(Debug)]
+struct Writer {
+    jobs: SyncSender<Job>,
+    /// Jobs that are not done.
+    waiting: Arc<AtomicUsize>,
+}
+
+/// Which connections a thread cares for.
+#[derive(Clone, Copy, Debug)]
+struct Share {
+    of: usize,
+    index: usize,
+}
+
+impl Writers {
+    /// Without threads everything is done by the caller.
+    pub(crate) fn start(hub: Arc<Hub>, threads: usize) -> io::Result<Self> {
+        let start = |index| {
+            let (jobs, receiver) = sync_channel(QUEUE);
+            let waiting = Arc::new(AtomicUsize::new(0));
+            let (hub, done) = (Arc::clone(&hub), Arc::clone(&waiting));
+            let share = Share { of: threads, index };
+            thread::Builder::new()
+                .name(format!("writer-{index}"))
+                .spawn(move || work(&hub, share, &receiver, &done))?;
+            Ok(Writer { jobs, waiting })
+        };
+        let threads = (0..threads).map(start).collect::<io::Result<_>>()?;
+        Ok(Self { hub, threads })
+    }
+
+    pub(crate) fn are_idle(&self) -> bool {
+        self.threads.iter().all(|thread| thread.waiting.load(Acquire) == 0)
+    }
+
+    /// Does the job here. Only while all threads are idle.
+    pub(crate) fn perform(&self, job: &Job) {
+        perform(&self.hub, job, |_| true);
+    }
+
+    /// Leaves the job to the threads whose connections it is about.
+    pub(crate) fn dispatch(&self, job: &Job) {
+        if self.threads.is_empty() {
+            self.perform(job);
+        }
+        for (index, thread) in self.threads.iter().enumerate() {
+            let share = Share { of: self.threads.len(), index };
+            if job.transports().iter().any(|transport| share.has(*transport)) {
+                thread.waiting.fetch_add(1, Release);
+                if thread.jobs.send(job.clone()).is_err() {
+                    tracing::error!("a thread that writes to sockets has ended");
+                }
+            }
+        }
+    }
+}
+
+impl Job {
+    pub(crate) fn transports(&self) -> &[TransportId] {
+        match self {
+            Self::Deliver { transports, .. } => transports,
+            Self::Ping(transport) | Self::Close(transport) => std::slice::from_ref(transport),
+        }
+    }
+}
+
+impl Share {
+    fn has(self, transport: TransportId) -> bool {
+        usize::try_from(transport.0).unwrap_or(usize::MAX) % self.of == self.index
+    }
+}
+
+fn work(hub: &Hub, share: Share, jobs: &Receiver<Job>, waiting: &AtomicUsize) {
+    for job in jobs {
+        perform(hub, &job, |transport| share.has(transport));
+        waiting.fetch_sub(1, Release);
+    }
+}
+
+fn perform(hub: &Hub, job: &Job, mine: impl Fn(TransportId) -> bool) {
+    match job {
+        Job::Deliver { transports, frames } => {
+            hub.deliver(transports.iter().copied().filter(|transport| mine(*transport)), frames);
+        }
+        Job::Ping(transport) => hub.ping(*transport),
+        Job::Close(transport) => hub.close(*transport),
+    }
+}
