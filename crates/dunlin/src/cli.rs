@@ -3,6 +3,7 @@
 
 use clap::{Parser, Subcommand};
 
+use crate::bench::BenchArgs;
 use crate::keys::KeysArgs;
 use crate::serve::ServeArgs;
 
@@ -18,4 +19,5 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Serve(ServeArgs),
     Keys(KeysArgs),
+    Bench(BenchArgs),
 }

@@ -4,6 +4,7 @@
 //! everything else.
 
 mod banner;
+mod bench;
 mod cli;
 mod clock;
 mod config;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Serve(args) => serve::run(args),
         Command::Keys(args) => keys::run(args),
+        Command::Bench(args) => bench::run(args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

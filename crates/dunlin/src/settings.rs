@@ -95,7 +95,7 @@ mod tests {
         let words = ["dunlin", "serve"].iter().chain(flags);
         match Cli::try_parse_from(words).unwrap().command {
             Command::Serve(args) => args,
-            Command::Keys(_) => panic!("another command"),
+            Command::Keys(_) | Command::Bench(_) => panic!("another command"),
         }
     }
 

@@ -24,6 +24,7 @@ fn golden(name: &str, text: &str) {
 fn the_help_is_the_documented_one() {
     golden("help.txt", &help(dunlin().arg("--help")));
     golden("serve-help.txt", &help(dunlin().args(["serve", "--help"])));
+    golden("bench-help.txt", &help(dunlin().args(["bench", "--help"])));
     golden("keys-help.txt", &help(dunlin().args(["keys", "--help"])));
 }
 

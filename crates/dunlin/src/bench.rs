@@ -1,0 +1,180 @@
+//! `dunlin bench`: the load generator of `load` on the command line.
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use clap::{Args, Subcommand};
+use load::{LoadError, Options, Pace, Scenario, WireKind};
+
+use crate::Failure;
+
+/// Measure a server: rates, latencies, what it uses, and whether every message arrives
+///
+/// Ends with 1 if a message was lost, repeated or overtaken by one that its publisher sent later.
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct BenchArgs {
+    #[command(subcommand)]
+    scenario: ScenarioArgs,
+
+    /// The server
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080", global = true)]
+    url: String,
+
+    /// Key to connect with, as the server prints it
+    #[arg(long, env = "DUNLIN_KEY", value_name = "NAME:SECRET", global = true)]
+    key: Option<String>,
+
+    /// What to speak: json, msgpack, or raw
+    #[arg(long, value_name = "WIRE", default_value_t = WireKind::Json, global = true)]
+    wire: WireKind,
+
+    /// Process of the server, to read its CPU time and memory
+    #[arg(long, value_name = "PID", global = true)]
+    pid: Option<u32>,
+
+    /// How long to measure
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration, global = true)]
+    duration: Duration,
+
+    /// How long to send before measuring
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = duration, global = true)]
+    warmup: Duration,
+
+    /// Bytes of data in a message
+    #[arg(long, value_name = "BYTES", default_value_t = 300, global = true)]
+    payload: usize,
+
+    /// What channel names begin with [default: bench- and the number of this process]
+    #[arg(long, value_name = "NAME", global = true)]
+    channel: Option<String>,
+
+    /// Print the result as JSON
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum ScenarioArgs {
+    /// One channel with many subscribers
+    FanOut {
+        #[arg(long, default_value_t = 1000)]
+        subscribers: u32,
+        #[arg(long, default_value_t = 1)]
+        publishers: u32,
+        /// Further subscribers, which never read
+        #[arg(long, default_value_t = 0)]
+        stalled: u32,
+        #[command(flatten)]
+        pace: PaceArgs,
+    },
+    /// Many channels with a few subscribers each
+    Channels {
+        #[arg(long, default_value_t = 1000)]
+        channels: u32,
+        /// Of each channel
+        #[arg(long, default_value_t = 10)]
+        subscribers: u32,
+        #[arg(long, default_value_t = 1)]
+        publishers: u32,
+        #[command(flatten)]
+        pace: PaceArgs,
+    },
+}
+
+#[derive(Debug, Args)]
+struct PaceArgs {
+    /// Messages under way at a time; the next is sent when one has arrived everywhere
+    #[arg(long, default_value_t = 1, conflicts_with = "rate")]
+    in_flight: u32,
+    /// Messages per second, whatever has arrived
+    #[arg(long)]
+    rate: Option<f64>,
+}
+
+pub(crate) fn run(args: BenchArgs) -> Result<(), Failure> {
+    let json = args.json;
+    let options = Options::from(args);
+    let report = match load::run(&options, &mut io::stderr().lock()) {
+        Ok(report) => report,
+        Err(error @ (LoadError::Usage(_) | LoadError::NoKey)) => {
+            return Err(Failure::of_configuration(error.into()));
+        }
+        Err(error) => return Err(anyhow::Error::from(error).into()),
+    };
+    let told = if json { format!("{:#}\n", load::json(&report)) } else { load::text(&report) };
+    io::stdout().write_all(told.as_bytes()).context("cannot print")?;
+    if report.passes() {
+        return Ok(());
+    }
+    Err(Failure {
+        error: anyhow!("messages were lost, repeated or reordered"),
+        code: ExitCode::FAILURE,
+    })
+}
+
+impl From<BenchArgs> for Options {
+    fn from(args: BenchArgs) -> Self {
+        Self {
+            url: args.url,
+            key: args.key,
+            wire: args.wire,
+            pid: args.pid,
+            warmup: args.warmup,
+            duration: args.duration,
+            payload: args.payload,
+            channel: args.channel.unwrap_or_else(|| format!("bench-{}", std::process::id())),
+            scenario: args.scenario.into(),
+        }
+    }
+}
+
+impl From<ScenarioArgs> for Scenario {
+    fn from(args: ScenarioArgs) -> Self {
+        match args {
+            ScenarioArgs::FanOut { subscribers, publishers, stalled, pace } => {
+                Self::FanOut { subscribers, publishers, stalled, pace: pace.into() }
+            }
+            ScenarioArgs::Channels { channels, subscribers, publishers, pace } => {
+                Self::Channels { channels, subscribers, publishers, pace: pace.into() }
+            }
+        }
+    }
+}
+
+impl From<PaceArgs> for Pace {
+    fn from(args: PaceArgs) -> Self {
+        args.rate.map_or(Self::InFlight(args.in_flight), Self::Rate)
+    }
+}
+
+/// `10s`, `250ms`, `2m`, or a number of seconds.
+fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match text.get(digits.len()..).unwrap_or_default() {
+        "ms" => 0.001,
+        "s" | "" => 1.0,
+        "m" => 60.0,
+        _ => return Err("a time ends with ms, s or m".to_owned()),
+    };
+    let number: f64 = digits.parse().map_err(|error| format!("{text}: {error}"))?;
+    Duration::try_from_secs_f64(number * unit).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_has_a_unit_or_is_in_seconds() {
+        assert_eq!(duration("10s"), Ok(Duration::from_secs(10)));
+        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
+        assert_eq!(duration("1.5"), Ok(Duration::from_millis(1500)));
+        assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
+        for wrong in ["", "s", "-1s", "3h"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+}

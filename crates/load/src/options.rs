@@ -1,0 +1,145 @@
+//! What to run: where, how long, which scenario. Checked before anything is connected.
+
+use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::time::Duration;
+
+use crate::marker;
+use crate::wire::Place;
+use crate::{LoadError, WireKind};
+
+/// Bytes of the largest payload: it fits into the read buffer with whatever is around it.
+const PAYLOAD_MAX: usize = 128 * 1024;
+
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// `http://host:port`, with a path if the wire's usual one is not meant.
+    pub url: String,
+    /// `NAME:SECRET`.
+    pub key: Option<String>,
+    pub wire: WireKind,
+    /// The server's process, on this machine: what it uses is read from `/proc`.
+    pub pid: Option<u32>,
+    pub warmup: Duration,
+    pub duration: Duration,
+    /// Bytes of the data of each message.
+    pub payload: usize,
+    /// What the names of channels begin with.
+    pub channel: String,
+    pub scenario: Scenario,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Scenario {
+    /// `publishers` to every one of `subscribers`; as many `stalled` ones never read.
+    FanOut { subscribers: u32, publishers: u32, stalled: u32, pace: Pace },
+    /// A stream on each of `channels`, which have `subscribers` each.
+    Channels { channels: u32, subscribers: u32, publishers: u32, pace: Pace },
+}
+
+/// When the next message is sent.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Pace {
+    /// So that as many are always under way: closed loop.
+    InFlight(u32),
+    /// As many per second, whatever has arrived: open loop.
+    Rate(f64),
+}
+
+impl Options {
+    pub(crate) fn check(&self) -> Result<(), LoadError> {
+        let range = marker::LEN..=PAYLOAD_MAX;
+        if !range.contains(&self.payload) {
+            let (least, most) = range.into_inner();
+            return Err(LoadError::Usage(format!("a payload has {least} to {most} bytes")));
+        }
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:/".contains(&byte);
+        if self.channel.is_empty() || !self.channel.bytes().all(plain) {
+            return Err(LoadError::Usage(format!(
+                "the channel name {:?} is not plain",
+                self.channel
+            )));
+        }
+        if self.duration.is_zero() {
+            return Err(LoadError::Usage("a run takes some time".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Where the server is, and what to tell it.
+    pub(crate) fn place(&self) -> Result<(SocketAddr, Place), LoadError> {
+        let rest = self.url.split_once("://").map_or(self.url.as_str(), |(_, rest)| rest);
+        let (authority, path) = match rest.find('/') {
+            Some(at) => rest.split_at(at),
+            None => (rest, ""),
+        };
+        let unknown = |reason: &str| LoadError::Usage(format!("{}: {reason}", self.url));
+        let mut addresses =
+            authority.to_socket_addrs().map_err(|error| unknown(&error.to_string()))?;
+        let address = addresses.next().ok_or_else(|| unknown("no address"))?;
+        let path = if path == "/" { "" } else { path };
+        let (authority, path) = (authority.to_owned(), path.to_owned());
+        Ok((address, Place { authority, path, key: self.key.clone() }))
+    }
+}
+
+impl Pace {
+    pub(crate) fn check(self) -> Result<Self, LoadError> {
+        match self {
+            Self::InFlight(0) => Err(LoadError::Usage("at least one message in flight".to_owned())),
+            Self::Rate(rate) if !(rate.is_finite() && rate > 0.0) => {
+                Err(LoadError::Usage("a rate is more than nothing".to_owned()))
+            }
+            Self::InFlight(_) | Self::Rate(_) => Ok(self),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(url: &str) -> Options {
+        Options {
+            url: url.to_owned(),
+            key: None,
+            wire: WireKind::Raw,
+            pid: None,
+            warmup: Duration::ZERO,
+            duration: Duration::from_secs(1),
+            payload: 300,
+            channel: "bench-1".to_owned(),
+            scenario: Scenario::FanOut {
+                subscribers: 1,
+                publishers: 1,
+                stalled: 0,
+                pace: Pace::InFlight(1),
+            },
+        }
+    }
+
+    #[test]
+    fn a_url_may_have_a_scheme_and_a_path() {
+        for (url, path) in [
+            ("127.0.0.1:80", ""),
+            ("http://127.0.0.1:80", ""),
+            ("ws://127.0.0.1:80/", ""),
+            ("http://127.0.0.1:80/connection/websocket", "/connection/websocket"),
+        ] {
+            let (address, place) = options(url).place().unwrap();
+            assert_eq!(address, "127.0.0.1:80".parse().unwrap());
+            assert_eq!((place.authority.as_str(), place.path.as_str()), ("127.0.0.1:80", path));
+        }
+        assert!(options("http://127.0.0.1").place().is_err());
+    }
+
+    #[test]
+    fn what_cannot_be_run_is_refused() {
+        let good = options("127.0.0.1:80");
+        good.check().unwrap();
+        assert!(Options { payload: marker::LEN - 1, ..good.clone() }.check().is_err());
+        assert!(Options { channel: "a\"b".to_owned(), ..good.clone() }.check().is_err());
+        assert!(Options { duration: Duration::ZERO, ..good }.check().is_err());
+        assert!(Pace::InFlight(0).check().is_err());
+        assert!(Pace::Rate(f64::NAN).check().is_err());
+    }
+}

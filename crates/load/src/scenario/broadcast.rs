@@ -1,0 +1,360 @@
+//! What fan-out and many channels share: streams on channels, each message to all subscribers of its
+//! channel, at a fixed rate or with a fixed number of messages under way.
+
+use std::collections::VecDeque;
+
+use serde_json::{Map, Value};
+
+use super::Run;
+use super::gather::{Role, gather};
+use crate::account::{Account, Tally};
+use crate::engine::{Engine, Player};
+use crate::latency::Latency;
+use crate::marker::{self, Marker, markers};
+use crate::measure::{Counts, Scene, measure};
+use crate::wire::{Channel, Event};
+use crate::{LoadError, Pace, Report};
+
+/// Filler behind the marker of a payload.
+const FILLER: u8 = b'.';
+/// Messages that are sent late together, before what has come is read.
+const BURST_MAX: usize = 1000;
+
+/// Who publishes where to whom, by index of channel.
+pub(super) struct Topology {
+    pub(super) subscribers: Vec<u32>,
+    pub(super) streams: Vec<u32>,
+    /// Connections that the streams are dealt out to.
+    pub(super) publishers: u32,
+    /// Further subscribers of the first channel, who stop reading before the first message.
+    pub(super) stalled: u32,
+    pub(super) pace: Pace,
+}
+
+pub(super) fn run(
+    run: &mut Run<'_>,
+    name: &'static str,
+    parameters: Map<String, Value>,
+    topology: &Topology,
+    channels: u32,
+) -> Result<Report, LoadError> {
+    let Topology { subscribers, streams, publishers, stalled, .. } = topology;
+    if subscribers.is_empty() || streams.is_empty() || *publishers == 0 {
+        return Err(LoadError::Usage(
+            "somebody has to publish, and somebody to subscribe".to_owned(),
+        ));
+    }
+    if streams.len() > marker::STREAMS_MAX as usize {
+        return Err(LoadError::Usage(format!("at most {} channels", marker::STREAMS_MAX)));
+    }
+    let hearers = subscribers.iter().copied().chain((0..*stalled).map(|_| 0));
+    let roles: Vec<Role> =
+        (0..*publishers).map(|_| Role::Publisher).chain(hearers.map(Role::Subscriber)).collect();
+    let watch = run.watch()?;
+    let mut engine = run.engine(roles.len())?;
+    run.tell(&format!("{} connections", roles.len()))?;
+    let channels = run.channels(channels);
+    let connections = gather(&mut engine, &roles, &channels)?;
+    for connection in connections.iter().rev().take(*stalled as usize) {
+        engine.stop_reading(*connection);
+    }
+    let mut scene = Broadcast::new(topology, channels, run.options.payload, &engine);
+    let course = run.course(roles.len());
+    let measured = measure(&mut engine, &mut scene, course, &watch, run.progress)?;
+    let mut report = run.report(name, parameters, &scene, measured);
+    report.completion = Some(scene.completion.quantiles());
+    Ok(report)
+}
+
+/// Connections are numbered: publishers, subscribers, stalled ones.
+struct Broadcast {
+    account: Account,
+    channels: Vec<Channel>,
+    streams: Vec<Stream>,
+    publishers: Vec<Publisher>,
+    subscribers: usize,
+    payload: Vec<u8>,
+    pace: Pace,
+    acknowledged: bool,
+    sending: bool,
+    /// Messages that may be sent at once, of a fixed number under way.
+    free: usize,
+    /// When the next one is to be sent, at a fixed rate.
+    due: f64,
+    turn: Turn,
+    unsettled: usize,
+    window: Option<std::ops::Range<u64>>,
+    latency: Latency,
+    completion: Latency,
+    counts: Counts,
+    ended: Option<LoadError>,
+}
+
+struct Stream {
+    channel: u32,
+    publisher: usize,
+    hearers: u32,
+    /// Messages from `first` on of which deliveries are awaited.
+    flights: VecDeque<Flight>,
+    first: u64,
+}
+
+struct Flight {
+    missing: u32,
+    sent: u64,
+}
+
+#[derive(Default)]
+struct Publisher {
+    serial: u64,
+    /// What waits for its acknowledgement, oldest first; the oldest has the serial `acknowledged`.
+    waiting: VecDeque<(u32, u64)>,
+    acknowledged: u64,
+    dirty: bool,
+}
+
+/// What a server says of a publish.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    Accepted,
+    Refused,
+}
+
+/// Which stream is next.
+enum Turn {
+    Around(u32),
+    /// The state of a generator of pseudo-random numbers (SplitMix64).
+    Drawn(u64),
+}
+
+impl Broadcast {
+    fn new(topology: &Topology, channels: Vec<Channel>, payload: usize, engine: &Engine) -> Self {
+        let mut hearers = vec![0; channels.len()];
+        for channel in &topology.subscribers {
+            if let Some(count) = hearers.get_mut(*channel as usize) {
+                *count += 1;
+            }
+        }
+        let publishers = topology.publishers as usize;
+        let stream = |(index, channel): (usize, &u32)| Stream {
+            channel: *channel,
+            publisher: index % publishers,
+            hearers: hearers.get(*channel as usize).copied().unwrap_or_default(),
+            flights: VecDeque::new(),
+            first: 0,
+        };
+        Self {
+            account: Account::new(&topology.streams, &topology.subscribers),
+            turn: if channels.len() > 1 { Turn::Drawn(0) } else { Turn::Around(0) },
+            channels,
+            streams: topology.streams.iter().enumerate().map(stream).collect(),
+            publishers: (0..publishers).map(|_| Publisher::default()).collect(),
+            subscribers: topology.subscribers.len(),
+            payload: vec![FILLER; payload],
+            pace: topology.pace,
+            acknowledged: engine.wire().acknowledges(),
+            sending: false,
+            free: 0,
+            due: 0.0,
+            unsettled: 0,
+            window: None,
+            latency: Latency::new(),
+            completion: Latency::new(),
+            counts: Counts::default(),
+            ended: None,
+        }
+    }
+
+    fn hear_messages(&mut self, connection: usize, frame: &[u8], now: u64) {
+        let subscriber = connection.wrapping_sub(self.publishers.len());
+        for Marker { stream, sequence, sent } in markers(frame, self.payload.len()) {
+            if !self.account.hear(subscriber, stream, sequence) {
+                continue;
+            }
+            self.counts.delivered += 1;
+            if self.window.as_ref().is_some_and(|window| window.contains(&sent)) {
+                self.latency.record(now - sent);
+            }
+            self.land(stream, sequence, 1, now);
+        }
+    }
+
+    /// So many of the deliveries of a message are no longer awaited.
+    fn land(&mut self, stream: u32, sequence: u64, deliveries: u32, now: u64) {
+        let Some(stream) = self.streams.get_mut(stream as usize) else { return };
+        let index =
+            sequence.checked_sub(stream.first).and_then(|index| usize::try_from(index).ok());
+        let Some(flight) = index.and_then(|index| stream.flights.get_mut(index)) else { return };
+        if flight.missing == 0 {
+            return;
+        }
+        flight.missing = flight.missing.saturating_sub(deliveries);
+        if flight.missing > 0 {
+            return;
+        }
+        let window = self.window.as_ref();
+        if deliveries == 1 && window.is_some_and(|window| window.contains(&flight.sent)) {
+            self.completion.record(now - flight.sent);
+        }
+        self.free += 1;
+        self.unsettled -= 1;
+        while stream.flights.front().is_some_and(|flight| flight.missing == 0) {
+            stream.flights.pop_front();
+            stream.first += 1;
+        }
+    }
+
+    fn hear_answer(&mut self, connection: usize, count: u64, answer: Answer, now: u64) {
+        for _ in 0..count {
+            let Some(publisher) = self.publishers.get_mut(connection) else { return };
+            let Some((stream, sequence)) = publisher.waiting.pop_front() else { return };
+            publisher.acknowledged += 1;
+            if answer == Answer::Refused {
+                self.account.refuse(stream, sequence);
+                self.land(stream, sequence, u32::MAX, now);
+            }
+        }
+    }
+
+    fn send(&mut self, engine: &mut Engine, sent: u64) {
+        let number = self.turn.next(self.streams.len() as u32);
+        let Some(stream) = self.streams.get_mut(number as usize) else { return };
+        let Some(publisher) = self.publishers.get_mut(stream.publisher) else { return };
+        let Some(channel) = self.channels.get(stream.channel as usize) else { return };
+        let Some(sequence) = self.account.send(number) else { return };
+        Marker { stream: number, sequence, sent }.write(&mut self.payload);
+        engine.publish(stream.publisher, publisher.serial, channel, &self.payload);
+        stream.flights.push_back(Flight { missing: stream.hearers, sent });
+        publisher.serial += 1;
+        publisher.dirty = true;
+        if self.acknowledged {
+            publisher.waiting.push_back((number, sequence));
+        }
+        self.counts.sent += 1;
+        self.unsettled += 1;
+    }
+}
+
+impl Player for Broadcast {
+    fn hear(&mut self, connection: usize, event: Event<'_>, now: u64) {
+        match event {
+            Event::Message(frame) => self.hear_messages(connection, frame, now),
+            Event::Acknowledged { count, .. } => {
+                self.hear_answer(connection, count, Answer::Accepted, now);
+            }
+            Event::Refused { count, .. } => {
+                self.hear_answer(connection, count, Answer::Refused, now);
+            }
+            Event::Ended(reason) if connection < self.publishers.len() + self.subscribers => {
+                self.ended = Some(LoadError::Ended { connection, reason });
+            }
+            Event::Ended(_)
+            | Event::Ready(_)
+            | Event::Subscribed(_)
+            | Event::Reply(_)
+            | Event::Other(_) => {}
+        }
+    }
+
+    fn act(&mut self, engine: &mut Engine) -> Result<(), LoadError> {
+        if let Some(ended) = self.ended.take() {
+            return Err(ended);
+        }
+        if !self.sending {
+            return Ok(());
+        }
+        let before = self.counts.sent;
+        match self.pace {
+            Pace::InFlight(_) => {
+                let now = engine.now();
+                for _ in 0..std::mem::take(&mut self.free) {
+                    self.send(engine, now);
+                }
+            }
+            Pace::Rate(rate) => {
+                let now = engine.now() as f64;
+                for _ in 0..BURST_MAX {
+                    if self.due > now {
+                        break;
+                    }
+                    self.send(engine, self.due as u64);
+                    self.due += 1e9 / rate;
+                }
+            }
+        }
+        if self.counts.sent == before {
+            return Ok(());
+        }
+        for (connection, publisher) in self.publishers.iter_mut().enumerate() {
+            if std::mem::take(&mut publisher.dirty) {
+                engine.flush(connection)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn due(&self) -> Option<u64> {
+        match self.pace {
+            Pace::Rate(_) if self.sending => Some(self.due as u64),
+            Pace::Rate(_) | Pace::InFlight(_) => None,
+        }
+    }
+}
+
+impl Scene for Broadcast {
+    fn begin(&mut self, now: u64) {
+        self.sending = true;
+        match self.pace {
+            Pace::InFlight(count) => self.free = count as usize,
+            Pace::Rate(_) => self.due = now as f64,
+        }
+    }
+
+    fn measure(&mut self, now: u64) {
+        self.window = Some(now..u64::MAX);
+    }
+
+    fn stop(&mut self, now: u64) {
+        self.sending = false;
+        if let Some(window) = &mut self.window {
+            window.end = now;
+        }
+    }
+
+    fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    fn latency(&self) -> &Latency {
+        &self.latency
+    }
+
+    fn is_settled(&self) -> bool {
+        let answered = self.publishers.iter().all(|publisher| publisher.waiting.is_empty());
+        self.unsettled == 0 && answered
+    }
+
+    fn tally(&self) -> Tally {
+        self.account.tally()
+    }
+}
+
+impl Turn {
+    /// Less than `count`, which is not 0.
+    fn next(&mut self, count: u32) -> u32 {
+        match self {
+            Self::Around(next) => {
+                let turn = *next % count;
+                *next = turn + 1;
+                turn
+            }
+            Self::Drawn(state) => {
+                *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+                let mut drawn = *state;
+                drawn = (drawn ^ (drawn >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+                drawn = (drawn ^ (drawn >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+                ((drawn ^ (drawn >> 31)) % u64::from(count)) as u32
+            }
+        }
+    }
+}

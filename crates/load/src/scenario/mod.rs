@@ -1,0 +1,115 @@
+//! One file for each scenario: what it connects, sends and expects.
+
+mod broadcast;
+mod channels;
+mod fan_out;
+mod gather;
+
+use std::io::Write;
+
+use serde_json::{Map, Value};
+
+use crate::engine::Engine;
+use crate::measure::{Course, Measured, Scene, Watch};
+use crate::wire::Channel;
+use crate::{LoadError, Options, Pace, Report, Scenario};
+
+/// What every scenario is given.
+struct Run<'a> {
+    options: &'a Options,
+    progress: &'a mut dyn Write,
+}
+
+pub(crate) fn run(options: &Options, progress: &mut dyn Write) -> Result<Report, LoadError> {
+    options.check()?;
+    let mut run = Run { options, progress };
+    match options.scenario {
+        Scenario::FanOut { subscribers, publishers, stalled, pace } => {
+            fan_out::run(&mut run, fan_out::Shape { subscribers, publishers, stalled, pace })
+        }
+        Scenario::Channels { channels, subscribers, publishers, pace } => {
+            channels::run(&mut run, channels::Shape { channels, subscribers, publishers, pace })
+        }
+    }
+}
+
+impl Run<'_> {
+    fn engine(&self, connections: usize) -> Result<Engine, LoadError> {
+        let (server, place) = self.options.place()?;
+        Engine::new(server, self.options.wire.at(&place)?, connections)
+    }
+
+    fn watch(&self) -> Result<Watch, LoadError> {
+        Watch::new(self.options.pid)
+    }
+
+    fn channels(&self, count: u32) -> Vec<Channel> {
+        let prefix = &self.options.channel;
+        (0..count).map(|number| Channel { number, name: format!("{prefix}-{number}") }).collect()
+    }
+
+    fn course(&self, connections: usize) -> Course {
+        let Options { warmup, duration, .. } = *self.options;
+        Course { warmup, duration, connections }
+    }
+
+    fn tell(&mut self, what: &str) -> Result<(), LoadError> {
+        writeln!(self.progress, "{what}")?;
+        Ok(())
+    }
+
+    /// The parameters that all scenarios have, and some more.
+    fn parameters(&self, more: Vec<(&str, Value)>) -> Map<String, Value> {
+        let Options { warmup, duration, payload, .. } = self.options;
+        let general = [
+            ("payload", Value::from(*payload)),
+            ("warmup_seconds", warmup.as_secs_f64().into()),
+            ("duration_seconds", duration.as_secs_f64().into()),
+        ];
+        let all = more.into_iter().chain(general);
+        all.map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+
+    fn report(
+        &self,
+        scenario: &'static str,
+        parameters: Map<String, Value>,
+        scene: &dyn Scene,
+        measured: Measured,
+    ) -> Report {
+        let tally = scene.tally();
+        let mut notes = measured.notes;
+        if tally.refused > 0 {
+            notes.push(format!(
+                "the server refused {} messages: it is configured with limits (dunlin serve --unlimited lifts them)",
+                tally.refused
+            ));
+        }
+        Report {
+            scenario,
+            wire: self.options.wire,
+            parameters,
+            seconds: measured.seconds,
+            sent: scene.counts().sent,
+            tally,
+            sent_per_second: measured.counts.sent as f64 / measured.seconds,
+            delivered_per_second: measured.counts.delivered as f64 / measured.seconds,
+            latency: scene.latency().quantiles(),
+            completion: None,
+            server: measured.server,
+            generator: measured.generator,
+            timeline: measured.timeline,
+            notes,
+        }
+    }
+}
+
+impl Pace {
+    /// As a parameter of a report.
+    fn parameter(self) -> (&'static str, Value) {
+        match self {
+            Self::InFlight(count) => ("in_flight", count.into()),
+            Self::Rate(rate) => ("rate", rate.into()),
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! What is said on a connection: one file for each wire, all behind one trait.
+//!
+//! A wire knows bytes only. It neither counts nor measures, and it reads no more of a message than it
+//! takes to find it.
+
+mod json;
+mod msgpack;
+mod raw;
+mod realtime;
+mod websocket;
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::LoadError;
+
+/// A protocol that can be driven.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WireKind {
+    Json,
+    MessagePack,
+    Raw,
+}
+
+/// How far a connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// The server has yet to agree to the transport, or to what the client is here for.
+    Opening,
+    Open,
+}
+
+/// What a server says.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Event<'a> {
+    /// The client may subscribe and publish. With the frame that says so, if one does.
+    Ready(&'a [u8]),
+    /// A subscription is in force.
+    Subscribed(&'a [u8]),
+    /// A frame with messages.
+    Message(&'a [u8]),
+    Acknowledged {
+        serial: u64,
+        count: u64,
+    },
+    Refused {
+        serial: u64,
+        count: u64,
+        reason: String,
+    },
+    /// What has to be sent back: the next step of a greeting, or the answer to a ping.
+    Reply(Vec<u8>),
+    /// The server, or the transport, ends the connection.
+    Ended(String),
+    /// Nothing that counts.
+    Other(&'a [u8]),
+}
+
+/// Bytes were read that this wire does not have.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct WireError(pub(crate) String);
+
+pub(crate) trait Wire {
+    /// What a client sends when its transport is there.
+    fn hello(&self, out: &mut Vec<u8>);
+
+    /// Whether the server says when a client is `Ready`. If not, it is at once.
+    fn greets(&self) -> bool;
+
+    fn subscribe(&self, channel: &Channel, out: &mut Vec<u8>);
+
+    /// What a connection sends before it publishes for the first time.
+    fn introduce_publisher(&self, out: &mut Vec<u8>);
+
+    /// One message; `serial` counts what the connection has published.
+    fn publish(&self, serial: u64, channel: &Channel, payload: &[u8], out: &mut Vec<u8>);
+
+    /// Whether each publish is acknowledged or refused.
+    fn acknowledges(&self) -> bool;
+
+    /// Tells `hear` what has come, and says how many bytes that took: the rest is no whole frame yet.
+    fn read(
+        &self,
+        phase: &mut Phase,
+        input: &[u8],
+        hear: &mut dyn FnMut(Event<'_>),
+    ) -> Result<usize, WireError>;
+}
+
+/// Names of channels, and numbers for wires that have no names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Channel {
+    pub(crate) number: u32,
+    pub(crate) name: String,
+}
+
+/// Where a server is, and as whom a client comes.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    /// Host and port, as they were given.
+    pub(crate) authority: String,
+    /// The path of the URL; empty if it has none.
+    pub(crate) path: String,
+    pub(crate) key: Option<String>,
+}
+
+impl WireKind {
+    const ALL: &[(Self, &str)] =
+        &[(Self::Json, "json"), (Self::MessagePack, "msgpack"), (Self::Raw, "raw")];
+
+    pub(crate) fn at(self, place: &Place) -> Result<Box<dyn Wire>, LoadError> {
+        Ok(match self {
+            Self::Json => Box::new(json::Json::at(place)?),
+            Self::MessagePack => Box::new(msgpack::MessagePack::at(place)?),
+            Self::Raw => Box::new(raw::Raw),
+        })
+    }
+}
+
+impl fmt::Display for WireKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = Self::ALL.iter().find(|(kind, _)| kind == self).map_or("", |(_, name)| name);
+        f.write_str(name)
+    }
+}
+
+impl FromStr for WireKind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known = Self::ALL.iter().find(|(_, name)| *name == text);
+        known.map(|(kind, _)| *kind).ok_or_else(|| {
+            let names: Vec<_> = Self::ALL.iter().map(|(_, name)| *name).collect();
+            format!("the wires are {}", names.join(", "))
+        })
+    }
+}
