@@ -6,6 +6,7 @@
 mod core_lints;
 mod dependency;
 mod leftover;
+mod lints;
 pub(crate) mod manifest;
 mod markdown;
 mod module_doc;
@@ -43,6 +44,7 @@ type Rule = fn(&Tree) -> Vec<Finding>;
 const RULES: &[(&str, Rule)] = &[
     ("ring", ring::check),
     ("core lints", core_lints::check),
+    ("lints", lints::check),
     ("module doc", module_doc::check),
     ("size", size::check),
     ("naming", naming::check),

@@ -1,0 +1,105 @@
+//! `raw-ingest`, `raw-append` and `raw-copy`.
+
+use std::process::Command;
+
+use testkit::Process;
+
+use super::{Client, Program};
+
+const INGEST: &str = env!("CARGO_BIN_EXE_raw-ingest");
+const APPEND: &str = env!("CARGO_BIN_EXE_raw-append");
+const COPY: &str = env!("CARGO_BIN_EXE_raw-copy");
+
+const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
+
+fn payload(number: u64) -> Vec<u8> {
+    let mut payload = number.to_be_bytes().to_vec();
+    payload.resize(250, number.to_le_bytes()[0]);
+    payload
+}
+
+/// A masked binary frame.
+fn request(number: u64) -> Vec<u8> {
+    let masked = payload(number).into_iter().zip(MASK.into_iter().cycle()).map(|(a, b)| a ^ b);
+    [0x82, 0x80 | 126, 0, 250].into_iter().chain(MASK).chain(masked).collect()
+}
+
+fn assert_reply(client: &mut Client, number: u64) {
+    assert_eq!(client.read(), [0x82, 43]);
+    assert_eq!(client.read(), number.to_be_bytes());
+    client.read::<35>();
+}
+
+/// Runs `test` with each program.
+fn with_each_program(test: impl Fn(&Program)) {
+    let folder = testkit::Folder::new();
+    let file = folder.path().join("data");
+    test(&Program::start(INGEST, &[]));
+    test(&Program::start(APPEND, &["--file", file.to_str().unwrap()]));
+    test(&Program::start(COPY, &[]));
+}
+
+#[test]
+fn each_request_is_answered_once_and_in_order() {
+    with_each_program(|program| {
+        let mut clients: Vec<Client> = (0..3).map(|_| program.connect()).collect();
+        for round in 0..20 {
+            let numbers = round * 50..(round + 1) * 50;
+            let requests: Vec<u8> = numbers.clone().flat_map(request).collect();
+            clients.iter_mut().for_each(|client| client.send(&requests));
+            for client in &mut clients {
+                numbers.clone().for_each(|number| assert_reply(client, number));
+            }
+        }
+    });
+}
+
+#[test]
+fn requests_are_answered_however_they_are_split() {
+    with_each_program(|program| {
+        let mut client = program.connect();
+        let requests: Vec<u8> = (0..3).flat_map(request).collect();
+        client.send_in_pieces(&requests, 7);
+        (0..3).for_each(|number| assert_reply(&mut client, number));
+    });
+}
+
+#[test]
+fn what_is_no_request_ends_its_connection_and_no_other() {
+    with_each_program(|program| {
+        let (mut good, mut bad) = (program.connect(), program.connect());
+        bad.send(b"GET / HTTP/1.1\r\n\r\n");
+        assert!(bad.is_closed());
+        good.send(&request(1));
+        assert_reply(&mut good, 1);
+    });
+}
+
+#[test]
+fn what_is_answered_is_in_the_file() {
+    let folder = testkit::Folder::new();
+    let file = folder.path().join("data");
+    let program = Program::start(APPEND, &["--file", file.to_str().unwrap()]);
+    let mut client = program.connect();
+    let mut expected = Vec::new();
+    for number in 0..20 {
+        client.send(&request(number));
+        assert_reply(&mut client, number);
+        expected.extend([&250_u32.to_be_bytes()[..], &payload(number)].concat());
+        assert_eq!(std::fs::read(&file).unwrap(), expected);
+    }
+}
+
+#[test]
+fn without_its_holder_a_program_answers_nothing_and_ends() {
+    let process = Process::start(Command::new(COPY).args(["--listen", "127.0.0.1:0"]));
+    let holder = process.printed_after("holder ");
+    let (_, holder) = holder.split_once(" pid ").unwrap();
+    let mut program = Program::ready(process);
+    let mut client = program.connect();
+    assert!(Command::new("kill").args(["-s", "STOP", holder]).status().unwrap().success());
+    client.send(&request(1));
+    assert!(Command::new("kill").args(["-s", "KILL", holder]).status().unwrap().success());
+    assert!(client.is_closed());
+    assert!(!program.process.wait().success());
+}
