@@ -34,14 +34,16 @@ pub struct Claims {
     channels: Vec<(Resource, Arc<str>)>,
     rooms: Vec<(Resource, Arc<str>)>,
     rates: Vec<(Resource, u32)>,
+    token: Arc<[u8]>,
 }
 
 impl Claims {
     /// From the claims of a token; those about other things are ignored.
     pub(crate) fn read<'a>(
         claims: impl IntoIterator<Item = (&'a String, &'a Value)>,
+        signature: &[u8],
     ) -> Result<Self, ErrorInfo> {
-        let mut read = Self::default();
+        let mut read = Self { token: signature.into(), ..Self::default() };
         for (name, value) in claims {
             if let Some(pattern) = name.strip_prefix(CHANNEL) {
                 read.channels.push((resource(name, pattern)?, text(name, value)?));
@@ -72,6 +74,11 @@ impl Claims {
     /// Messages per second that may be published on `channel`, if that is limited.
     pub fn publish_rate(&self, channel: &ChannelName) -> Option<u32> {
         first(&self.rates, channel.as_str()).copied()
+    }
+
+    /// What tells the token from all others.
+    pub fn token(&self) -> &Arc<[u8]> {
+        &self.token
     }
 }
 
@@ -115,7 +122,7 @@ mod tests {
     use super::*;
 
     fn read(claims: &Value) -> Result<Claims, ErrorInfo> {
-        Claims::read(claims.as_object().unwrap())
+        Claims::read(claims.as_object().unwrap(), b"signature")
     }
 
     fn channel(name: &str) -> ChannelName {

@@ -134,7 +134,7 @@ impl Signed<'_> {
         };
         let Payload { capability, revocation_key, client_type, others, .. } = self.payload;
         let client_type = ClientType::claimed(client_type.as_ref().and_then(Value::as_str));
-        let claims = Claims::read(&others)?;
+        let claims = Claims::read(&others, &signature)?;
         Ok(Proven { client, client_type, claims, revocation_key, capability, issued, expires })
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use auth::{Credentials, Nonces, Place, Principal, Revocations, SealingKey, Source};
 use push::Push;
+use session::ClaimedRates;
 use stats::Stats;
 use types::error::{self, ErrorInfo};
 use types::{
@@ -15,6 +16,9 @@ use crate::event::ChannelKey;
 
 /// Channels that an app registers at most; further ones are enumerated while they are active.
 const MAX_REGISTERED: usize = 100_000;
+/// Pairs of a token and a channel whose rates over REST an app remembers at a time; publishes that need
+/// one more are refused (42911).
+const MAX_CLAIMED_RATES: usize = 10_000;
 
 #[derive(Debug)]
 pub(crate) struct AppState {
@@ -24,6 +28,8 @@ pub(crate) struct AppState {
     pub(crate) revocations: Revocations,
     pub(crate) stats: Stats,
     pub(crate) push: Push,
+    /// By the token that limits them, and the channel.
+    pub(crate) claimed_rates: ClaimedRates<(Arc<[u8]>, ChannelName)>,
     /// Those that are active.
     pub(crate) metachannels: BTreeMap<Metachannel, ChannelKey>,
     connection_rate: Rate,
@@ -46,6 +52,7 @@ impl AppState {
             revocations: Revocations::default(),
             stats: Stats::default(),
             push: Push::default(),
+            claimed_rates: ClaimedRates::new(MAX_CLAIMED_RATES),
             metachannels: BTreeMap::new(),
             connection_rate: Rate::default(),
             channel_rate: Rate::default(),

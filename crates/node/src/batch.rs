@@ -73,7 +73,7 @@ impl Node {
         for (spec_index, spec) in specs.into_iter().enumerate() {
             for (index, channel) in spec.channels.iter().enumerate() {
                 let part = Part { request: id, spec: spec_index, channel: index };
-                match self.check_publish(principal, channel, spec.messages.clone()) {
+                match self.check_publish(now, principal, channel, spec.messages.clone()) {
                     Ok((name, publish, message_id)) => {
                         let publisher = Publisher::Batch { part, message_id };
                         self.publish_in(now, publisher, &principal.app_id, &name, publish);

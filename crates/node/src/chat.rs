@@ -36,11 +36,12 @@ impl Node {
         let is_new = message.action == MessageAction::Create;
         let serial = message.serial.clone().unwrap_or_default();
         let (channel, publish) = if is_new {
-            let (name, publish, _) = self.check_publish(&principal, &channel, vec![message])?;
+            let (name, publish, _) =
+                self.check_publish(now, &principal, &channel, vec![message])?;
             (name, publish)
         } else {
             let at = At { channel: &channel, serial: &serial };
-            self.check_change_at(&principal, at, message)?
+            self.check_change_at(now, &principal, at, message)?
         };
         let changed = publish.body.target();
         let app = principal.app_id;

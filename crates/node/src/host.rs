@@ -464,12 +464,17 @@ impl Node {
         channel: &ChannelName,
         publish: &Publish,
     ) -> Result<(), ErrorInfo> {
-        let host = self.active(app, channel).and_then(|host| self.channels.get(&host));
-        if host.is_some_and(|slot| slot.host.knows(&publish.id)) {
+        if self.knows(app, channel, publish) {
             return Ok(());
         }
         let state = self.apps.get_mut(app).ok_or_else(|| types::error::NOT_FOUND.info())?;
         state.usage.publish(now, &state.app.limits, &publish.body)
+    }
+
+    /// Whether a publish repeats one that was accepted lately.
+    pub(crate) fn knows(&self, app: &AppId, channel: &ChannelName, publish: &Publish) -> bool {
+        let host = self.active(app, channel).and_then(|host| self.channels.get(&host));
+        host.is_some_and(|slot| slot.host.knows(&publish.id))
     }
 
     pub(crate) fn sync(

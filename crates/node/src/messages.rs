@@ -119,7 +119,7 @@ impl Node {
         at: At<'_>,
         change: Message,
     ) -> Result<(), ErrorInfo> {
-        let (name, publish) = self.check_change_at(principal, at, change)?;
+        let (name, publish) = self.check_change_at(now, principal, at, change)?;
         let app = principal.app_id.clone();
         self.publish_in(now, Publisher::Change { id, app: app.clone() }, &app, &name, publish);
         Ok(())
@@ -128,6 +128,7 @@ impl Node {
     /// The publish that a change amounts to.
     pub(crate) fn check_change_at(
         &mut self,
+        now: Timestamp,
         principal: &Principal,
         at: At<'_>,
         mut change: Message,
@@ -147,6 +148,7 @@ impl Node {
         let owner = change_owner(principal, &name, &change)?;
         let body = Body::Messages(vec![change]);
         let (_, publish) = self.publish_of(named, owner, body);
+        self.take_claimed_rate(now, principal, &name, &publish)?;
         Ok((name, publish))
     }
 
@@ -170,6 +172,7 @@ impl Node {
         let mut body = Body::Annotations(annotations);
         stamp_user_claim(principal, &name, &mut body);
         let (message_id, publish) = self.publish_of(named, None, body);
+        self.take_claimed_rate(now, principal, &name, &publish)?;
         let channel = at.channel.to_owned();
         let app = principal.app_id.clone();
         let publisher = Publisher::Request { id, app, channel, message_id };

@@ -67,6 +67,7 @@ impl Node {
             owner: None,
             body: Body::Objects(objects),
         };
+        self.take_claimed_rate(now, &principal, &name, &publish)?;
         let app = principal.app_id;
         let publisher =
             Publisher::Objects { id, app: app.clone(), channel: name.clone(), message_id: base };

@@ -202,7 +202,7 @@ impl Node {
         channel: String,
         messages: Vec<Message>,
     ) -> Result<(), ErrorInfo> {
-        let (name, publish, message_id) = self.check_publish(principal, &channel, messages)?;
+        let (name, publish, message_id) = self.check_publish(now, principal, &channel, messages)?;
         let publisher = Publisher::Request {
             id,
             app: principal.app_id.clone(),
@@ -216,6 +216,7 @@ impl Node {
     /// The publish that a request amounts to, and the id of its messages.
     pub(crate) fn check_publish(
         &mut self,
+        now: Timestamp,
         principal: &Principal,
         channel: &str,
         mut messages: Vec<Message>,
@@ -240,7 +241,26 @@ impl Node {
             owner: None,
             body,
         };
+        self.take_claimed_rate(now, principal, &name, &publish)?;
         Ok((name, publish, base))
+    }
+
+    /// Counts a publish for the rate that its token sets, unless it repeats one that was accepted.
+    pub(crate) fn take_claimed_rate(
+        &mut self,
+        now: Timestamp,
+        principal: &Principal,
+        channel: &ChannelName,
+        publish: &Publish,
+    ) -> Result<(), ErrorInfo> {
+        let Some(limit) = principal.claims.publish_rate(channel) else { return Ok(()) };
+        if self.knows(&principal.app_id, channel, publish) {
+            return Ok(());
+        }
+        let key = (Arc::clone(principal.claims.token()), channel.clone());
+        let count = u32::try_from(publish.body.len()).unwrap_or(u32::MAX);
+        let state = self.apps.get_mut(&principal.app_id).ok_or_else(|| error::NOT_FOUND.info())?;
+        state.claimed_rates.take(now, key, limit, count)
     }
 
     /// The connection whose key the messages carry, with its identity (TM2h).

@@ -49,7 +49,7 @@ mod timing;
 pub use crate::push::check_push;
 pub use annotation::{check_annotations, check_mutable};
 pub use change::{change_owner, check_change};
-pub use claims::stamp_user_claim;
+pub use claims::{ClaimedRates, stamp_user_claim};
 pub use delivery::{Appends, Subscription};
 pub use delta::{Chain, Deltas};
 pub use effect::{Context, Effect, Identity, TransportId};

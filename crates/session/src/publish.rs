@@ -147,8 +147,9 @@ impl Session {
         }
         let outcome = outcome.and_then(|()| check(self, ctx, frame)).and_then(|mut checked| {
             let (channel, _, body) = &mut checked;
-            if !is_resend {
-                self.claimed_rates.take(ctx.now, &self.principal, &channel.name, count)?;
+            let limit = self.principal.claims.publish_rate(&channel.name);
+            if let Some(limit) = limit.filter(|_| !is_resend) {
+                self.claimed_rates.take(ctx.now, channel.name.clone(), limit, count)?;
             }
             stamp_user_claim(&self.principal, &channel.name, body);
             let owner = |change| change_owner(&self.principal, &channel.name, change);

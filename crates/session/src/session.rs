@@ -7,7 +7,7 @@ use std::time::Duration;
 use auth::Principal;
 use protocol::{Action, ConnectionDetails, ProtocolMessage};
 use types::error::{self, ErrorInfo};
-use types::{AppId, ClientId, ConnectionId, Rate, Timestamp};
+use types::{AppId, ChannelName, ClientId, ConnectionId, Rate, Timestamp};
 
 use crate::ack::AckQueue;
 use crate::attach::Attachment;
@@ -17,6 +17,9 @@ use crate::rollup::Rollup;
 use crate::{Context, Effect, Params, TransportId};
 
 /// A transport that has been authenticated for a session.
+/// Channels whose rates are remembered at a time; publishes on others are refused (42911).
+const MAX_CLAIMED_RATES: usize = 1_000;
+
 #[derive(Debug)]
 pub struct Connect {
     pub transport: TransportId,
@@ -54,7 +57,7 @@ pub struct Session {
     pub(crate) leaves: i64,
     pub(crate) publish_rate: Rate,
     pub(crate) fatal_rate: Rate,
-    pub(crate) claimed_rates: ClaimedRates,
+    pub(crate) claimed_rates: ClaimedRates<ChannelName>,
     pub(crate) rollup: Rollup,
     frame_rate: Rate,
 }
@@ -88,7 +91,7 @@ impl Session {
             leaves: 0,
             publish_rate: Rate::default(),
             fatal_rate: Rate::default(),
-            claimed_rates: ClaimedRates::default(),
+            claimed_rates: ClaimedRates::new(MAX_CLAIMED_RATES),
             rollup: Rollup::default(),
             frame_rate: Rate::default(),
         };

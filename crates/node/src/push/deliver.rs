@@ -96,7 +96,7 @@ impl Node {
             ..Message::default()
         };
         let checked = principal.and_then(|principal| {
-            let publish = self.check_publish(&principal, text("channel"), vec![message]);
+            let publish = self.check_publish(now, &principal, text("channel"), vec![message]);
             let (name, publish, _) = publish.map_err(|error| failure(error, Lasting::No))?;
             Ok((principal.app_id, name, publish))
         });

@@ -4,14 +4,16 @@ use auth::Credentials;
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use node::{Caller, Operation, TransportId};
-use protocol::{Action, ProtocolMessage};
+use node::{Caller, Operation, Response, TransportId};
+use protocol::{Action, BatchPublish, BatchSpec, Format, ProtocolMessage};
 use serde_json::{Value, json};
 use types::{
     Annotation, AnnotationAction, Extras, Message, MessageAction, PresenceAction, PresenceMessage,
 };
 
 use crate::world::{ALL, World, attach, code, on, publish, publish_all, text, world};
+
+const RATE: &str = "ably.limits.publish.perAttachment.maxRate.";
 
 /// A JWT of the key `all`, with these claims besides those that it must have.
 fn jwt(world: &World, claims: &Value) -> String {
@@ -140,8 +142,7 @@ fn a_repeat_after_a_resume_with_another_claim_is_still_a_repeat() {
 #[test]
 fn publishes_beyond_the_rate_that_a_token_sets_are_refused_with_42911() {
     let mut world = world();
-    let limit = "ably.limits.publish.perAttachment.maxRate.news";
-    let client = connect_with(&mut world, &json!({limit: 2}));
+    let client = connect_with(&mut world, &json!({format!("{RATE}news"): 2}));
     for (n, expected) in ["ack 0+1", "ack 1+1", "nack 2+1 42911"].into_iter().enumerate() {
         let n = i64::try_from(n).unwrap();
         assert_eq!(world.ask(client, &publish("news", n, "x")), [expected]);
@@ -151,6 +152,80 @@ fn publishes_beyond_the_rate_that_a_token_sets_are_refused_with_42911() {
     assert_eq!(world.ask(client, &publish("other", 4, "x")), ["ack 4+1"]);
     world.advance(1_000);
     assert_eq!(world.ask(client, &publish("news", 5, "x")), ["message news x", "ack 5+1"]);
+}
+
+/// Publishes over REST with a token; the error code, or 0.
+fn publish_with(world: &mut World, token: &str, channel: &str, messages: Vec<Message>) -> u32 {
+    let publish = Operation::Publish { channel: channel.into(), messages };
+    match world.request_as(caller(token.into()), publish) {
+        Response::Error(error) => error.code,
+        _ => 0,
+    }
+}
+
+#[test]
+fn the_rate_that_a_token_sets_holds_for_every_kind_of_publish_over_rest() {
+    let mut world = world();
+    let token = jwt(&world, &json!({format!("{RATE}*"): 2}));
+    let reader = world.connect(ALL);
+    world.attach(reader, "mutable");
+    assert_eq!(publish_with(&mut world, &token, "mutable", vec![text("a"), text("b")]), 0);
+    let channel = || "mutable".to_owned();
+    let serial = world.frames(reader)[0].messages[0].serial.as_ref().unwrap().to_string();
+    let change = Message { action: MessageAction::Update, ..text("c") };
+    let annotation = Annotation::new(AnnotationAction::Create, "like:total.v1");
+    let operations = br#"{"objectId":"root","mapSet":{"key":"a","value":{"number":1}}}"#;
+    let operations = protocol::decode_object_operations(Format::Json, operations).unwrap();
+    for operation in [
+        Operation::Publish { channel: channel(), messages: vec![text("c")] },
+        Operation::Change { channel: channel(), serial: serial.clone(), change },
+        Operation::Annotate { channel: channel(), serial, annotations: vec![annotation] },
+        Operation::PublishObjects { channel: channel(), operations },
+    ] {
+        let shown = format!("{operation:?}");
+        let response = world.request_as(caller(token.clone()), operation);
+        assert_eq!(code(&response), 42911, "{shown}");
+    }
+    let channels = ["mutable", "other"].map(Into::into).to_vec();
+    let batch = BatchPublish::One(BatchSpec { channels, messages: vec![text("c")] });
+    let batch = world.request_as(caller(token.clone()), Operation::BatchPublish(batch));
+    let Response::Batch(results) = batch else { panic!("{batch:?}") };
+    assert_eq!(results[0].outcome.as_ref().unwrap_err().code, 42911);
+    assert!(results[1].outcome.is_ok(), "another channel");
+    let said = |action, serial: Option<&str>| Operation::Chat {
+        room: "lobby".into(),
+        message: Message { action, serial: serial.map(Into::into), ..text("c") },
+    };
+    let mut say = |operation| world.request_as(caller(token.clone()), operation);
+    let Response::Message(first) = say(said(MessageAction::Create, None)) else { panic!() };
+    let serial = first.serial.as_deref();
+    let update = said(MessageAction::Update, serial);
+    assert!(matches!(say(update), Response::Message(_)));
+    for (action, serial) in [(MessageAction::Create, None), (MessageAction::Delete, serial)] {
+        assert_eq!(code(&say(said(action, serial))), 42911, "{action:?}");
+    }
+}
+
+#[test]
+fn a_rate_over_rest_is_of_one_token_and_counts_no_repeats() {
+    let mut world = world();
+    let [token, other] =
+        ["a", "b"].map(|user| jwt(&world, &json!({format!("{RATE}*"): 2, "sub": user})));
+    let once = || vec![Message { id: Some("once".into()), ..text("a") }];
+    for (token, messages, expected) in [
+        (&token, once(), 0),
+        (&token, once(), 0),
+        (&token, once(), 0),
+        (&token, vec![text("b")], 0),
+        (&token, vec![text("c")], 42911),
+        (&token, once(), 0),
+        (&other, vec![text("d")], 0),
+    ] {
+        assert_eq!(publish_with(&mut world, token, "news", messages), expected);
+    }
+    world.advance(500);
+    assert_eq!(publish_with(&mut world, &token, "news", vec![text("e")]), 0);
+    assert_eq!(publish_with(&mut world, &token, "news", vec![text("f")]), 42911);
 }
 
 #[test]
