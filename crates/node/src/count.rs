@@ -2,10 +2,10 @@
 //! deliveries when they leave, requests when they are answered. What leaves counts against the
 //! app's limits as well.
 //!
-//! Not counted: what a session refuses before it reaches a channel, and which messages conflation
-//! discards.
+//! Not counted: what a session refuses before it reaches a channel.
 
 use auth::Operation;
+use channel::Accepted;
 use protocol::{Action, ProtocolMessage};
 use push::{Lasting, Transport};
 use session::Deltas;
@@ -192,11 +192,19 @@ impl Node {
         }
     }
 
-    /// Messages that their channel will group.
-    pub(crate) fn count_grouped(&mut self, now: Timestamp, key: ChannelKey, volume: Volume) {
+    /// Messages that their channel groups, and those of them that conflation has left out.
+    pub(crate) fn count_grouped(
+        &mut self,
+        now: Timestamp,
+        key: ChannelKey,
+        volume: Volume,
+        accepted: &Accepted,
+    ) {
         let Some(slot) = self.channels.get(&key) else { return };
         let Some(state) = self.apps.get_mut(&slot.app) else { return };
-        let grouped = grouped(state.stats.at(now), slot.fanout.window.grouping());
+        let totals = state.stats.at(now);
+        totals.discarded += u64::from(accepted.dropped.count_ones());
+        let grouped = grouped(totals, slot.fanout.window.grouping());
         if let (Class::Messages, Some(grouped)) = (volume.class, grouped) {
             grouped.messages += volume.count;
         }

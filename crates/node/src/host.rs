@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use channel::{Attach, AttachmentId, Channel, Occupancy, Publish};
+use channel::{Accepted, Attach, AttachmentId, Channel, Occupancy, Publish};
 use session::{Subscription, publish_result};
 use types::error::ErrorInfo;
 use types::{AppId, ChannelName, Grouping, Timestamp};
@@ -133,12 +133,13 @@ impl Node {
         key: ChannelKey,
         publisher: &Publisher,
         volume: Volume,
-        error: Option<&ErrorInfo>,
+        result: Result<&Accepted, &ErrorInfo>,
     ) {
         let Some(app) = self.channels.get(&key).map(|slot| slot.app.clone()) else { return };
+        let error = result.err();
         self.count_publish(now, &app, publisher, volume, error);
-        if error.is_none() {
-            self.count_grouped(now, key, volume);
+        if let Ok(accepted) = result {
+            self.count_grouped(now, key, volume, accepted);
         }
         self.log_unheard(now, key, publisher, error);
     }
@@ -171,7 +172,7 @@ impl Node {
             }
             channel::Effect::Published { token, result } => {
                 if let Some((_, publisher, volume)) = self.publishers.remove(&token) {
-                    self.publish_decided(now, key, &publisher, volume, result.as_ref().err());
+                    self.publish_decided(now, key, &publisher, volume, result.as_ref());
                     self.published(now, publisher, token, result);
                 }
             }
@@ -260,7 +261,7 @@ impl Node {
         now: Timestamp,
         publisher: Publisher,
         token: channel::PublishToken,
-        result: Result<channel::Accepted, ErrorInfo>,
+        result: Result<Accepted, ErrorInfo>,
     ) {
         match publisher {
             Publisher::Session(key) => {

@@ -73,6 +73,8 @@ impl Totals {
             let metrics = [("inboundMessages", made.messages), ("generatedBatches", made.batches)];
             put(&mut entries, &prefix, &metrics);
         }
+        let discarded = [("discardedMessages", self.discarded)];
+        put(&mut entries, "messages.processed.batching.conflating", &discarded);
         self.flat_push(&mut entries);
         entries
     }
@@ -230,6 +232,7 @@ mod tests {
         totals.push_requests.failed = 3;
         totals.deltas.failed = 4;
         totals.conflation.batches = 5;
+        totals.discarded = 10;
         totals.push.direct_publishes = 6;
         totals.push.delivered = Notifications { web: 7, total: 8, ..Notifications::default() };
         totals.push.refused_finally =
@@ -257,6 +260,7 @@ mod tests {
             ("messages.inbound.rest.all.billableCount", 1),
             ("messages.processed.delta.xdelta.failed", 4),
             ("messages.processed.batching.conflating.generatedBatches", 5),
+            ("messages.processed.batching.conflating.discardedMessages", 10),
             ("push.directPublishes", 6),
             ("push.notifications.delivered.web", 7),
             ("push.notifications.refused.final.fcm", 9),

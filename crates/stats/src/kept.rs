@@ -36,6 +36,7 @@ impl Totals {
             batching,
             conflation,
             push,
+            discarded,
         } = self;
         for Sources { realtime, rest } in [inbound, outbound] {
             traffic(realtime, visit);
@@ -61,6 +62,7 @@ impl Totals {
         for Notifications { apns, fcm, web, total } in [delivered, refused, refused_finally] {
             [apns, fcm, web, total].into_iter().for_each(&mut *visit);
         }
+        visit(discarded);
     }
 }
 
@@ -85,7 +87,7 @@ mod tests {
         });
         assert_eq!(Totals::from_numbers(&totals.to_numbers()), Some(totals));
         assert_eq!(totals.persisted.messages.count, 65);
-        assert_eq!(totals.push.refused_finally.total, next);
+        assert_eq!(totals.discarded, next);
         let mut more = totals.to_numbers();
         more.push(1);
         assert_eq!(Totals::from_numbers(&more), None);

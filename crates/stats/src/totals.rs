@@ -240,6 +240,9 @@ pub struct Totals {
     pub conflation: Batches,
     #[serde(skip)]
     pub push: Push,
+    /// Messages that conflation has left out.
+    #[serde(skip)]
+    pub discarded: u64,
 }
 
 impl Totals {
@@ -256,6 +259,7 @@ impl Totals {
         self.batching.merge(&other.batching);
         self.conflation.merge(&other.conflation);
         self.push.merge(&other.push);
+        self.discarded = self.discarded.saturating_add(other.discarded);
     }
 
     pub(crate) fn is_empty(&self) -> bool {

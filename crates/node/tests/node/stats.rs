@@ -10,7 +10,7 @@ use types::{
 };
 
 use crate::world::{
-    ALL, Store, World, attach, publish, resuming, text, with_params, world, world_with,
+    ALL, Store, World, attach, publish, publish_all, resuming, text, with_params, world, world_with,
 };
 
 /// What was counted this month.
@@ -161,6 +161,31 @@ fn messages_that_travel_together_are_a_batch() {
     let totals = totals(&mut world);
     assert_eq!(totals.batching, Batches { messages: 3, batches: 1 });
     assert_eq!(totals.conflation, Batches::default());
+}
+
+#[test]
+fn messages_that_conflation_leaves_out_are_counted() {
+    let mut world = world_with(|setup| {
+        setup.app.namespaces.push(Namespace {
+            id: "latest".into(),
+            conflation_enabled: true,
+            conflation_interval: Some(100),
+            conflation_key: Some("#{message.name}".into()),
+            ..Namespace::default()
+        });
+    });
+    let [publisher, reader] = [(); 2].map(|()| world.connect(ALL));
+    world.attach(reader, "latest:news");
+    let named = |name: &str| Message { name: Some(name.into()), ..text("x") };
+    let all_of_one = publish_all("latest:news", 0, vec![named("a")]);
+    let one_of_two = publish_all("latest:news", 1, vec![named("b"), named("a")]);
+    for frame in [all_of_one, one_of_two, publish_all("latest:news", 2, vec![named("b")])] {
+        world.send(publisher, &frame);
+    }
+    world.advance(100);
+    let totals = totals(&mut world);
+    assert_eq!(totals.conflation, Batches { messages: 4, batches: 1 });
+    assert_eq!(totals.discarded, 2);
 }
 
 fn push(world: &mut World, operation: PushOperation) -> Response {
