@@ -7,12 +7,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use channel::AttachmentId;
-use protocol::Format;
-use session::TransportId;
+use protocol::{Format, MessageShape};
+use session::{Subscription, TransportId};
 
 use crate::fanout::{Continuity, Subscriber};
 
-/// Lists at most: names of the channel as clients wrote it, and formats. Who would begin one more is
+/// Lists at most: names of the channel as clients wrote it, formats, and shapes. Who would begin one more is
 /// considered alone.
 const MAX_AUDIENCES: usize = 16;
 
@@ -23,6 +23,7 @@ pub(crate) struct Audience {
     pub(crate) like: AttachmentId,
     format: Format,
     requested: Arc<str>,
+    shape: MessageShape,
     /// In order.
     pub(crate) transports: Arc<[TransportId]>,
     /// The number of the entry behind which the last of them joined.
@@ -56,9 +57,11 @@ impl Audiences {
 
     /// The audience that the subscriber belongs to.
     fn place(&mut self, id: AttachmentId, subscriber: &Subscriber) -> Option<usize> {
-        let requested = &subscriber.subscription.requested;
+        let Subscription { requested, shape, .. } = &subscriber.subscription;
         let suits = |audience: &Audience| {
-            audience.format == subscriber.format && audience.requested == *requested
+            audience.format == subscriber.format
+                && audience.requested == *requested
+                && audience.shape == *shape
         };
         let place = self.all.iter().position(suits).unwrap_or(self.all.len());
         if place == self.all.len() {
@@ -69,6 +72,7 @@ impl Audiences {
                 like: id,
                 format: subscriber.format,
                 requested: Arc::clone(requested),
+                shape: *shape,
                 transports: Arc::default(),
                 joined: 0,
             });

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use channel::{AttachmentId, Channel, Occupancy};
-use protocol::{Format, ProtocolMessage};
+use protocol::{Format, MessageShape, ProtocolMessage};
 use session::{Chain, Deltas, Subscription, TransportId};
 use types::{Body, Cursor, Entry, MessageAction, Rate, Timestamp};
 
@@ -412,6 +412,7 @@ impl Subscriber {
             forms: Vec::new(),
             format: self.format,
             requested: Arc::clone(&self.subscription.requested),
+            shape: self.subscription.shape,
             chain_before: self.subscription.chain.clone(),
             chain_behind: self.subscription.chain.clone(),
             frame: protocol::encode(frame, self.format),
@@ -434,6 +435,7 @@ struct Shared {
     forms: Vec<(usize, Form)>,
     format: Format,
     requested: Arc<str>,
+    shape: MessageShape,
     chain_before: Chain,
     chain_behind: Chain,
     frame: Bytes,
@@ -447,6 +449,7 @@ impl Shared {
             && self.forms == forms
             && self.format == subscriber.format
             && self.requested == subscriber.subscription.requested
+            && self.shape == subscriber.subscription.shape
             && self.chain_before == subscriber.subscription.chain
     }
 

@@ -15,6 +15,7 @@ use crate::Format;
 use crate::batch::{BatchBody, BatchPublish};
 use crate::frame::ProtocolMessage;
 use crate::json::{JsonReader, JsonWriter};
+use crate::message::{Flat, MessageShape};
 use crate::msgpack::{MsgPackReader, MsgPackWriter};
 use crate::object::{Created, RestOperation};
 use crate::object_data::Tree;
@@ -71,7 +72,15 @@ pub fn decode_presence(format: Format, body: &[u8]) -> Result<Vec<PresenceMessag
 }
 
 pub fn encode_messages(messages: &[Message], format: Format) -> Bytes {
-    write(messages, format, messages.iter().map(|message| capacity(message.data.len())).sum())
+    encode_messages_as(MessageShape::Versioned, messages, format)
+}
+
+pub fn encode_messages_as(shape: MessageShape, messages: &[Message], format: Format) -> Bytes {
+    let capacity = messages.iter().map(|message| capacity(message.data.len())).sum();
+    match shape {
+        MessageShape::Versioned => write(messages, format, capacity),
+        MessageShape::Flat => write(Flat::all(messages).as_slice(), format, capacity),
+    }
 }
 
 pub fn encode_presence(presence: &[PresenceMessage], format: Format) -> Bytes {
@@ -114,8 +123,12 @@ pub fn encode_annotations(annotations: &[Annotation], format: Format) -> Bytes {
 }
 
 /// One message as the body of an answer.
-pub fn encode_message(message: &Message, format: Format) -> Bytes {
-    write(message, format, capacity(message.data.len()))
+pub fn encode_message(shape: MessageShape, message: &Message, format: Format) -> Bytes {
+    let capacity = capacity(message.data.len());
+    match shape {
+        MessageShape::Versioned => write(message, format, capacity),
+        MessageShape::Flat => write(&Flat(message), format, capacity),
+    }
 }
 
 /// The body of an answer that reports an error.

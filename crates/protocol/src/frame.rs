@@ -9,6 +9,7 @@ use types::{
     Annotation, ClientId, ConnectionId, ErrorInfo, Message, PresenceMessage, SiteCode, Timestamp,
 };
 
+use crate::message::MessageShape;
 use crate::object::ObjectItem;
 
 /// `action` (TR2). Numbers that no client sends to a server, or that this version does not know,
@@ -146,6 +147,8 @@ pub struct ProtocolMessage {
     pub flags: Option<u32>,
     pub msg_serial: Option<i64>,
     pub messages: Vec<Message>,
+    /// How `messages` are written. It does not travel.
+    pub message_shape: MessageShape,
     pub presence: Vec<PresenceMessage>,
     pub annotations: Vec<Annotation>,
     /// Operations on objects, or objects.
@@ -171,6 +174,7 @@ impl ProtocolMessage {
             flags: None,
             msg_serial: None,
             messages: Vec::new(),
+            message_shape: MessageShape::default(),
             presence: Vec::new(),
             annotations: Vec::new(),
             state: Vec::new(),

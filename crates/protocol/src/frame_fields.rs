@@ -5,6 +5,7 @@ use std::sync::Arc;
 use types::{ClientId, ConnectionId, SiteCode, Timestamp};
 
 use crate::frame::{Action, ConnectionDetails, ProtocolMessage, PublishResult};
+use crate::message::{Flat, MessageShape};
 use crate::read::{Decode, Kind, MAX_ITEMS, Problem, Read, Reader};
 use crate::write::{Encode, Writer};
 
@@ -90,7 +91,10 @@ impl Encode for ProtocolMessage {
             if let Some(serial) = self.msg_serial {
                 f.field("msgSerial").integer(serial);
             }
-            f.items("messages", &self.messages);
+            match self.message_shape {
+                MessageShape::Versioned => f.items("messages", &self.messages),
+                MessageShape::Flat => f.items("messages", &Flat::all(&self.messages)),
+            }
             f.items("presence", &self.presence);
             f.items("annotations", &self.annotations);
             f.items("state", &self.state);

@@ -39,11 +39,12 @@ pub use batch::{BatchBody, BatchPublish, BatchResult, BatchSpec, BatchSuccess, S
 pub use codec::{
     decode, decode_all, decode_annotations, decode_batch, decode_initial_value, decode_messages,
     decode_object_operations, decode_presence, decode_value, encode, encode_annotations,
-    encode_batch, encode_error, encode_message, encode_messages, encode_presence, encode_tree,
-    encode_value, join,
+    encode_batch, encode_error, encode_message, encode_messages, encode_messages_as,
+    encode_presence, encode_tree, encode_value, join,
 };
 pub use format::Format;
 pub use frame::{Action, ConnectionDetails, ProtocolMessage, PublishResult, flags};
+pub use message::MessageShape;
 pub use object::{InitialValue, ObjectItem, ObjectPayload, ObjectRequest, RestOperation};
 pub use object_data::Tree;
 pub use query::{decode_segment, encode_segment, parse_query};

@@ -1,4 +1,5 @@
-//! The fields of messages and presence events (TM2, TP3), and of errors (TI1).
+//! The fields of messages and presence events (TM2, TP3), and of errors (TI1). Of messages both shapes
+//! are read, and written as the receiver's version of the protocol has them.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -10,12 +11,34 @@ use types::{
 
 use crate::payload::{self, Payload, read_extras};
 use crate::read::{Decode, Kind, Problem, Read, Reader};
-use crate::write::{Encode, Writer};
+use crate::write::{Encode, Fields, Writer};
+
+/// The first version of the protocol whose messages have a version that is an object.
+const VERSIONED_SINCE: u32 = 4;
+
+/// How messages say what became of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MessageShape {
+    /// `version` and `annotations` (TM2s, TM2u); `timestamp` is of the message as it was published.
+    #[default]
+    Versioned,
+    /// Before version 4 of the protocol: `version` is a text, and beside it are `operation`,
+    /// `createdAt` and `summary` (TM2n to TM2q of specification 3.1); `timestamp` is of the version.
+    Flat,
+}
+
+impl MessageShape {
+    pub fn of(protocol_version: u32) -> Self {
+        if protocol_version < VERSIONED_SINCE { Self::Flat } else { Self::Versioned }
+    }
+}
 
 impl Decode for Message {
     fn read<'a, R: Reader<'a>>(r: &mut R) -> Read<Self> {
         let mut message = Self::default();
         let mut payload = Payload::default();
+        let mut version: Option<Version> = None;
+        let (mut version_serial, mut created_at) = (None, None);
         r.fields(|r, key| {
             match key {
                 "id" => message.id = Some(r.shared()?),
@@ -32,16 +55,31 @@ impl Decode for Message {
                     message.action = MessageAction::from_code(r.integer()?)
                         .ok_or(Problem::Malformed("unknown message action"))?;
                 }
-                // What versions before 4 call `operation`; their `version` is a text.
                 "version" | "operation" if r.kind()? == Kind::Map => {
-                    message.version = Some(Arc::new(Version::read(r)?));
+                    version = Some(Version::read(r)?);
+                }
+                "version" if r.kind()? == Kind::Text => version_serial = Some(r.shared()?),
+                "createdAt" if r.kind()? == Kind::Number => {
+                    created_at = r.number()?.as_u64().map(Timestamp);
                 }
                 "annotations" if r.kind()? == Kind::Map => message.summary = read_summary(r)?,
+                "summary" if r.kind()? == Kind::Map => message.summary = read_extras(r)?,
                 _ => r.skip()?,
             }
             Ok(())
         })?;
         (message.data, message.encoding) = payload.finish();
+        // A new message is its own first version.
+        if let Some(serial) = version_serial.filter(|_| message.action.is_change()) {
+            version.get_or_insert_default().serial = Some(serial);
+        }
+        if let Some(created_at) = created_at.filter(|_| message.action != MessageAction::Create) {
+            let timestamp = message.timestamp.replace(created_at);
+            if let Some(version) = &mut version {
+                version.timestamp = timestamp;
+            }
+        }
+        message.version = version.map(Arc::new);
         Ok(message)
     }
 }
@@ -49,23 +87,76 @@ impl Decode for Message {
 impl Encode for Message {
     fn write<W: Writer>(&self, w: &mut W) {
         w.map(|f| {
-            f.text("id", self.id.as_deref());
-            f.text("name", self.name.as_deref());
-            payload::write(f, &self.data, self.encoding.as_deref());
-            f.text("clientId", self.client_id.as_ref().map(ClientId::as_str));
-            f.text("connectionId", self.connection_id.as_ref().map(ConnectionId::as_str));
-            f.text("connectionKey", self.connection_key.as_deref());
-            f.object("extras", self.extras.as_deref());
+            write_content(f, self);
             f.unsigned("timestamp", self.timestamp.map(|timestamp| timestamp.0));
-            f.text("serial", self.serial.as_deref());
-            let told = self.serial.is_some() || self.action != MessageAction::Create;
-            f.unsigned("action", told.then(|| self.action.code()));
+            write_identity(f, self);
             f.value("version", self.version.as_deref());
             if let Some(summary) = &self.summary {
                 f.field("annotations").map(|f| f.object("summary", Some(summary)));
             }
         });
     }
+}
+
+/// A message in the shape of that name.
+pub(crate) struct Flat<'a>(pub(crate) &'a Message);
+
+impl<'a> Flat<'a> {
+    pub(crate) fn all(messages: &'a [Message]) -> Vec<Self> {
+        messages.iter().map(Self).collect()
+    }
+}
+
+impl Encode for Flat<'_> {
+    fn write<W: Writer>(&self, w: &mut W) {
+        let Self(message) = self;
+        let is_new = message.action == MessageAction::Create;
+        let version = message.version.as_deref();
+        let changed_at = version.and_then(|version| version.timestamp).or(message.timestamp);
+        // Client libraries fill these in for a new message, except the version (TM2k, TM2o).
+        let created_at = message.timestamp.filter(|_| !is_new);
+        let own_serial = message.serial.as_deref().filter(|_| is_new);
+        w.map(|f| {
+            write_content(f, message);
+            f.unsigned("timestamp", changed_at.map(|timestamp| timestamp.0));
+            f.unsigned("createdAt", created_at.map(|timestamp| timestamp.0));
+            write_identity(f, message);
+            f.text("version", version.and_then(|v| v.serial.as_deref()).or(own_serial));
+            if let Some(version) = version.filter(|version| is_explained(version)) {
+                f.field("operation").map(|f| write_explanation(f, version));
+            }
+            f.object("summary", message.summary.as_deref());
+        });
+    }
+}
+
+/// What the publisher says.
+fn write_content<W: Writer>(f: &mut Fields<'_, W>, message: &Message) {
+    f.text("id", message.id.as_deref());
+    f.text("name", message.name.as_deref());
+    payload::write(f, &message.data, message.encoding.as_deref());
+    f.text("clientId", message.client_id.as_ref().map(ClientId::as_str));
+    f.text("connectionId", message.connection_id.as_ref().map(ConnectionId::as_str));
+    f.text("connectionKey", message.connection_key.as_deref());
+    f.object("extras", message.extras.as_deref());
+}
+
+/// Which message it is, and what is said of it.
+fn write_identity<W: Writer>(f: &mut Fields<'_, W>, message: &Message) {
+    f.text("serial", message.serial.as_deref());
+    let told = message.serial.is_some() || message.action != MessageAction::Create;
+    f.unsigned("action", told.then(|| message.action.code()));
+}
+
+fn is_explained(version: &Version) -> bool {
+    version.client_id.is_some() || version.description.is_some() || version.metadata.is_some()
+}
+
+/// What whoever made a version says of it.
+fn write_explanation<W: Writer>(f: &mut Fields<'_, W>, version: &Version) {
+    f.text("clientId", version.client_id.as_ref().map(ClientId::as_str));
+    f.text("description", version.description.as_deref());
+    f.object("metadata", version.metadata.as_deref());
 }
 
 fn read_summary<'a, R: Reader<'a>>(r: &mut R) -> Read<Option<Extras>> {
@@ -103,9 +194,7 @@ impl Encode for Version {
         w.map(|f| {
             f.text("serial", self.serial.as_deref());
             f.unsigned("timestamp", self.timestamp.map(|timestamp| timestamp.0));
-            f.text("clientId", self.client_id.as_ref().map(ClientId::as_str));
-            f.text("description", self.description.as_deref());
-            f.object("metadata", self.metadata.as_deref());
+            write_explanation(f, self);
         });
     }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use protocol::{
-    Action, ConnectionDetails, Format, ProtocolMessage, PublishResult, decode, encode,
-    encode_error, encode_messages, encode_presence, flags,
+    Action, ConnectionDetails, Format, MessageShape, ProtocolMessage, PublishResult, decode,
+    encode, encode_error, encode_messages, encode_presence, flags,
 };
 use types::error::{CHANNEL_STATE, TOKEN_EXPIRED, UNAUTHORIZED};
 use types::{
@@ -187,6 +187,49 @@ fn frames_in_messagepack_are_maps_with_the_shortest_forms() {
         assert_eq!(encode(&frame, Format::MessagePack), bytes);
         assert_eq!(decode(Format::MessagePack, bytes).unwrap(), frame);
     }
+}
+
+#[test]
+fn before_version_4_messages_are_flat_and_mean_the_same() {
+    let object = |value: serde_json::Value| value.as_object().cloned().map(Arc::new);
+    let new = Message {
+        data: Data::Text("a".into()),
+        timestamp: Some(Timestamp(9)),
+        serial: Some("s1:000".into()),
+        ..Message::default()
+    };
+    let version = Version {
+        serial: Some("s2:000".into()),
+        timestamp: Some(Timestamp(12)),
+        client_id: Some(ClientId::new("ann")),
+        description: Some("typo".into()),
+        metadata: object(serde_json::json!({ "k": "v" })),
+    };
+    let action = MessageAction::Update;
+    let changed = Message { action, version: Some(Arc::new(version)), ..new.clone() };
+    let summary = object(serde_json::json!({ "like:total.v1": { "total": 1 } }));
+    let action = MessageAction::Summary;
+    let summary = Message { data: Data::None, action, summary, ..new.clone() };
+    let frame = ProtocolMessage {
+        messages: vec![new, changed, summary],
+        message_shape: MessageShape::of(3),
+        ..ProtocolMessage::new(Action::Message)
+    };
+    let expected = concat!(
+        r#"{"action":15,"messages":["#,
+        r#"{"data":"a","timestamp":9,"serial":"s1:000","action":0,"version":"s1:000"},"#,
+        r#"{"data":"a","timestamp":12,"createdAt":9,"serial":"s1:000","action":1,"#,
+        r#""version":"s2:000","#,
+        r#""operation":{"clientId":"ann","description":"typo","metadata":{"k":"v"}}},"#,
+        r#"{"timestamp":9,"createdAt":9,"serial":"s1:000","action":4,"#,
+        r#""summary":{"like:total.v1":{"total":1}}}]}"#,
+    );
+    assert_eq!(encode(&frame, Format::Json), expected);
+    for format in Format::ALL {
+        let read = decode(format, &encode(&frame, format)).unwrap();
+        assert_eq!(read.messages, frame.messages);
+    }
+    assert_eq!(MessageShape::of(4), MessageShape::default());
 }
 
 #[test]

@@ -6,8 +6,8 @@ use proptest::collection::{btree_map, vec};
 use proptest::option::of;
 use proptest::prelude::*;
 use protocol::{
-    Action, ConnectionDetails, Format, InitialValue, ObjectItem, ObjectPayload, ObjectRequest,
-    ProtocolMessage, PublishResult, decode, encode,
+    Action, ConnectionDetails, Format, InitialValue, MessageShape, ObjectItem, ObjectPayload,
+    ObjectRequest, ProtocolMessage, PublishResult, decode, encode,
 };
 use serde_json::Value;
 use types::{
@@ -280,6 +280,7 @@ fn frame() -> impl Strategy<Value = ProtocolMessage> {
             flags,
             msg_serial,
             messages,
+            message_shape: MessageShape::default(),
             presence,
             state,
             annotations,

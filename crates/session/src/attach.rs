@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use auth::Operation;
 use channel::{Attach, Attached, AttachmentId, Member};
-use protocol::{Action, ProtocolMessage, flags};
+use protocol::{Action, MessageShape, ProtocolMessage, flags};
 use types::error::{self, ErrorInfo};
 use types::{ChannelName, ChannelRef, Cursor, ObjectState, Params, Serial};
 
@@ -83,6 +83,7 @@ impl Attachment {
                 Some(_) | None if session.params.version < APPENDS_SINCE => Appends::Whole,
                 Some(_) | None => Appends::AsTheyAre,
             },
+            shape: MessageShape::of(session.params.version),
             from: self.from,
             chain: Chain::of_param(self.params.get("delta")),
             filter: self.filter.clone(),

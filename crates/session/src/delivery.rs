@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use channel::{AttachmentId, Member, Occupancy};
-use protocol::{Action, ProtocolMessage, flags};
+use protocol::{Action, MessageShape, ProtocolMessage, flags};
 use types::{
     Body, ChannelName, ConnectionId, Cursor, Data, Entry, Message, MessageAction, PresenceAction,
     PresenceMessage, Serial, Timestamp,
@@ -37,6 +37,7 @@ pub struct Subscription {
     pub occupancy: Option<OccupancyOf>,
     pub inband: Option<Inband>,
     pub appends: Appends,
+    pub shape: MessageShape,
     /// The first serial that was delivered, or could have been.
     pub from: Option<Serial>,
     /// What deltas to it are made of.
@@ -144,9 +145,10 @@ impl Subscription {
     }
 
     /// The frame that delivers `entry` here, the same for every attachment that used the same name
-    /// for the channel; `cursor` becomes its `channelSerial`.
+    /// for the channel and wants the same shape; `cursor` becomes its `channelSerial`.
     pub fn delivery(&self, entry: &Entry, cursor: &Cursor) -> ProtocolMessage {
         let mut frame = delivery(entry, cursor, self.channel.as_str(), &self.requested);
+        frame.message_shape = self.shape;
         if self.filter.is_some() {
             let mut index = 0;
             frame.messages.retain_mut(|message| {
@@ -170,6 +172,7 @@ impl Subscription {
         let mut frame = ProtocolMessage::new(Action::Message);
         frame.channel = Some(Arc::clone(&self.requested));
         frame.channel_serial = Some(cursor.encode(self.channel.as_str()).into());
+        frame.message_shape = self.shape;
         for entry in entries {
             let messages = (0..entry.body.len()).filter_map(|index| {
                 entry.message(index).filter(|message| self.selects(entry, index, message))

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use protocol::{Action, Format, ProtocolMessage, flags};
+use protocol::{Action, Format, MessageShape, ProtocolMessage, flags};
 use types::{ChannelRef, Data, ErrorInfo, Message, Params, PresenceMessage, error};
 
 use super::{
@@ -27,6 +27,7 @@ pub(crate) struct Wanted {
     pub(crate) framing: Framing,
     pub(crate) heartbeats: Heartbeats,
     pub(crate) contents: Contents,
+    pub(crate) shape: MessageShape,
 }
 
 /// What the data of an event is.
@@ -175,7 +176,9 @@ impl Feed {
             }
             _ => {
                 let message = frame.messages.get(index)?;
-                ("message", &message.data, &|| message_envelope(message.clone(), frame, index))
+                ("message", &message.data, &|| {
+                    message_envelope(message.clone(), self.wanted.shape, frame, index)
+                })
             }
         };
         Some((
@@ -198,11 +201,16 @@ impl Feed {
 }
 
 /// What items inherit from their frame they have to say themselves here (TM2a, TM2f).
-fn message_envelope(mut message: Message, frame: &ProtocolMessage, index: usize) -> String {
+fn message_envelope(
+    mut message: Message,
+    shape: MessageShape,
+    frame: &ProtocolMessage,
+    index: usize,
+) -> String {
     message.id = message.id.or_else(|| item_id(frame, index));
     message.timestamp = message.timestamp.or(frame.timestamp);
     message.connection_id = message.connection_id.or_else(|| frame.connection_id.clone());
-    with_channel(&protocol::encode_messages(&[message], Format::Json), frame)
+    with_channel(&protocol::encode_messages_as(shape, &[message], Format::Json), frame)
 }
 
 fn presence_envelope(mut event: PresenceMessage, frame: &ProtocolMessage, index: usize) -> String {

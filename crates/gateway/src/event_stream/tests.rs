@@ -1,7 +1,7 @@
 //! Event streams: the feed by itself, and over real HTTP against a scripted driver.
 
 use node::TransportId;
-use protocol::{Action, ProtocolMessage, flags};
+use protocol::{Action, MessageShape, ProtocolMessage, flags};
 use serde_json::{Value, json};
 use types::{Data, Message, Params, PresenceAction, PresenceMessage, Timestamp};
 
@@ -18,6 +18,7 @@ fn wanted(channels: &[&str], resume: Option<&str>) -> Wanted {
         framing: Framing::Lines,
         heartbeats: Heartbeats::Hidden,
         contents: Contents::Data,
+        shape: MessageShape::default(),
     }
 }
 
@@ -151,6 +152,21 @@ fn envelopes_say_what_items_inherit_from_their_frame() {
     let Some(Step::Write(text)) = feed.take(&frame).unwrap() else { panic!() };
     let event: Value = serde_json::from_str(&text).unwrap();
     assert_eq!((&event["event"], &event["data"]["action"]), (&json!("presence"), &json!(2)));
+}
+
+#[test]
+fn a_message_in_an_envelope_has_the_shape_of_the_version() {
+    for (version, expected) in [(2, json!("s1")), (4, Value::Null)] {
+        let shape = MessageShape::of(version);
+        let mut feed =
+            Feed::new(Wanted { contents: Contents::Envelope, shape, ..wanted(&["a"], None) });
+        feed.take(&attached("a", "a0", flags::SUBSCRIBE)).unwrap();
+        let mut frame = messages("a", "a1", &["x"]);
+        frame.messages[0].serial = Some("s1".into());
+        let Some(Step::Write(text)) = feed.take(&frame).unwrap() else { panic!() };
+        let event: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(event["data"]["version"], expected, "{version}");
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName, header, header::AsHeaderName, request::Parts};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use node::{Caller, Operation, Origin, Request, Way};
-use protocol::Format;
+use protocol::{Format, MessageShape};
 use tokio::time::timeout;
 use types::{
     ErrorInfo,
@@ -74,6 +74,10 @@ impl Call<'_> {
     /// The protocol version whose shapes the answer has.
     pub(super) fn version(&self) -> u32 {
         self.stated_version().ok().flatten().unwrap_or(NEWEST_VERSION)
+    }
+
+    pub(super) fn message_shape(&self) -> MessageShape {
+        MessageShape::of(self.version())
     }
 
     fn stated_version(&self) -> Result<Option<u32>, ErrorInfo> {

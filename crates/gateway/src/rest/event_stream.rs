@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::{HeaderName, header};
 use node::Way;
+use protocol::MessageShape;
 use types::{
     ErrorInfo, Params,
     error::{CHANNELS_PER_CONNECTION, INVALID_PARAM, UNSUPPORTED_VERSION},
@@ -38,7 +39,9 @@ pub(super) async fn answer(
 ) -> Result<Answer, ErrorInfo> {
     let mut query = call.connect_query()?;
     query.retain(|(name, _)| name != "v" && name != "resume" && name != "recover");
-    query.push(("v".into(), version(call.param("v"))?.into()));
+    let version = version(call.param("v"))?;
+    let shape = MessageShape::of(session::parse_version(Some(version))?);
+    query.push(("v".into(), version.into()));
     let framing = match call::header(call.head, header::ACCEPT) {
         Some(accept) if accept.contains(Framing::ServerSentEvents.content_type()) => {
             Framing::ServerSentEvents
@@ -46,11 +49,12 @@ pub(super) async fn answer(
         Some(_) | None => framing,
     };
     let origin = call.origin(Way::Transport("sse"));
-    let body = event_stream::open(&server.hub, query, origin, wanted(call, framing)?).await?;
+    let body =
+        event_stream::open(&server.hub, query, origin, wanted(call, framing, shape)?).await?;
     Ok(answer::live(framing.content_type(), body))
 }
 
-fn wanted(call: &Call<'_>, framing: Framing) -> Result<Wanted, ErrorInfo> {
+fn wanted(call: &Call<'_>, framing: Framing, shape: MessageShape) -> Result<Wanted, ErrorInfo> {
     let channels = channels(call)?;
     let params = CHANNEL_PARAMS
         .into_iter()
@@ -65,7 +69,7 @@ fn wanted(call: &Call<'_>, framing: Framing) -> Result<Wanted, ErrorInfo> {
         Some(true) | None => Contents::Envelope,
     };
     let resume = resume(call, channels.len())?;
-    Ok(Wanted { channels, params, resume, framing, heartbeats, contents })
+    Ok(Wanted { channels, params, resume, framing, heartbeats, contents, shape })
 }
 
 fn channels(call: &Call<'_>) -> Result<Vec<Arc<str>>, ErrorInfo> {

@@ -45,7 +45,7 @@ pub(super) fn answer(page: &HistoryPage, call: &Call<'_>) -> Answer {
         }
     }
     let body = if !messages.is_empty() {
-        protocol::encode_messages(&messages, call.format)
+        protocol::encode_messages_as(call.message_shape(), &messages, call.format)
     } else if !annotations.is_empty() {
         protocol::encode_annotations(&annotations, call.format)
     } else {

@@ -14,6 +14,6 @@ pub(super) fn operation(channel: &str, serial: &str) -> Operation {
 }
 
 pub(super) fn answer(message: &Message, call: &Call<'_>) -> Answer {
-    let body = protocol::encode_message(message, call.format);
+    let body = protocol::encode_message(call.message_shape(), message, call.format);
     answer::formatted(StatusCode::OK, body, call.format)
 }

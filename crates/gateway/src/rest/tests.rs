@@ -4,13 +4,16 @@ use std::sync::Arc;
 
 use ::stats::{Interval, Page, Period, Totals, Unit};
 use auth::Credentials;
-use node::{Caller, ChannelDetails, ChannelsPage, Event, Occupancy, PresencePage, Request, What};
+use node::{
+    Caller, ChannelDetails, ChannelsPage, Event, Occupancy, PresencePage, Request, VersionsPage,
+    What,
+};
 use protocol::{BatchResult, PublishResult, Subject};
 use serde_json::{Value, json};
 use types::{
     App, AppLimits, Body, ChannelName, Data, Direction, Entry, EntryId, HistoryPage, ItemPosition,
     Key, Message, MessageAction, PresenceAction, PresenceMessage, Restrictions, Serial, SeriesId,
-    Timestamp,
+    Timestamp, Version,
     error::{CAPABILITY_MISSING, INVALID_CHANNEL_NAME},
 };
 
@@ -209,6 +212,44 @@ async fn what_is_known_of_one_message_is_asked_for_below_it() {
         panic!()
     };
     assert_eq!(client, Some("bob".into()));
+}
+
+#[tokio::test]
+async fn a_changed_message_has_the_shape_of_the_version_of_the_request() {
+    let version = Version {
+        serial: Some("s1".into()),
+        timestamp: Some(Timestamp(5)),
+        description: Some("why".into()),
+        ..Version::default()
+    };
+    let message = Message {
+        serial: Some("s0".into()),
+        timestamp: Some(Timestamp(4)),
+        action: MessageAction::Update,
+        version: Some(Arc::new(version)),
+        ..Message::default()
+    };
+    let flat = json!({
+        "serial": "s0", "timestamp": 5, "createdAt": 4, "action": 1, "version": "s1",
+        "operation": { "description": "why" },
+    });
+    let versioned = json!({
+        "serial": "s0", "timestamp": 4, "action": 1,
+        "version": { "serial": "s1", "timestamp": 5, "description": "why" },
+    });
+    let (bench, _requests) = Bench::answering(move |request| match &request.operation {
+        Operation::ReadMessage { what: What::Versions(_), .. } => {
+            Response::Versions(VersionsPage { versions: vec![message.clone()], next: None })
+        }
+        _ => Response::Message(Box::new(message.clone())),
+    })
+    .await;
+    let path = format!("/channels/a/messages/{}", serial().item(0));
+    for (v, expected) in [(3, flat), (4, versioned)] {
+        assert_eq!(bench.get(&format!("{path}?v={v}")).await.json(), expected);
+        let versions = bench.get(&format!("{path}/versions?v={v}")).await;
+        assert_eq!(versions.json(), json!([expected]));
+    }
 }
 
 #[tokio::test]

@@ -25,7 +25,7 @@ pub(super) fn operation(
 }
 
 pub(super) fn answer(page: &VersionsPage, call: &Call<'_>) -> Answer {
-    let body = protocol::encode_messages(&page.versions, call.format);
+    let body = protocol::encode_messages_as(call.message_shape(), &page.versions, call.format);
     let mut answer = answer::formatted(StatusCode::OK, body, call.format);
     page::link(&mut answer, call, page.next.as_deref());
     answer

@@ -89,6 +89,37 @@ fn an_update_keeps_what_it_leaves_out_and_is_acknowledged_with_its_version() {
     assert!(version.timestamp > message.timestamp);
 }
 
+/// The version of the message that came last, as it is on the wire.
+fn last_version(world: &World, client: node::TransportId) -> serde_json::Value {
+    let last = world.transports[&client].bytes.last().unwrap();
+    let mut frame: serde_json::Value = serde_json::from_slice(last).unwrap();
+    frame["messages"][0]["version"].take()
+}
+
+#[test]
+fn a_message_has_the_shape_of_its_receivers_version_live_and_in_a_replay() {
+    let mut world = world();
+    let publisher = world.connect(ALL);
+    let readers = [3, 4].map(|version| {
+        let reader = world.open_as(protocol::Format::Json, &format!("v={version}&{ALL}"));
+        world.attach(reader, CHANNEL);
+        reader
+    });
+    let serial = posted(&mut world, publisher, 0, text("a"));
+    assert_eq!(last_version(&world, readers[0]), *serial);
+    assert!(last_version(&world, readers[1]).is_null());
+    world.send(publisher, &changed(1, MessageAction::Update, &serial, "b"));
+    let rewind = |channel| with_params(attach(channel), &[("rewind", "1")]);
+    for kind in ["live", "replayed"] {
+        assert!(last_version(&world, readers[0]).is_string(), "{kind}");
+        assert!(last_version(&world, readers[1])["timestamp"].is_number(), "{kind}");
+        for reader in readers {
+            world.send(reader, &on(Action::Detach, CHANNEL));
+            world.attach_with(reader, &rewind(CHANNEL));
+        }
+    }
+}
+
 #[test]
 fn a_delete_leaves_the_message_with_what_it_says() {
     let mut world = world();

@@ -50,6 +50,8 @@ pub(crate) struct World {
 pub(crate) struct Peer {
     format: Format,
     frames: Vec<ProtocolMessage>,
+    /// All of them, as they came.
+    pub(crate) bytes: Vec<Bytes>,
     /// What the connection is named by, as the driver knows it.
     key: Option<Arc<str>>,
     pub(crate) superseded: bool,
@@ -237,14 +239,15 @@ impl World {
         None
     }
 
-    fn receive(&mut self, transport: TransportId, frame: &Bytes) {
+    fn receive(&mut self, transport: TransportId, bytes: &Bytes) {
         let peer = self.transports.get_mut(&transport).unwrap();
         assert!(!peer.closed, "nothing is sent on a closed transport");
-        let frame = protocol::decode(peer.format, frame).unwrap();
+        let frame = protocol::decode(peer.format, bytes).unwrap();
         if frame.action == Action::Connected {
             assert_eq!(frame.connection_key, peer.key, "the driver knows a key before its client");
         }
         peer.frames.push(frame);
+        peer.bytes.push(bytes.clone());
     }
 
     /// The store answers what it held back.
