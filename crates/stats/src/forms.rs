@@ -5,7 +5,9 @@ use serde_json::{Map, Value, json};
 use types::AppId;
 
 use crate::series::Period;
-use crate::totals::{Count, Deltas, Level, Notifications, Requests, Sources, Totals, Traffic};
+use crate::totals::{
+    Batches, Count, Deltas, Level, Notifications, Requests, Sources, Totals, Traffic,
+};
 
 /// The schema of flat entries.
 const SCHEMA: &str = "https://schemas.ably.com/json/app-stats-0.0.5.json";
@@ -68,13 +70,9 @@ impl Totals {
         flat_requests(&mut entries, "apiRequests.push", &self.push_requests);
         flat_requests(&mut entries, "apiRequests.other", &self.api_requests);
         put(&mut entries, "messages.processed.delta.xdelta", &deltas(&self.deltas));
-        for (name, made) in [("simple", self.batching), ("conflating", self.conflation)] {
-            let prefix = format!("messages.processed.batching.{name}");
-            let metrics = [("inboundMessages", made.messages), ("generatedBatches", made.batches)];
-            put(&mut entries, &prefix, &metrics);
+        for (name, metrics) in self.grouped() {
+            put(&mut entries, &format!("messages.processed.batching.{name}"), &metrics);
         }
-        let discarded = [("discardedMessages", self.discarded)];
-        put(&mut entries, "messages.processed.batching.conflating", &discarded);
         self.flat_push(&mut entries);
         entries
     }
@@ -92,10 +90,23 @@ impl Totals {
             ("refused.retriable", push.refused),
             ("refused.final", push.refused_finally),
         ] {
-            let Notifications { apns, fcm, web, total } = sent;
-            let metrics = [("apns", apns), ("fcm", fcm), ("web", web), ("total", total)];
-            put(entries, &format!("push.notifications.{name}"), &metrics);
+            put(entries, &format!("push.notifications.{name}"), &transports(&sent));
         }
+    }
+
+    /// What was made of messages that wait for each other, by the way in which they do.
+    fn grouped(&self) -> [(&'static str, [(&'static str, u64); 3]); 2] {
+        let metrics = |Batches { messages, batches }, discarded| {
+            [
+                ("inboundMessages", messages),
+                ("generatedBatches", batches),
+                ("discardedMessages", discarded),
+            ]
+        };
+        [
+            ("simple", metrics(self.batching, 0)),
+            ("conflating", metrics(self.conflation, self.discarded)),
+        ]
     }
 
     /// The members of the nested form.
@@ -124,25 +135,33 @@ impl Totals {
             ("channels", numbers(&level(&self.channels))),
             ("apiRequests", requests(&api_requests)),
             ("tokenRequests", requests(&self.token_requests)),
-            ("processed", json!({ "delta": { "xdelta": numbers(&deltas(&self.deltas)) } })),
+            ("processed", self.nested_processed()),
             ("push", self.nested_push()),
         ];
         members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
+    fn nested_processed(&self) -> Value {
+        let batching = self.grouped().map(|(name, metrics)| (name.to_owned(), numbers(&metrics)));
+        json!({
+            "delta": { "xdelta": numbers(&deltas(&self.deltas)) },
+            "batching": batching.into_iter().collect::<Value>(),
+        })
+    }
+
     fn nested_push(&self) -> Value {
         let push = &self.push;
-        let mut failed = push.refused;
-        failed.merge(&push.refused_finally);
-        let notifications = [
-            ("attempted", push.attempted().total),
-            ("successful", push.delivered.total),
-            ("failed", failed.total),
-        ];
         json!({
             "messages": push.channel_messages,
             "directPublishes": push.direct_publishes,
-            "notifications": numbers(&notifications),
+            "notifications": {
+                "attempted": numbers(&transports(&push.attempted())),
+                "successful": numbers(&transports(&push.delivered)),
+                "failed": {
+                    "retriable": numbers(&transports(&push.refused)),
+                    "final": numbers(&transports(&push.refused_finally)),
+                },
+            },
         })
     }
 }
@@ -152,18 +171,14 @@ fn deltas(deltas: &Deltas) -> [(&'static str, u64); 3] {
     [("succeeded", succeeded), ("skipped", skipped), ("failed", failed)]
 }
 
+fn transports(notifications: &Notifications) -> [(&'static str, u64); 4] {
+    let Notifications { apns, fcm, web, total } = *notifications;
+    [("apns", apns), ("fcm", fcm), ("web", web), ("total", total)]
+}
+
 fn flat_traffic(entries: &mut Map<String, Value>, prefix: &str, traffic: &Traffic) {
     for (class, count) in classes(traffic) {
-        let Count { count, data, failed, refused } = count;
-        let metrics = [
-            ("count", count),
-            ("billableCount", count),
-            ("data", data),
-            ("uncompressedData", data),
-            ("failed", failed),
-            ("refused", refused),
-        ];
-        put(entries, &format!("{prefix}.{class}"), &metrics);
+        put(entries, &format!("{prefix}.{class}"), &metrics(&count));
     }
 }
 
@@ -182,8 +197,20 @@ fn put(entries: &mut Map<String, Value>, prefix: &str, metrics: &[(&str, u64)]) 
 }
 
 fn nested_traffic(traffic: &Traffic) -> Value {
-    let count = |count: &Count| numbers(&[("count", count.count), ("data", count.data)]);
-    classes(traffic).iter().map(|(class, of)| ((*class).to_owned(), count(of))).collect()
+    let of = |(class, count): (&'static str, Count)| (class.to_owned(), numbers(&metrics(&count)));
+    classes(traffic).into_iter().map(of).collect()
+}
+
+fn metrics(count: &Count) -> [(&'static str, u64); 6] {
+    let Count { count, data, failed, refused } = *count;
+    [
+        ("count", count),
+        ("billableCount", count),
+        ("data", data),
+        ("uncompressedData", data),
+        ("failed", failed),
+        ("refused", refused),
+    ]
 }
 
 fn classes(traffic: &Traffic) -> [(&'static str, Count); 5] {
@@ -225,6 +252,7 @@ mod tests {
         let mut totals = Totals::default();
         totals.inbound.realtime.messages.add(2, 20);
         totals.inbound.rest.presence.add(1, 5);
+        totals.inbound.rest.presence.refused = 11;
         totals.outbound.realtime.messages.add(3, 30);
         totals.connections = Level { peak: 4, mean: 1.6, ..Level::default() };
         totals.token_requests.succeeded = 1;
@@ -275,13 +303,29 @@ mod tests {
     fn the_nested_form_has_the_same_numbers() {
         let nested = Value::Object(totals().nested());
         assert_eq!(nested["all"]["all"]["count"], 6);
-        assert_eq!(nested["inbound"]["rest"]["presence"]["data"], 5);
+        assert_eq!(
+            nested["inbound"]["rest"]["presence"],
+            json!({"count": 1, "billableCount": 1, "data": 5, "uncompressedData": 5, "refused": 11})
+        );
         assert_eq!(nested["outbound"]["all"]["messages"]["count"], 3);
         assert_eq!(nested["connections"]["all"]["peak"], 4);
         assert_eq!(nested["tokenRequests"], json!({"succeeded": 1}));
         assert_eq!(nested["apiRequests"], json!({"failed": 3, "refused": 2}));
-        assert_eq!(nested["processed"]["delta"]["xdelta"], json!({"failed": 4}));
-        let notifications = json!({"attempted": 17, "successful": 8, "failed": 9});
+        assert_eq!(
+            nested["processed"],
+            json!({
+                "delta": {"xdelta": {"failed": 4}},
+                "batching": {
+                    "simple": {},
+                    "conflating": {"generatedBatches": 5, "discardedMessages": 10},
+                },
+            })
+        );
+        let notifications = json!({
+            "attempted": {"web": 7, "fcm": 9, "total": 17},
+            "successful": {"web": 7, "total": 8},
+            "failed": {"retriable": {}, "final": {"fcm": 9, "total": 9}},
+        });
         assert_eq!(nested["push"]["notifications"], notifications);
     }
 }

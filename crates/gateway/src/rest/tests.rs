@@ -786,7 +786,10 @@ async fn statistics_have_the_form_of_the_version() {
     assert_eq!((query.start, query.end), (Some(hour), Some(Timestamp(hour.0 + 3_599_999))));
 
     let nested = bench.get("/stats?v=2").await.json();
-    assert_eq!(nested[0]["inbound"]["rest"]["messages"], json!({"count": 2, "data": 20}));
+    assert_eq!(
+        nested[0]["inbound"]["rest"]["messages"],
+        json!({"count": 2, "billableCount": 2, "data": 20, "uncompressedData": 20})
+    );
     for query in ["unit=week", "start=x", "end=2024-13", "direction=up", "limit=1001"] {
         assert_eq!(bench.get(&format!("/stats?{query}")).await.error(), (400, 40003), "{query}");
     }
