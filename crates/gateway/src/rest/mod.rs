@@ -20,6 +20,8 @@ mod form;
 
 mod wrapping;
 
+mod selection;
+
 mod page;
 
 mod publish;
@@ -80,6 +82,7 @@ pub(crate) use self::{answer::Answer, call::text};
 use self::{
     call::Call,
     route::{Endpoint, Local, NoRoute, Route},
+    selection::Selection,
     wrapping::Wrapping,
 };
 
@@ -111,13 +114,18 @@ async fn answer_wrapped(
         Ok(None) | Err(_) => call::answer_format(head, &query),
     };
     let refused = |error: ErrorInfo| answer::error(&error, call::error_format(head, format));
-    let wrapping = match wrapping {
-        Ok(wrapping) => wrapping,
-        Err(error) => return refused(error),
+    let (wrapping, selection) = match (wrapping, Selection::asked(&query)) {
+        (Ok(wrapping), Ok(selection)) => (wrapping, selection),
+        (Err(error), _) | (_, Err(error)) => return refused(error),
     };
     let source = source::of(address, &head.headers, &server.settings.trusted_proxies);
-    let call = Call { head, query, source, format };
-    let answered = respond(server, &call, body).await.unwrap_or_else(refused);
+    let whole = if selection.is_some() { Format::Json } else { format };
+    let call = Call { head, query, source, format: whole };
+    let answered = match (respond(server, &call, body).await, selection) {
+        (Ok(answer), Some(selection)) => selection.of(answer, format).await,
+        (answered, _) => answered,
+    };
+    let answered = answered.unwrap_or_else(refused);
     match wrapping {
         Some(wrapping) => wrapping.wrap(answered).await,
         None => answered,
