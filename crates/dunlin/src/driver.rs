@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use ::push::{Delivery, Failure};
 use gateway::{Hub, Turn};
-use node::{AttachmentId, ChannelKey, Effect, Event, Node, Operation, Request, Ticket, Volume};
+use node::{AttachmentId, ChannelKey, Effect, Event, Node, Ticket, Volume};
 use store::{Place, Store, Write, WriteRequest, Writer};
 use telemetry::{Health, Metrics};
 use tokio::runtime::Handle;
@@ -29,7 +29,8 @@ use types::{AppId, Entry, ErrorInfo, RecordChange, Timestamp};
 use crate::clock::Clock;
 use appends::{Append, Appends, Durable};
 
-/// Clients' events that one turn takes at most: what the first of them causes leaves soon.
+/// Clients' frames and requests that one turn takes at most, but for what comes with the last of
+/// them: what the first of them causes leaves soon.
 const MAX_TURN: usize = 256;
 /// Threads that help with writing, at most.
 const MAX_HELPERS: usize = 16;
@@ -186,9 +187,11 @@ impl Mail {
         while let Ok(message) = self.inside.try_recv() {
             self.from_inside.push(message);
         }
-        while self.from_outside.len() < MAX_TURN
+        let mut frames: usize = self.from_outside.iter().map(Event::frames).sum();
+        while frames < MAX_TURN
             && let Ok(event) = self.outside.try_recv()
         {
+            frames += event.frames();
             self.from_outside.push(event);
         }
     }
@@ -257,7 +260,8 @@ impl Turns {
             }
         }
         for event in mail.from_outside.drain(..) {
-            self.driver.metrics.messages_received.inc_by(messages_in(&event));
+            let messages = u64::try_from(event.messages()).unwrap_or(u64::MAX);
+            self.driver.metrics.messages_received.inc_by(messages);
             self.driver.node.handle(now, event);
         }
         if self.driver.node.next_deadline().is_some_and(|deadline| deadline <= now) {
@@ -388,21 +392,4 @@ impl Turns {
 /// Threads that help with writing: one for each core that the driver does not use.
 fn helpers() -> usize {
     std::thread::available_parallelism().map_or(0, |cores| (cores.get() - 1).min(MAX_HELPERS))
-}
-
-fn messages_in(event: &Event) -> u64 {
-    let count = match event {
-        Event::Frame { frame, .. } => {
-            frame.messages.len() + frame.annotations.len() + frame.presence.len()
-        }
-        Event::Request { request, .. } => match request.as_ref() {
-            Request { operation: Operation::Publish { messages, .. }, .. } => messages.len(),
-            Request { operation: Operation::BatchPublish(batch), .. } => batch.messages(),
-            Request { operation: Operation::Annotate { annotations, .. }, .. } => annotations.len(),
-            Request { operation: Operation::Change { .. } | Operation::Chat { .. }, .. } => 1,
-            _ => 0,
-        },
-        _ => 0,
-    };
-    u64::try_from(count).unwrap_or(u64::MAX)
 }

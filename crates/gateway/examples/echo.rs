@@ -68,8 +68,7 @@ async fn echo(upgraded: hyper::upgrade::Upgraded) -> anyhow::Result<ws::Ended> {
     let parts = upgraded
         .downcast::<TokioIo<TcpStream>>()
         .map_err(|_other| anyhow!("the connection is not plain TCP"))?;
-    let (stream, sink) = parts.io.into_inner().into_split();
-    let outbox = Arc::new(Outbox::new(sink, OUTBOX_LIMIT));
+    let outbox = Arc::new(Outbox::new(parts.io.into_inner(), OUTBOX_LIMIT));
     let mut handler = Echo(Arc::clone(&outbox));
-    Ok(ws::run(stream, parts.read_buf, outbox, LIMITS, &mut handler).await)
+    Ok(ws::run(outbox, parts.read_buf, LIMITS, &mut handler).await)
 }

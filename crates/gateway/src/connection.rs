@@ -8,15 +8,16 @@
 //! and its frames in between and in order; nothing is read from a client while the node is busy.
 
 use std::{
+    collections::VecDeque,
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
 use bytes::Bytes;
 use node::{Event, Origin, TransportId};
-use protocol::Format;
+use protocol::{Format, ProtocolMessage};
 use tokio::{net::TcpStream, sync::mpsc::error::TrySendError};
-use types::error;
+use types::{ErrorInfo, error};
 
 use crate::{
     hub::Hub,
@@ -25,6 +26,9 @@ use crate::{
 
 /// How long a peer may accept nothing while there is something to send.
 const WRITE_STALL: Duration = Duration::from_secs(30);
+
+/// Frames in one event.
+const MAX_GATHERED: usize = 32;
 
 /// How long closing may take, from the decision to the end of the stream.
 const LINGER: Duration = Duration::from_secs(5);
@@ -40,16 +44,21 @@ pub(crate) async fn run(
     max_message: usize,
 ) {
     let format = format_of(&query);
-    let (stream, sink) = stream.into_split();
-    let (transport, outbox) = hub.open_socket(format, sink);
+    let (transport, outbox) = hub.open_socket(format, stream);
     let id = transport.id;
     let origin = Box::new(origin);
     if hub.events().send(Event::Connect { transport: id, format, query, origin }).await.is_err() {
         return;
     }
     let limits = ws::Limits { max_message, write_stall: WRITE_STALL, linger: LINGER };
-    let mut inbound = Inbound { hub: Arc::clone(&hub), transport: id, format, waiting: None };
-    let ended = ws::run(stream, leftover, outbox, limits, &mut inbound).await;
+    let mut inbound = Inbound {
+        hub: Arc::clone(&hub),
+        transport: id,
+        format,
+        gathered: Vec::new(),
+        waiting: VecDeque::new(),
+    };
+    let ended = ws::run(outbox, leftover, limits, &mut inbound).await;
     drop(transport);
     log(id, &ended);
     // A node that is gone needs no news.
@@ -68,55 +77,79 @@ fn log(transport: TransportId, ended: &Ended) {
     tracing::debug!(transport = transport.0, ?ended, "connection ended");
 }
 
-/// Turns what a peer sends into events, and waits for the node to have room for them.
+/// Turns what a peer sends into events, and waits for the node to have room for them. What one read
+/// brings is one event, so that the node's thread is woken once for it.
 struct Inbound {
     hub: Arc<Hub>,
     transport: TransportId,
     format: Format,
-    /// The event that there was no room for.
-    waiting: Option<Event>,
+    gathered: Vec<ProtocolMessage>,
+    /// Events that there was no room for.
+    waiting: VecDeque<Event>,
 }
 
 impl Inbound {
-    fn event(&self, opcode: Opcode, payload: &[u8]) -> Option<Event> {
-        let transport = self.transport;
-        let decoded = match (opcode, self.format) {
+    /// None for what is no message.
+    fn decode(&self, opcode: Opcode, payload: &[u8]) -> Option<Result<ProtocolMessage, ErrorInfo>> {
+        match (opcode, self.format) {
             (Opcode::Text, Format::Json) | (Opcode::Binary, Format::MessagePack) => {
-                protocol::decode(self.format, payload)
+                Some(protocol::decode(self.format, payload))
             }
             (Opcode::Text, Format::MessagePack) => {
-                Err(error::PROTOCOL_ERROR.with("a text frame on a MessagePack connection"))
+                Some(Err(error::PROTOCOL_ERROR.with("a text frame on a MessagePack connection")))
             }
             (Opcode::Binary, Format::Json) => {
-                Err(error::PROTOCOL_ERROR.with("a binary frame on a JSON connection"))
+                Some(Err(error::PROTOCOL_ERROR.with("a binary frame on a JSON connection")))
             }
-            (Opcode::Ping | Opcode::Pong | Opcode::Close, _) => return None,
-        };
-        Some(match decoded {
-            Ok(frame) => Event::Frame { transport, frame },
-            Err(error) => Event::BadFrame { transport, error },
-        })
+            (Opcode::Ping | Opcode::Pong | Opcode::Close, _) => None,
+        }
+    }
+
+    fn hand_over(&mut self, event: Event) -> Intake {
+        if !self.waiting.is_empty() {
+            self.waiting.push_back(event);
+        } else if let Err(TrySendError::Full(event)) = self.hub.events().try_send(event) {
+            self.waiting.push_back(event);
+        }
+        if self.waiting.is_empty() { Intake::More } else { Intake::Full }
     }
 }
 
 impl Handler for Inbound {
     fn on_message(&mut self, opcode: Opcode, payload: Bytes) -> Intake {
-        let Some(event) = self.event(opcode, &payload) else { return Intake::More };
+        let Some(decoded) = self.decode(opcode, &payload) else { return Intake::More };
         let counters = self.hub.counters();
         counters.frames_in.fetch_add(1, Relaxed);
         counters.bytes_in.fetch_add(u64::try_from(payload.len()).unwrap_or(u64::MAX), Relaxed);
-        match self.hub.events().try_send(event) {
-            Ok(()) | Err(TrySendError::Closed(_)) => Intake::More,
-            Err(TrySendError::Full(event)) => {
-                self.waiting = Some(event);
-                Intake::Full
+        match decoded {
+            Ok(frame) => {
+                self.gathered.push(frame);
+                if self.gathered.len() < MAX_GATHERED { Intake::More } else { self.on_pause() }
+            }
+            Err(error) => {
+                self.on_pause();
+                self.hand_over(Event::BadFrame { transport: self.transport, error })
+            }
+        }
+    }
+
+    fn on_pause(&mut self) -> Intake {
+        let transport = self.transport;
+        let mut frames = std::mem::take(&mut self.gathered);
+        match (frames.pop(), frames.is_empty()) {
+            (None, _) => Intake::More,
+            (Some(frame), true) => self.hand_over(Event::Frame { transport, frame }),
+            (Some(last), false) => {
+                frames.push(last);
+                self.hand_over(Event::Frames { transport, frames })
             }
         }
     }
 
     async fn ready(&mut self) {
-        if let Ok(room) = self.hub.events().reserve().await
-            && let Some(event) = self.waiting.take()
+        while !self.waiting.is_empty()
+            && let Ok(room) = self.hub.events().reserve().await
+            && let Some(event) = self.waiting.pop_front()
         {
             room.send(event);
         }

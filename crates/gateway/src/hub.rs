@@ -18,7 +18,7 @@ use bytes::Bytes;
 use node::{Event, Request, RequestId, Response, TransportId};
 use protocol::{Action, Format, ProtocolMessage};
 use tokio::{
-    net::tcp::OwnedWriteHalf,
+    net::TcpStream,
     sync::{mpsc, oneshot},
     time::timeout,
 };
@@ -27,6 +27,7 @@ use types::{ErrorInfo, NodeLimits, error};
 use crate::{
     comet::Comets,
     mailbox::Mailbox,
+    peers::Peers,
     ws::{CloseCode, Frame, Opcode, Outbox, Pushed},
 };
 
@@ -34,8 +35,8 @@ use crate::{
 /// requests wait, within their deadline.
 pub(crate) const EVENT_QUEUE: usize = 1024;
 
-/// Parts of the table of transports, so that connects do not wait for a long fan-out.
-const SHARDS: usize = 16;
+/// Transports that are looked up together: connects do not wait for a long fan-out.
+const LOOKED_UP: usize = 64;
 
 /// What a request may take beyond the node's own deadline for a publish.
 const REPLY_SLACK: Duration = Duration::from_secs(2);
@@ -44,7 +45,7 @@ const REPLY_SLACK: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Hub {
     events: mpsc::Sender<Event>,
-    transports: [Mutex<HashMap<TransportId, Peer>>; SHARDS],
+    peers: Mutex<Peers>,
     requests: Mutex<HashMap<RequestId, oneshot::Sender<Response>>>,
     comets: Comets,
     last_id: AtomicU64,
@@ -67,14 +68,14 @@ pub struct Counters {
     pub requests: AtomicU64,
 }
 
-#[derive(Debug)]
-struct Peer {
+#[derive(Clone, Debug)]
+pub(crate) struct Peer {
     sink: Sink,
     format: Format,
 }
 
 /// Where the frames of a transport go.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Sink {
     Socket(Arc<Outbox>),
     /// To whatever request the client has open.
@@ -100,7 +101,7 @@ impl Hub {
         let (events, receiver) = mpsc::channel(EVENT_QUEUE);
         let hub = Self {
             events,
-            transports: Default::default(),
+            peers: Mutex::default(),
             requests: Mutex::default(),
             comets: Comets::default(),
             last_id: AtomicU64::new(0),
@@ -133,15 +134,18 @@ impl Hub {
     ) {
         let mut joined = Joined::default();
         let mut accepted = 0;
-        for transport in transports {
-            self.with_peer(transport, |peer| {
+        let mut transports = transports.into_iter().peekable();
+        let mut found = Vec::new();
+        while transports.peek().is_some() {
+            lock(&self.peers).find(transports.by_ref().take(LOOKED_UP), &mut found);
+            for peer in found.drain(..) {
                 let pushed = match &peer.sink {
                     Sink::Socket(outbox) => outbox.push(joined.of(peer.format, frames)),
                     Sink::Mailbox(mailbox) => mailbox.push_all(frames),
                 };
-                self.settle(peer, pushed);
+                self.settle(&peer, pushed);
                 accepted += u64::from(pushed == Pushed::Accepted);
-            });
+            }
         }
         let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
         let bytes = frames.iter().map(Bytes::len).sum();
@@ -164,21 +168,22 @@ impl Hub {
 
     /// Carries out [`node::Effect::Ping`]. What has no socket has no pings.
     pub(crate) fn ping(&self, transport: TransportId) {
-        self.with_peer(transport, |peer| {
-            if let Sink::Socket(outbox) = &peer.sink {
-                self.settle(peer, outbox.push(&Frame::ping(&[])));
-            }
-        });
+        if let Some(peer) = self.peer(transport)
+            && let Sink::Socket(outbox) = &peer.sink
+        {
+            self.settle(&peer, outbox.push(&Frame::ping(&[])));
+        }
     }
 
     /// Carries out [`node::Effect::Close`].
     pub(crate) fn close(&self, transport: TransportId) {
-        self.with_peer(transport, |peer| match &peer.sink {
-            Sink::Socket(outbox) => {
+        match self.peer(transport).map(|peer| peer.sink) {
+            Some(Sink::Socket(outbox)) => {
                 outbox.close_after_flush(None, Frame::close(CloseCode::NORMAL, ""));
             }
-            Sink::Mailbox(mailbox) => mailbox.close(None),
-        });
+            Some(Sink::Mailbox(mailbox)) => mailbox.close(None),
+            None => {}
+        }
     }
 
     /// Carries out [`node::Effect::Reply`]. A request that nobody waits for any more is ignored.
@@ -212,7 +217,7 @@ impl Hub {
     pub(crate) fn open_socket(
         self: &Arc<Self>,
         format: Format,
-        stream: OwnedWriteHalf,
+        stream: TcpStream,
     ) -> (Transport, Arc<Outbox>) {
         let outbox = Arc::new(Outbox::new(stream, self.send_queue_bytes));
         (self.register(format, Sink::Socket(Arc::clone(&outbox))), outbox)
@@ -234,10 +239,7 @@ impl Hub {
     }
 
     fn register(self: &Arc<Self>, format: Format, sink: Sink) -> Transport {
-        let id = TransportId(self.next_id());
-        if let Some(shard) = self.shard(id) {
-            lock(shard).insert(id, Peer { sink, format });
-        }
+        let id = lock(&self.peers).insert(Peer { sink, format });
         self.counters.connections.fetch_add(1, Relaxed);
         self.counters.connections_opened.fetch_add(1, Relaxed);
         Transport { id, hub: Arc::clone(self) }
@@ -264,16 +266,10 @@ impl Hub {
         self.counters.overflowed.fetch_add(1, Relaxed);
     }
 
-    fn with_peer(&self, transport: TransportId, act: impl FnOnce(&Peer)) {
-        if let Some(peer) = self.shard(transport).map(lock).as_ref().and_then(|s| s.get(&transport))
-        {
-            act(peer);
-        }
-    }
-
-    fn shard(&self, transport: TransportId) -> Option<&Mutex<HashMap<TransportId, Peer>>> {
-        let index = usize::try_from(transport.0).unwrap_or(usize::MAX) % SHARDS;
-        self.transports.get(index)
+    fn peer(&self, transport: TransportId) -> Option<Peer> {
+        let mut found = Vec::new();
+        lock(&self.peers).find([transport], &mut found);
+        found.pop()
     }
 
     fn next_id(&self) -> u64 {
@@ -283,9 +279,7 @@ impl Hub {
 
 impl Drop for Transport {
     fn drop(&mut self) {
-        if let Some(shard) = self.hub.shard(self.id) {
-            lock(shard).remove(&self.id);
-        }
+        lock(&self.hub.peers).remove(self.id);
         self.hub.counters.connections.fetch_sub(1, Relaxed);
     }
 }
@@ -334,10 +328,10 @@ mod tests {
     #[tokio::test]
     async fn a_transport_is_known_for_as_long_as_it_lives() {
         let (hub, _events) = Hub::new(&NodeLimits::default());
-        let known = || hub.transports.iter().map(|shard| lock(shard).len()).sum::<usize>();
+        let known = || lock(&hub.peers).len();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let stream = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let socket = hub.open_socket(Format::Json, stream.into_split().1);
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let socket = hub.open_socket(Format::Json, stream);
         let transports = (socket, hub.open_mailbox(Format::Json));
         assert_ne!(transports.0.0.id, transports.1.0.id);
         assert_eq!((known(), hub.counters.connections.load(Relaxed)), (2, 2));

@@ -22,6 +22,8 @@ mod hub;
 
 mod mailbox;
 
+mod peers;
+
 mod turn;
 
 mod writers;

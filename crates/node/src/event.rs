@@ -48,6 +48,11 @@ pub enum Event {
         transport: TransportId,
         frame: ProtocolMessage,
     },
+    /// Several that came together, in order.
+    Frames {
+        transport: TransportId,
+        frames: Vec<ProtocolMessage>,
+    },
     /// The transport carried something that is not a protocol message.
     BadFrame {
         transport: TransportId,
@@ -107,6 +112,32 @@ pub enum Event {
     Shutdown,
     /// Time passed.
     Tick,
+}
+
+impl Event {
+    /// The frames that came with it, or one for anything else.
+    pub fn frames(&self) -> usize {
+        if let Self::Frames { frames, .. } = self { frames.len() } else { 1 }
+    }
+
+    /// The messages that it publishes.
+    pub fn messages(&self) -> usize {
+        let of_frame = |frame: &ProtocolMessage| {
+            frame.messages.len() + frame.annotations.len() + frame.presence.len()
+        };
+        match self {
+            Self::Frame { frame, .. } => of_frame(frame),
+            Self::Frames { frames, .. } => frames.iter().map(of_frame).sum(),
+            Self::Request { request, .. } => match &request.operation {
+                Operation::Publish { messages, .. } => messages.len(),
+                Operation::BatchPublish(batch) => batch.messages(),
+                Operation::Annotate { annotations, .. } => annotations.len(),
+                Operation::Change { .. } | Operation::Chat { .. } => 1,
+                _ => 0,
+            },
+            _ => 0,
+        }
+    }
 }
 
 #[derive(Debug)]

@@ -152,6 +152,14 @@ impl Node {
             Event::Frame { transport, frame } => {
                 self.on_transport(now, transport, |session, ctx| session.handle_frame(ctx, frame));
             }
+            Event::Frames { transport, frames } => {
+                for frame in frames {
+                    self.on_transport(now, transport, |session, ctx| {
+                        session.handle_frame(ctx, frame);
+                    });
+                    self.work_off(now);
+                }
+            }
             Event::BadFrame { transport, error } => {
                 self.on_transport(now, transport, |session, ctx| session.fail(ctx, error));
             }

@@ -1,6 +1,6 @@
 //! A connection task against a scripted driver.
 
-use protocol::{Action, ProtocolMessage};
+use protocol::Action;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -161,21 +161,29 @@ async fn a_message_over_the_limit_ends_the_connection() {
 async fn a_busy_node_slows_its_clients_down_and_misses_nothing() {
     let mut bench = Bench::new(settings()).await;
     let (mut stream, _, _) = open(&mut bench, "/").await;
-    let count = 3 * EVENT_QUEUE;
+    let count = 3 * EVENT_QUEUE * MAX_GATHERED;
     let frames: Vec<u8> =
         (0..count).flat_map(|n| frame(TEXT, &heartbeat(&n.to_string(), Format::Json))).collect();
     let events = bench.events.as_mut().unwrap();
     let all = async {
-        stream.write_all(&frames).await.unwrap();
         while events.len() < EVENT_QUEUE {
             tokio::task::yield_now().await;
         }
-        for n in 0..count {
-            let Event::Frame { frame, .. } = events.recv().await.unwrap() else { panic!() };
-            assert_eq!(frame.id.as_deref(), Some(n.to_string().as_str()));
+        let mut seen = 0;
+        while seen < count {
+            let frames = match events.recv().await.unwrap() {
+                Event::Frame { frame, .. } => vec![frame],
+                Event::Frames { frames, .. } => frames,
+                other => panic!("{other:?}"),
+            };
+            for frame in frames {
+                assert_eq!(frame.id.as_deref(), Some(seen.to_string().as_str()));
+                seen += 1;
+            }
         }
     };
-    timeout(Duration::from_secs(30), all).await.unwrap();
+    let both = async { tokio::join!(stream.write_all(&frames), all) };
+    timeout(Duration::from_secs(30), both).await.unwrap().0.unwrap();
 }
 
 #[tokio::test]

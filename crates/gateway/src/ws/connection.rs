@@ -8,7 +8,7 @@
 
 use std::{
     cell::RefCell,
-    io,
+    io::{self, Read},
     net::Shutdown,
     pin::Pin,
     sync::Arc,
@@ -19,8 +19,8 @@ use std::{
 use bytes::Bytes;
 use socket2::SockRef;
 use tokio::{
-    io::{AsyncRead, ReadBuf},
-    net::tcp::OwnedReadHalf,
+    io::Interest,
+    net::TcpStream,
     time::{Instant, Sleep, sleep},
 };
 
@@ -62,6 +62,11 @@ pub trait Handler: Send {
     /// [`Opcode::Close`] nothing more comes. Must not block, and must not drive another connection.
     fn on_message(&mut self, opcode: Opcode, payload: Bytes) -> Intake;
 
+    /// All that has come so far was handed over.
+    fn on_pause(&mut self) -> Intake {
+        Intake::More
+    }
+
     /// Completes when the handler, that was [`Intake::Full`], can take more. Must be cancel safe.
     fn ready(&mut self) -> impl Future<Output = ()> + Send {
         std::future::ready(())
@@ -85,17 +90,15 @@ pub enum Ended {
 
 /// Serves a connection after the handshake, until it is over and the stream is dropped.
 ///
-/// `leftover` is what was read beyond the handshake; the outbox has the other half of the stream. It
-/// accepts nothing once this returns or is dropped.
+/// `leftover` is what was read beyond the handshake; the outbox has the stream, and accepts
+/// nothing once this returns or is dropped.
 pub fn run<H: Handler>(
-    stream: OwnedReadHalf,
-    leftover: Bytes,
     outbox: Arc<Outbox>,
+    leftover: Bytes,
     limits: Limits,
     handler: &mut H,
 ) -> impl Future<Output = Ended> + Send {
     let mut connection = Connection {
-        stream,
         reader: Reader::new(limits.max_message),
         // The handshake's buffer is not kept.
         unread: Bytes::copy_from_slice(&leftover),
@@ -115,7 +118,6 @@ pub fn run<H: Handler>(
 }
 
 struct Connection {
-    stream: OwnedReadHalf,
     reader: Reader,
     /// Input that is not parsed yet: from the handshake, or because the handler was full.
     unread: Bytes,
@@ -193,18 +195,15 @@ impl Connection {
             self.unread = unread.slice_ref(rest);
             return Poll::Ready(Ok(intake));
         }
-        READ.with_borrow_mut(|scratch| {
-            let mut buffer = ReadBuf::new(scratch);
-            match ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer)) {
-                Ok(()) if buffer.filled().is_empty() => Poll::Ready(Err(Ended::Lost(None))),
-                Ok(()) => {
-                    let mut rest = buffer.filled();
-                    let intake = self.take(&mut rest, handler);
-                    self.unread = Bytes::copy_from_slice(rest);
-                    Poll::Ready(Ok(intake))
-                }
-                Err(error) => Poll::Ready(Err(Ended::Lost(Some(error)))),
+        READ.with_borrow_mut(|scratch| match ready!(poll_read(self.outbox.stream(), cx, scratch)) {
+            Ok(0) => Poll::Ready(Err(Ended::Lost(None))),
+            Ok(read) => {
+                let mut rest = scratch.get(..read).unwrap_or_default();
+                let intake = self.take(&mut rest, handler);
+                self.unread = Bytes::copy_from_slice(rest);
+                Poll::Ready(Ok(intake))
             }
+            Err(error) => Poll::Ready(Err(Ended::Lost(Some(error)))),
         })
     }
 
@@ -218,7 +217,7 @@ impl Connection {
                         return Intake::Full;
                     }
                 }
-                Ok(None) => return Intake::More,
+                Ok(None) => return handler.on_pause(),
                 Err(violation) => {
                     self.input = Input::Broken(violation);
                     self.outbox.close_after_flush(None, violation.frame());
@@ -226,7 +225,7 @@ impl Connection {
             }
             if !matches!(self.input, Input::Open) {
                 *input = &[];
-                return Intake::More;
+                return handler.on_pause();
             }
         }
     }
@@ -303,14 +302,12 @@ impl Connection {
         if let Poll::Ready(()) = self.poll_deadline(cx) {
             return Poll::Ready(());
         }
-        if SockRef::from(self.stream.as_ref()).shutdown(Shutdown::Write).is_err() {
+        if SockRef::from(self.outbox.stream()).shutdown(Shutdown::Write).is_err() {
             return Poll::Ready(());
         }
         READ.with_borrow_mut(|scratch| {
             loop {
-                let mut buffer = ReadBuf::new(scratch);
-                let read = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer));
-                if read.is_err() || buffer.filled().is_empty() {
+                if !matches!(ready!(poll_read(self.outbox.stream(), cx, scratch)), Ok(1..)) {
                     return Poll::Ready(());
                 }
             }
@@ -318,9 +315,42 @@ impl Connection {
     }
 }
 
+/// Reads what there is. After a read that does not fill the buffer the socket is taken to be empty: it
+/// is not asked again until the kernel says that more has come.
+fn poll_read(
+    stream: &TcpStream,
+    cx: &mut Context<'_>,
+    buffer: &mut [u8],
+) -> Poll<io::Result<usize>> {
+    loop {
+        ready!(stream.poll_read_ready(cx))?;
+        let mut read = None;
+        let result = stream.try_io(Interest::READABLE, || {
+            let count = (&*SockRef::from(stream)).read(buffer)?;
+            read = Some(count);
+            if 0 < count && count < buffer.len() {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            Ok(())
+        });
+        match (read, result) {
+            (Some(read), _) => return Poll::Ready(Ok(read)),
+            (None, Err(error)) if is_passing(&error) => {}
+            (None, Err(error)) => return Poll::Ready(Err(error)),
+            (None, Ok(())) => {}
+        }
+    }
+}
+
+fn is_passing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+}
+
 impl Drop for Connection {
     fn drop(&mut self) {
         self.outbox.abandon();
+        // Others may hold the outbox for a moment. A peer that is gone needs no end.
+        SockRef::from(self.outbox.stream()).shutdown(Shutdown::Both).ok();
     }
 }
 

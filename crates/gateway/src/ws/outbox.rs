@@ -16,7 +16,8 @@ use std::{
     task::{Context, Poll, Waker, ready},
 };
 
-use tokio::net::tcp::OwnedWriteHalf;
+use socket2::SockRef;
+use tokio::net::TcpStream;
 
 use super::frame::Frame;
 
@@ -38,6 +39,10 @@ pub enum Pushed {
 
 /// Where frames go; never blocks.
 pub trait Stream {
+    /// For those who do not wait until it is possible.
+    fn send(&self, bytes: &[u8]) -> io::Result<usize>;
+
+    /// For those who do.
     fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
 
     fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
@@ -45,7 +50,7 @@ pub trait Stream {
 
 /// The queue, shared by producers and the connection.
 #[derive(Debug)]
-pub struct Outbox<S = OwnedWriteHalf> {
+pub struct Outbox<S = TcpStream> {
     stream: S,
     /// Bytes that may wait, counting each frame's own footprint.
     limit: usize,
@@ -99,13 +104,17 @@ pub(super) struct Batch {
     done: usize,
 }
 
-impl Stream for OwnedWriteHalf {
+impl Stream for TcpStream {
+    fn send(&self, bytes: &[u8]) -> io::Result<usize> {
+        SockRef::from(self).send(bytes)
+    }
+
     fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         self.try_write_vectored(slices)
     }
 
     fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.as_ref().poll_write_ready(cx)
+        self.poll_write_ready(cx)
     }
 }
 
@@ -157,7 +166,7 @@ impl<S: Stream> Outbox<S> {
     /// How much of the frame the socket takes at once. Of an error the connection's task learns when
     /// it writes the rest.
     fn write(&self, frame: &Frame) -> usize {
-        self.stream.try_write(&[IoSlice::new(frame.as_bytes())]).unwrap_or(0)
+        self.stream.send(frame.as_bytes()).unwrap_or(0)
     }
 
     /// Queues `last`, whatever the limit, and a close frame, and accepts nothing afterwards. After

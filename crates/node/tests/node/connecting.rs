@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use node::Event;
 use protocol::{Action, Format, ProtocolMessage};
 
-use crate::world::{ALL, START, world, world_with};
+use crate::world::{ALL, START, attach, publish, world, world_with};
 
 const FULL: &str = r#"{"*":["*"]}"#;
 
@@ -124,6 +125,18 @@ fn a_ping_is_answered_with_its_id_after_a_measurable_time_and_one_without_is_not
     let answers = world.frames(client);
     let ids: Vec<_> = answers.iter().map(|answer| answer.id.as_deref()).collect();
     assert_eq!(ids, [Some("p1"), Some("p2")]);
+}
+
+#[test]
+fn frames_that_come_together_are_worked_off_as_if_they_came_one_by_one() {
+    let frames = || vec![attach("news"), publish("news", 0, "a"), publish("news", 1, "b")];
+    let (mut together, mut single) = (world(), world());
+    let (transport, other) = (together.connect(ALL), single.connect(ALL));
+    together.handle(Event::Frames { transport, frames: frames() });
+    frames().iter().for_each(|frame| single.send(other, frame));
+    let seen = together.seen(transport);
+    assert_eq!(seen.len(), 5);
+    assert_eq!(seen, single.seen(other));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     sync::{Notify, mpsc},
     task::JoinHandle,
 };
@@ -55,14 +55,13 @@ async fn pair() -> (TcpStream, TcpStream) {
 impl Bench {
     async fn new(limits: Limits, leftover: &'static [u8], ready: Option<Arc<Notify>>) -> Self {
         let (client, server) = pair().await;
-        let (server, sink) = server.into_split();
-        let outbox = Arc::new(Outbox::new(sink, 64 * 1024 * 1024));
+        let outbox = Arc::new(Outbox::new(server, 64 * 1024 * 1024));
         let (seen_by, seen) = mpsc::unbounded_channel();
         let served = tokio::spawn({
             let outbox = Arc::clone(&outbox);
             async move {
                 let mut handler = Recorder { seen: seen_by, ready };
-                run(server, Bytes::from_static(leftover), outbox, limits, &mut handler).await
+                run(outbox, Bytes::from_static(leftover), limits, &mut handler).await
             }
         });
         Self { client, outbox, seen, served }
@@ -244,9 +243,8 @@ async fn a_connection_task_that_is_dropped_closes_its_outbox() {
 async fn an_idle_connection_is_small() {
     let (_client, server) = pair().await;
     let mut handler = Recorder { seen: mpsc::unbounded_channel().0, ready: None };
-    let (server, sink) = server.into_split();
-    let outbox = Arc::new(Outbox::new(sink, 0));
-    let served = run(server, Bytes::new(), outbox, LIMITS, &mut handler);
+    let outbox = Arc::new(Outbox::new(server, 0));
+    let served = run(outbox, Bytes::new(), LIMITS, &mut handler);
     let size = size_of_val(&served);
     println!("connection future: {size} bytes, outbox: {} bytes", size_of::<Outbox>());
     assert!(size < 600, "{size} bytes");

@@ -32,6 +32,10 @@ struct Socket {
 }
 
 impl Stream for Peer {
+    fn send(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.try_write(&[IoSlice::new(bytes)])
+    }
+
     fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let mut socket = self.0.lock().unwrap();
         let Some(room) = socket.accepts.pop_front() else {
