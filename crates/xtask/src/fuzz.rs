@@ -66,7 +66,7 @@ fn fuzz(target: &str, seconds: u32) -> Result<()> {
         std::fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
     }
     let mut command = cargo(&["run", "--release", "--manifest-path", "fuzz/Cargo.toml"]);
-    command.args(["--target", &host()?, "--bin", target]);
+    command.args(["--target", &process::host()?, "--bin", target]);
     command.arg("--target-dir").arg(target_dir().join("fuzz"));
     command.arg("--").arg(&corpus);
     command.arg(format!("-artifact_prefix={}/", artifacts.display()));
@@ -75,12 +75,4 @@ fn fuzz(target: &str, seconds: u32) -> Result<()> {
     command.arg(format!("-rss_limit_mb={MEMORY_MIB_MAX}"));
     command.env("CARGO_ENCODED_RUSTFLAGS", RUSTFLAGS.join("\x1f"));
     process::run(&mut command)
-}
-
-/// The platform that this compiler runs on, named explicitly so that flags spare build scripts.
-fn host() -> Result<String> {
-    let output = process::tool("rustc").arg("-vV").output().context("ask rustc for its host")?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    let host = text.lines().find_map(|line| line.strip_prefix("host: "));
-    host.map(str::to_owned).context("rustc does not say its host")
 }

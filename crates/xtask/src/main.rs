@@ -9,6 +9,7 @@
     reason = "printing is what a command-line tool does"
 )]
 
+mod bench;
 mod check;
 mod ci;
 mod conformance;
@@ -73,6 +74,12 @@ const COMMANDS: &[Command] = &[
         arguments: "[autobahn | CHECKOUT | PROGRAM] …",
         effect: "suites written against the protocol: those in here, or another's",
         run: conformance::run,
+    },
+    Command {
+        name: "bench",
+        arguments: "--check | --update",
+        effect: "instruction counts of the hot path, compared or written down",
+        run: bench::run,
     },
     Command {
         name: "ci",

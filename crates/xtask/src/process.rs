@@ -68,6 +68,14 @@ pub(crate) fn run_counted(command: &mut Command, totals: &mut Totals) -> Result<
     Ok(())
 }
 
+/// The platform that this compiler runs on, as it names it.
+pub(crate) fn host() -> Result<String> {
+    let output = tool("rustc").arg("-vV").output().context("ask rustc for its host")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let host = text.lines().find_map(|line| line.strip_prefix("host: "));
+    host.map(str::to_owned).context("rustc does not say its host")
+}
+
 /// A server that runs until this value drops.
 pub(crate) struct Server {
     child: Child,

@@ -4,14 +4,14 @@
 
 /// One `key = value` line.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Entry<'a> {
-    pub(super) table: &'a str,
-    pub(super) key: &'a str,
-    pub(super) value: &'a str,
-    pub(super) line_index: usize,
+pub(crate) struct Entry<'a> {
+    pub(crate) table: &'a str,
+    pub(crate) key: &'a str,
+    pub(crate) value: &'a str,
+    pub(crate) line_index: usize,
 }
 
-pub(super) fn entries(text: &str) -> Vec<Entry<'_>> {
+pub(crate) fn entries(text: &str) -> Vec<Entry<'_>> {
     let mut table = "";
     let mut entries = Vec::new();
     for (line_index, line) in text.lines().enumerate() {
