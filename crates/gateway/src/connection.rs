@@ -20,8 +20,8 @@ use tokio::{net::TcpStream, sync::mpsc::error::TrySendError};
 use types::{ErrorInfo, error};
 
 use crate::{
-    hub::Hub,
-    ws::{self, Ended, Handler, Intake, Opcode},
+    hub::{Hub, Transport},
+    ws::{self, Ended, Handler, Intake, Opcode, Outbox},
 };
 
 /// How long a peer may accept nothing while there is something to send.
@@ -33,36 +33,43 @@ const MAX_GATHERED: usize = 32;
 /// How long closing may take, from the decision to the end of the stream.
 const LINGER: Duration = Duration::from_secs(5);
 
-/// Serves a stream after the handshake until it is over. `leftover` is what was read beyond it,
-/// `query` the decoded parameters of the connect URL, `origin` what else its request said.
-pub(crate) async fn run(
+/// A connection that the node knows of.
+pub(crate) struct Opened {
+    transport: Transport,
+    outbox: Arc<Outbox>,
+    format: Format,
+}
+
+/// Tells the node of a stream after the handshake. `query` are the decoded parameters of the connect
+/// URL, `origin` what else its request said. None if there is no node any more.
+pub(crate) async fn open(
     stream: TcpStream,
-    leftover: Bytes,
-    hub: Arc<Hub>,
+    hub: &Arc<Hub>,
     query: Vec<(String, String)>,
     origin: Origin,
-    max_message: usize,
-) {
+) -> Option<Opened> {
     let format = format_of(&query);
     let (transport, outbox) = hub.open_socket(format, stream);
-    let id = transport.id;
     let origin = Box::new(origin);
-    if hub.events().send(Event::Connect { transport: id, format, query, origin }).await.is_err() {
-        return;
-    }
+    let connect = Event::Connect { transport: transport.id, format, query, origin };
+    hub.events().send(connect).await.ok()?;
+    Some(Opened { transport, outbox, format })
+}
+
+/// Serves a connection until it is over. `leftover` is what was read beyond the handshake.
+pub(crate) async fn serve(opened: Opened, hub: Arc<Hub>, leftover: Bytes, max_message: usize) {
+    let Opened { transport, outbox, format } = opened;
+    let id = transport.id;
     let limits = ws::Limits { max_message, write_stall: WRITE_STALL, linger: LINGER };
-    let mut inbound = Inbound {
-        hub: Arc::clone(&hub),
-        transport: id,
-        format,
-        gathered: Vec::new(),
-        waiting: VecDeque::new(),
-    };
+    let mut inbound =
+        Inbound { hub, transport: id, format, gathered: Vec::new(), waiting: VecDeque::new() };
     let ended = ws::run(outbox, leftover, limits, &mut inbound).await;
     drop(transport);
     log(id, &ended);
     // A node that is gone needs no news.
-    hub.events().send(Event::TransportClosed { transport: id }).await.ok();
+    if let Ok(room) = inbound.hub.events().reserve().await {
+        room.send(Event::TransportClosed { transport: id });
+    }
 }
 
 fn format_of(query: &[(String, String)]) -> Format {

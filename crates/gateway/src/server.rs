@@ -277,9 +277,15 @@ async fn serve_websocket(
     connection: Arc<Connection>,
 ) {
     let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else { return };
-    let (stream, hub) = (parts.io.into_inner(), Arc::clone(&connection.server.hub));
+    let hub = Arc::clone(&connection.server.hub);
+    let opened = connection::open(parts.io.into_inner(), &hub, query, origin).await;
+    let Some(opened) = opened else { return };
     let max_message = connection.server.max_body();
-    connection::run(stream, parts.read_buf, hub, query, origin, max_message).await;
+    // A task of its own is as small as an idle connection can be.
+    tokio::spawn(async move {
+        connection::serve(opened, hub, parts.read_buf, max_message).await;
+        drop(connection);
+    });
 }
 
 fn to_usize(count: u32) -> usize {

@@ -64,11 +64,15 @@ impl SeriesId {
     pub fn as_bytes(&self) -> &[u8; Self::LENGTH] {
         &self.0
     }
+
+    fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
 }
 
 impl fmt::Display for SeriesId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(std::str::from_utf8(&self.0).unwrap_or_default())
+        f.write_str(self.as_str())
     }
 }
 
@@ -89,7 +93,21 @@ pub struct Serial {
 impl Serial {
     /// The serial of the item at `index` of the entry.
     pub fn item(&self, index: usize) -> String {
-        format!("{self}:{index:03}")
+        let mut text = self.text();
+        text.push(':');
+        push_padded(&mut text, index as u64, 3);
+        text
+    }
+
+    /// By hand: every delivery and every acknowledgement has one.
+    fn text(&self) -> String {
+        let mut text = String::with_capacity(36);
+        push_padded(&mut text, self.ms, 14);
+        text.push('-');
+        push_padded(&mut text, u64::from(self.counter), 3);
+        text.push('@');
+        text.push_str(self.series.as_str());
+        text
     }
 
     /// Parses an entry's serial, with or without an index.
@@ -107,8 +125,16 @@ impl Serial {
 
 impl fmt::Display for Serial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:014}-{:03}@{}", self.ms, self.counter, self.series)
+        f.write_str(&self.text())
     }
+}
+
+/// The number with at least so many digits.
+fn push_padded(text: &mut String, number: u64, digits: usize) {
+    let mut buffer = itoa::Buffer::new();
+    let number = buffer.format(number);
+    text.extend(std::iter::repeat_n('0', digits.saturating_sub(number.len())));
+    text.push_str(number);
 }
 
 /// A hybrid logical clock: strictly increasing, never behind anything that it has seen.

@@ -255,6 +255,7 @@ async fn a_shutdown_waits_for_websockets_until_the_node_closes_them() {
 async fn an_idle_connection_is_small() {
     let bench = Bench::new(settings()).await;
     let stream = bench.connect().await;
-    let task = run(stream, Bytes::new(), Arc::clone(&bench.hub), vec![], Origin::default(), 1);
-    assert!(size_of_val(&task) <= 2048, "{} bytes", size_of_val(&task));
+    let opened = super::open(stream, &bench.hub, vec![], Origin::default()).await.unwrap();
+    let task = serve(opened, Arc::clone(&bench.hub), Bytes::new(), 1);
+    assert!(size_of_val(&task) <= 800, "{} bytes", size_of_val(&task));
 }
