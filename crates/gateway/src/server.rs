@@ -281,9 +281,11 @@ async fn serve_websocket(
     let opened = connection::open(parts.io.into_inner(), &hub, query, origin).await;
     let Some(opened) = opened else { return };
     let max_message = connection.server.max_body();
+    // The buffer of the handshake is not kept.
+    let leftover = Bytes::copy_from_slice(&parts.read_buf);
     // A task of its own is as small as an idle connection can be.
     tokio::spawn(async move {
-        connection::serve(opened, hub, parts.read_buf, max_message).await;
+        connection::serve(opened, hub, leftover, max_message).await;
         drop(connection);
     });
 }

@@ -100,8 +100,7 @@ pub fn run<H: Handler>(
 ) -> impl Future<Output = Ended> + Send {
     let mut connection = Connection {
         reader: Reader::new(limits.max_message),
-        // The handshake's buffer is not kept.
-        unread: Bytes::copy_from_slice(&leftover),
+        unread: leftover,
         outbox,
         batch: Batch::default(),
         limits,
