@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use clap::{Args, Subcommand};
-use load::{LoadError, Options, Pace, Scenario, WireKind};
+use load::{Arrival, LoadError, Options, Pace, Scenario, WireKind};
 
 use crate::Failure;
 
@@ -27,7 +27,7 @@ pub(crate) struct BenchArgs {
     #[arg(long, env = "DUNLIN_KEY", value_name = "NAME:SECRET", global = true)]
     key: Option<String>,
 
-    /// What to speak: json, msgpack, or raw
+    /// What to speak: json, msgpack; raw and raw-ingest for the reference programs
     #[arg(long, value_name = "WIRE", default_value_t = WireKind::Json, global = true)]
     wire: WireKind,
 
@@ -81,6 +81,39 @@ enum ScenarioArgs {
         publishers: u32,
         #[command(flatten)]
         pace: PaceArgs,
+    },
+    /// Publishers that are acknowledged, each on a channel of its own
+    Publish {
+        #[arg(long, default_value_t = 1)]
+        publishers: u32,
+        /// Messages of each publisher that wait for their acknowledgement
+        #[arg(long, default_value_t = 1, conflicts_with = "rate")]
+        pipeline: u32,
+        /// Messages per second of all publishers, whatever is acknowledged
+        #[arg(long)]
+        rate: Option<f64>,
+    },
+    /// Connections that do nothing
+    Idle {
+        #[arg(long, default_value_t = 10_000)]
+        connections: u32,
+        /// Attach them
+        #[arg(long)]
+        attached: bool,
+        /// To so many channels in turn
+        #[arg(long, default_value_t = 1, requires = "attached")]
+        channels: u32,
+    },
+    /// Connections as they are made
+    Connect {
+        #[arg(long, default_value_t = 1000)]
+        connections: u32,
+        /// So many per second
+        #[arg(long, default_value_t = 250.0, conflicts_with = "storm")]
+        rate: f64,
+        /// All at once, after they were dropped together
+        #[arg(long)]
+        storm: bool,
     },
 }
 
@@ -139,6 +172,17 @@ impl From<ScenarioArgs> for Scenario {
             }
             ScenarioArgs::Channels { channels, subscribers, publishers, pace } => {
                 Self::Channels { channels, subscribers, publishers, pace: pace.into() }
+            }
+            ScenarioArgs::Publish { publishers, pipeline, rate } => {
+                let pace = rate.map_or(Pace::InFlight(pipeline), Pace::Rate);
+                Self::Publish { publishers, pace }
+            }
+            ScenarioArgs::Idle { connections, attached, channels } => {
+                Self::Idle { connections, channels: if attached { channels } else { 0 } }
+            }
+            ScenarioArgs::Connect { connections, rate, storm } => {
+                let arrival = if storm { Arrival::Storm } else { Arrival::Ramp(rate) };
+                Self::Connect { connections, arrival }
             }
         }
     }

@@ -125,6 +125,13 @@ impl Engine {
         }
     }
 
+    /// Ends a client's transport without a word.
+    pub(crate) fn drop_transport(&mut self, connection: usize) {
+        if let Some(slot) = self.slots.get_mut(connection) {
+            slot.transport = None;
+        }
+    }
+
     pub(crate) fn subscribe(&mut self, connection: usize, channel: &Channel) {
         self.write(connection, |wire, out| wire.subscribe(channel, out));
     }

@@ -15,6 +15,7 @@ mod output;
 mod process;
 mod report;
 mod scenario;
+mod watch;
 mod wire;
 
 use std::io::Write;
@@ -25,6 +26,7 @@ pub use latency::Quantiles;
 pub use options::{Options, Pace, Scenario};
 pub use output::{json, text};
 pub use report::{GeneratorUse, Part, Report, Second, ServerUse};
+pub use scenario::Arrival;
 pub use wire::WireKind;
 
 /// Runs a scenario to its end. What happens meanwhile is told on `progress`.

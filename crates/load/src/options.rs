@@ -4,6 +4,7 @@ use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::time::Duration;
 
 use crate::marker;
+use crate::scenario::Arrival;
 use crate::wire::Place;
 use crate::{LoadError, WireKind};
 
@@ -31,9 +32,34 @@ pub struct Options {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Scenario {
     /// `publishers` to every one of `subscribers`; as many `stalled` ones never read.
-    FanOut { subscribers: u32, publishers: u32, stalled: u32, pace: Pace },
+    FanOut {
+        subscribers: u32,
+        publishers: u32,
+        stalled: u32,
+        pace: Pace,
+    },
     /// A stream on each of `channels`, which have `subscribers` each.
-    Channels { channels: u32, subscribers: u32, publishers: u32, pace: Pace },
+    Channels {
+        channels: u32,
+        subscribers: u32,
+        publishers: u32,
+        pace: Pace,
+    },
+    /// Each of `publishers` on a channel of its own. In flight are messages without an
+    /// answer, of each publisher; a rate is that of all together.
+    Publish {
+        publishers: u32,
+        pace: Pace,
+    },
+    /// Attached to `channels` in turn, unless it is 0.
+    Idle {
+        connections: u32,
+        channels: u32,
+    },
+    Connect {
+        connections: u32,
+        arrival: Arrival,
+    },
 }
 
 /// When the next message is sent.

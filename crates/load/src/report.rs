@@ -44,8 +44,8 @@ pub struct ServerUse {
     pub rss_after: u64,
     /// The highest of the readings, one each second.
     pub rss_peak: u64,
-    /// How much more memory for each connection that the run made.
-    pub bytes_per_connection: f64,
+    /// How much more memory for each connection, where nothing else takes any.
+    pub bytes_per_connection: Option<f64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]

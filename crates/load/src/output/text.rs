@@ -50,12 +50,14 @@ fn write(report: &Report, out: &mut String) -> fmt::Result {
             )?;
             writeln!(
                 out,
-                "  memory      {} before, {} after, {} at most; {} bytes per connection",
+                "  memory      {} before, {} after, {} at most",
                 megabytes(server.rss_before),
                 megabytes(server.rss_after),
-                megabytes(server.rss_peak),
-                grouped(server.bytes_per_connection)
+                megabytes(server.rss_peak)
             )?;
+            if let Some(bytes) = server.bytes_per_connection {
+                writeln!(out, "  each        {} bytes per connection", grouped(bytes))?;
+            }
         }
         None => writeln!(out, "  server      not watched: --pid PID tells what it uses")?,
     }

@@ -2,21 +2,22 @@
 //! channel, at a fixed rate or with a fixed number of messages under way.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use serde_json::{Map, Value};
 
 use super::Run;
-use super::gather::{Role, gather};
+use super::gather::{self, Opening, Role};
+use super::publisher::{Publisher, Sent};
 use crate::account::{Account, Tally};
 use crate::engine::{Engine, Player};
 use crate::latency::Latency;
 use crate::marker::{self, Marker, markers};
-use crate::measure::{Counts, Scene, measure};
+use crate::measure::{Scene, measure};
+use crate::watch::Counts;
 use crate::wire::{Channel, Event};
 use crate::{LoadError, Pace, Report};
 
-/// Filler behind the marker of a payload.
-const FILLER: u8 = b'.';
 /// Messages that are sent late together, before what has come is read.
 const BURST_MAX: usize = 1000;
 
@@ -50,17 +51,18 @@ pub(super) fn run(
     let hearers = subscribers.iter().copied().chain((0..*stalled).map(|_| 0));
     let roles: Vec<Role> =
         (0..*publishers).map(|_| Role::Publisher).chain(hearers.map(Role::Subscriber)).collect();
-    let watch = run.watch()?;
+    let mut watch = run.watch()?;
     let mut engine = run.engine(roles.len())?;
     run.tell(&format!("{} connections", roles.len()))?;
     let channels = run.channels(channels);
-    let connections = gather(&mut engine, &roles, &channels)?;
+    let gathered = gather::gather(&mut engine, &roles, &channels, Opening::AFew)?;
+    let connections = gathered.all()?;
     for connection in connections.iter().rev().take(*stalled as usize) {
         engine.stop_reading(*connection);
     }
-    let mut scene = Broadcast::new(topology, channels, run.options.payload, &engine);
-    let course = run.course(roles.len());
-    let measured = measure(&mut engine, &mut scene, course, &watch, run.progress)?;
+    let mut scene = Broadcast::new(topology, channels, run.payload(), &engine);
+    let course = run.course();
+    let measured = measure(&mut engine, &mut scene, course, &mut watch, run.progress)?;
     let mut report = run.report(name, parameters, &scene, measured);
     report.completion = Some(scene.completion.quantiles());
     Ok(report)
@@ -83,7 +85,7 @@ struct Broadcast {
     due: f64,
     turn: Turn,
     unsettled: usize,
-    window: Option<std::ops::Range<u64>>,
+    window: Option<Range<u64>>,
     latency: Latency,
     completion: Latency,
     counts: Counts,
@@ -104,22 +106,6 @@ struct Flight {
     sent: u64,
 }
 
-#[derive(Default)]
-struct Publisher {
-    serial: u64,
-    /// What waits for its acknowledgement, oldest first; the oldest has the serial `acknowledged`.
-    waiting: VecDeque<(u32, u64)>,
-    acknowledged: u64,
-    dirty: bool,
-}
-
-/// What a server says of a publish.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Answer {
-    Accepted,
-    Refused,
-}
-
 /// Which stream is next.
 enum Turn {
     Around(u32),
@@ -128,7 +114,7 @@ enum Turn {
 }
 
 impl Broadcast {
-    fn new(topology: &Topology, channels: Vec<Channel>, payload: usize, engine: &Engine) -> Self {
+    fn new(topology: &Topology, channels: Vec<Channel>, payload: Vec<u8>, engine: &Engine) -> Self {
         let mut hearers = vec![0; channels.len()];
         for channel in &topology.subscribers {
             if let Some(count) = hearers.get_mut(*channel as usize) {
@@ -150,7 +136,7 @@ impl Broadcast {
             streams: topology.streams.iter().enumerate().map(stream).collect(),
             publishers: (0..publishers).map(|_| Publisher::default()).collect(),
             subscribers: topology.subscribers.len(),
-            payload: vec![FILLER; payload],
+            payload,
             pace: topology.pace,
             acknowledged: engine.wire().acknowledges(),
             sending: false,
@@ -204,15 +190,19 @@ impl Broadcast {
         }
     }
 
-    fn hear_answer(&mut self, connection: usize, count: u64, answer: Answer, now: u64) {
-        for _ in 0..count {
-            let Some(publisher) = self.publishers.get_mut(connection) else { return };
-            let Some((stream, sequence)) = publisher.waiting.pop_front() else { return };
-            publisher.acknowledged += 1;
-            if answer == Answer::Refused {
-                self.account.refuse(stream, sequence);
-                self.land(stream, sequence, u32::MAX, now);
-            }
+    fn hear_refusal(&mut self, connection: usize, serials: Range<u64>, now: u64) {
+        let Some(publisher) = self.publishers.get(connection) else { return };
+        let refused: Vec<Sent> = serials.filter_map(|serial| publisher.find(serial)).collect();
+        for Sent { stream, sequence, .. } in refused {
+            self.account.refuse(stream, sequence);
+            self.land(stream, sequence, u32::MAX, now);
+        }
+    }
+
+    /// Serials below this one are answered.
+    fn forget(&mut self, connection: usize, serial: u64) {
+        if let Some(publisher) = self.publishers.get_mut(connection) {
+            publisher.forget(serial);
         }
     }
 
@@ -223,13 +213,12 @@ impl Broadcast {
         let Some(channel) = self.channels.get(stream.channel as usize) else { return };
         let Some(sequence) = self.account.send(number) else { return };
         Marker { stream: number, sequence, sent }.write(&mut self.payload);
-        engine.publish(stream.publisher, publisher.serial, channel, &self.payload);
-        stream.flights.push_back(Flight { missing: stream.hearers, sent });
-        publisher.serial += 1;
-        publisher.dirty = true;
-        if self.acknowledged {
-            publisher.waiting.push_back((number, sequence));
+        engine.publish(stream.publisher, publisher.serial(), channel, &self.payload);
+        publisher.push(Sent { stream: number, sequence, at: sent });
+        if !self.acknowledged {
+            publisher.forget(publisher.serial());
         }
+        stream.flights.push_back(Flight { missing: stream.hearers, sent });
         self.counts.sent += 1;
         self.unsettled += 1;
     }
@@ -239,11 +228,10 @@ impl Player for Broadcast {
     fn hear(&mut self, connection: usize, event: Event<'_>, now: u64) {
         match event {
             Event::Message(frame) => self.hear_messages(connection, frame, now),
-            Event::Acknowledged { count, .. } => {
-                self.hear_answer(connection, count, Answer::Accepted, now);
-            }
-            Event::Refused { count, .. } => {
-                self.hear_answer(connection, count, Answer::Refused, now);
+            Event::Acknowledged { serial, count } => self.forget(connection, serial + count),
+            Event::Refused { serial, count, .. } => {
+                self.hear_refusal(connection, serial..serial + count, now);
+                self.forget(connection, serial + count);
             }
             Event::Ended(reason) if connection < self.publishers.len() + self.subscribers => {
                 self.ended = Some(LoadError::Ended { connection, reason });
@@ -330,7 +318,7 @@ impl Scene for Broadcast {
     }
 
     fn is_settled(&self) -> bool {
-        let answered = self.publishers.iter().all(|publisher| publisher.waiting.is_empty());
+        let answered = !self.publishers.iter().any(Publisher::waits);
         self.unsettled == 0 && answered
     }
 

@@ -2,10 +2,11 @@
 
 use crate::LoadError;
 use crate::engine::{Engine, Player};
+use crate::latency::Latency;
 use crate::wire::{Channel, Event};
 
-/// Connections that are being made ready at a time.
-const OPENING_MAX: usize = 128;
+/// Connections that are being made ready at a time, where nothing depends on it.
+const FEW: usize = 128;
 /// Seconds without any step forward.
 const PATIENCE_SECONDS: u64 = 10;
 
@@ -15,66 +16,135 @@ pub(super) enum Role {
     Publisher,
     /// Of the channel with this index.
     Subscriber(u32),
+    /// Nothing: it is there.
+    Idle,
 }
 
-/// Connects them all; their numbers, in order.
+/// When the next connection is begun.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Opening {
+    /// So that no more than a few are being made.
+    AFew,
+    AtOnce,
+    /// As many per second.
+    Rate(f64),
+}
+
+pub(super) struct Gathered {
+    pub(super) connections: Vec<usize>,
+    /// From when a connection was to be begun until it was ready, and subscribed if it was to be.
+    pub(super) latency: Latency,
+    pub(super) joined: usize,
+    /// Why the first that was ended was ended.
+    pub(super) ended: Option<(usize, String)>,
+}
+
+/// Makes as many clients as there are roles and connects them all, in order.
 pub(super) fn gather(
     engine: &mut Engine,
     roles: &[Role],
     channels: &[Channel],
-) -> Result<Vec<usize>, LoadError> {
-    let connections: Vec<usize> = roles.iter().map(|_| engine.add()).collect();
+    opening: Opening,
+) -> Result<Gathered, LoadError> {
+    let connections = roles.iter().map(|_| engine.add()).collect();
+    reconnect(engine, connections, roles, channels, opening)
+}
+
+/// Connects clients, which follow each other in number, whether they were connected before or not.
+pub(super) fn reconnect(
+    engine: &mut Engine,
+    connections: Vec<usize>,
+    roles: &[Role],
+    channels: &[Channel],
+    opening: Opening,
+) -> Result<Gathered, LoadError> {
     let mut gathering = Gathering {
-        waiting: connections.iter().copied().zip(roles.iter().copied()).collect(),
         roles,
         first: connections.first().copied().unwrap_or_default(),
         channels,
+        opening,
+        due: engine.now() as f64,
+        begun: Vec::with_capacity(roles.len()),
         greeted: Vec::new(),
-        opening: 0,
-        joined: 0,
-        ended: None,
+        done: 0,
+        gathered: Gathered { connections, latency: Latency::new(), joined: 0, ended: None },
     };
-    gathering.waiting.reverse();
     let patience = PATIENCE_SECONDS * 1_000_000_000;
-    let (mut joined, mut until) = (0, engine.now() + patience);
+    let (mut done, mut until) = (0, engine.now() + patience);
     gathering.act(engine)?;
-    while gathering.joined < roles.len() {
+    while gathering.done < roles.len() && engine.now() < until {
         engine.turn(&mut gathering, until)?;
-        if gathering.joined > joined {
-            (joined, until) = (gathering.joined, engine.now() + patience);
-        } else if engine.now() >= until {
-            let waiting = roles.len() - joined;
-            return Err(LoadError::NotReady { seconds: PATIENCE_SECONDS, waiting });
+        if gathering.done > done {
+            (done, until) = (gathering.done, engine.now() + patience);
         }
     }
-    Ok(connections)
+    Ok(gathering.gathered)
+}
+
+impl Gathered {
+    /// The connections, if every one is ready.
+    pub(super) fn all(self) -> Result<Vec<usize>, LoadError> {
+        if let Some((connection, reason)) = self.ended {
+            return Err(LoadError::Ended { connection, reason });
+        }
+        let waiting = self.connections.len() - self.joined;
+        if waiting > 0 {
+            return Err(LoadError::NotReady { seconds: PATIENCE_SECONDS, waiting });
+        }
+        Ok(self.connections)
+    }
 }
 
 struct Gathering<'a> {
-    waiting: Vec<(usize, Role)>,
     roles: &'a [Role],
     first: usize,
     channels: &'a [Channel],
+    opening: Opening,
+    due: f64,
+    /// When each connection was to be begun, of those that have been.
+    begun: Vec<u64>,
     /// Ready, but not yet told what to do.
     greeted: Vec<usize>,
-    opening: usize,
-    joined: usize,
-    ended: Option<LoadError>,
+    /// Joined or ended.
+    done: usize,
+    gathered: Gathered,
 }
 
 impl Gathering<'_> {
-    fn join(&mut self) {
-        self.joined += 1;
-        self.opening = self.opening.saturating_sub(1);
+    fn join(&mut self, connection: usize, now: u64) {
+        self.done += 1;
+        self.gathered.joined += 1;
+        if let Some(begun) = self.begun.get(connection.wrapping_sub(self.first)) {
+            self.gathered.latency.record(now.saturating_sub(*begun));
+        }
+    }
+
+    /// When the next connection is to be begun; none if not yet.
+    fn next_is_due(&self, now: u64) -> Option<u64> {
+        match self.opening {
+            Opening::AtOnce => Some(now),
+            Opening::AFew => (self.begun.len() - self.done < FEW).then_some(now),
+            Opening::Rate(_) => (self.due <= now as f64).then_some(self.due as u64),
+        }
     }
 }
 
 impl Player for Gathering<'_> {
-    fn hear(&mut self, connection: usize, event: Event<'_>, _now: u64) {
+    fn hear(&mut self, connection: usize, event: Event<'_>, now: u64) {
         match event {
-            Event::Ready(_) => self.greeted.push(connection),
-            Event::Subscribed(_) => self.join(),
-            Event::Ended(reason) => self.ended = Some(LoadError::Ended { connection, reason }),
+            Event::Ready(_) => match self.roles.get(connection.wrapping_sub(self.first)) {
+                Some(Role::Idle) | None => self.join(connection, now),
+                Some(Role::Publisher) => {
+                    self.greeted.push(connection);
+                    self.join(connection, now);
+                }
+                Some(Role::Subscriber(_)) => self.greeted.push(connection),
+            },
+            Event::Subscribed(_) => self.join(connection, now),
+            Event::Ended(reason) => {
+                self.done += 1;
+                self.gathered.ended.get_or_insert((connection, reason));
+            }
             Event::Message(_)
             | Event::Acknowledged { .. }
             | Event::Refused { .. }
@@ -84,33 +154,32 @@ impl Player for Gathering<'_> {
     }
 
     fn act(&mut self, engine: &mut Engine) -> Result<(), LoadError> {
-        if let Some(ended) = self.ended.take() {
-            return Err(ended);
-        }
         while let Some(connection) = self.greeted.pop() {
-            match self.roles.get(connection - self.first) {
-                Some(Role::Subscriber(channel)) => {
-                    if let Some(channel) = self.channels.get(*channel as usize) {
-                        engine.subscribe(connection, channel);
-                    }
+            if let Some(Role::Subscriber(channel)) =
+                self.roles.get(connection.wrapping_sub(self.first))
+            {
+                if let Some(channel) = self.channels.get(*channel as usize) {
+                    engine.subscribe(connection, channel);
                 }
-                Some(Role::Publisher) | None => {
-                    engine.introduce_publisher(connection);
-                    self.join();
-                }
+            } else {
+                engine.introduce_publisher(connection);
             }
             engine.flush(connection)?;
         }
-        while self.opening < OPENING_MAX
-            && let Some((connection, _)) = self.waiting.pop()
+        while let Some(due) = self.next_is_due(engine.now())
+            && let Some(connection) = self.gathered.connections.get(self.begun.len())
         {
-            engine.connect(connection)?;
-            self.opening += 1;
+            engine.connect(*connection)?;
+            self.begun.push(due);
+            if let Opening::Rate(rate) = self.opening {
+                self.due += 1e9 / rate;
+            }
         }
         Ok(())
     }
 
     fn due(&self) -> Option<u64> {
-        None
+        let open = self.begun.len() < self.roles.len();
+        (open && matches!(self.opening, Opening::Rate(_))).then_some(self.due as u64)
     }
 }

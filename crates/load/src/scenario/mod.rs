@@ -2,17 +2,29 @@
 
 mod broadcast;
 mod channels;
+mod connect;
 mod fan_out;
 mod gather;
+mod idle;
+mod publish;
+mod publisher;
 
 use std::io::Write;
 
 use serde_json::{Map, Value};
 
+use crate::account::Tally;
 use crate::engine::Engine;
-use crate::measure::{Course, Measured, Scene, Watch};
+use crate::latency::Quantiles;
+use crate::measure::{Course, Scene};
+use crate::watch::{Measured, Watch};
 use crate::wire::Channel;
 use crate::{LoadError, Options, Pace, Report, Scenario};
+
+pub use connect::Arrival;
+
+/// Filler behind the marker of a payload.
+const FILLER: u8 = b'.';
 
 /// What every scenario is given.
 struct Run<'a> {
@@ -29,6 +41,15 @@ pub(crate) fn run(options: &Options, progress: &mut dyn Write) -> Result<Report,
         }
         Scenario::Channels { channels, subscribers, publishers, pace } => {
             channels::run(&mut run, channels::Shape { channels, subscribers, publishers, pace })
+        }
+        Scenario::Publish { publishers, pace } => {
+            publish::run(&mut run, publish::Shape { publishers, pace })
+        }
+        Scenario::Idle { connections, channels } => {
+            idle::run(&mut run, idle::Shape { connections, channels })
+        }
+        Scenario::Connect { connections, arrival } => {
+            connect::run(&mut run, connect::Shape { connections, kind: arrival })
         }
     }
 }
@@ -48,9 +69,14 @@ impl Run<'_> {
         (0..count).map(|number| Channel { number, name: format!("{prefix}-{number}") }).collect()
     }
 
-    fn course(&self, connections: usize) -> Course {
+    /// Room for a marker, and filler behind it.
+    fn payload(&self) -> Vec<u8> {
+        vec![FILLER; self.options.payload]
+    }
+
+    fn course(&self) -> Course {
         let Options { warmup, duration, .. } = *self.options;
-        Course { warmup, duration, connections }
+        Course { warmup, duration }
     }
 
     fn tell(&mut self, what: &str) -> Result<(), LoadError> {
@@ -70,6 +96,7 @@ impl Run<'_> {
         all.map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
+    /// What a scene has come to.
     fn report(
         &self,
         scenario: &'static str,
@@ -77,11 +104,25 @@ impl Run<'_> {
         scene: &dyn Scene,
         measured: Measured,
     ) -> Report {
-        let tally = scene.tally();
+        let mut report = self.plain_report(scenario, parameters, scene.tally(), measured);
+        report.sent = scene.counts().sent;
+        report.latency = scene.latency().quantiles();
+        report
+    }
+
+    /// Without what only a scene knows.
+    fn plain_report(
+        &self,
+        scenario: &'static str,
+        parameters: Map<String, Value>,
+        tally: Tally,
+        measured: Measured,
+    ) -> Report {
         let mut notes = measured.notes;
         if tally.refused > 0 {
             notes.push(format!(
-                "the server refused {} messages: it is configured with limits (dunlin serve --unlimited lifts them)",
+                "the server refused {} messages: it has limits, which `dunlin serve --unlimited` and \
+                 the settings of [node] lift",
                 tally.refused
             ));
         }
@@ -90,11 +131,11 @@ impl Run<'_> {
             wire: self.options.wire,
             parameters,
             seconds: measured.seconds,
-            sent: scene.counts().sent,
+            sent: measured.counts.sent,
             tally,
             sent_per_second: measured.counts.sent as f64 / measured.seconds,
             delivered_per_second: measured.counts.delivered as f64 / measured.seconds,
-            latency: scene.latency().quantiles(),
+            latency: Quantiles::default(),
             completion: None,
             server: measured.server,
             generator: measured.generator,

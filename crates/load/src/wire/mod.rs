@@ -6,6 +6,7 @@
 mod json;
 mod msgpack;
 mod raw;
+mod raw_ingest;
 mod realtime;
 mod websocket;
 
@@ -20,6 +21,7 @@ pub enum WireKind {
     Json,
     MessagePack,
     Raw,
+    RawIngest,
 }
 
 /// How far a connection is.
@@ -106,14 +108,19 @@ pub(crate) struct Place {
 }
 
 impl WireKind {
-    const ALL: &[(Self, &str)] =
-        &[(Self::Json, "json"), (Self::MessagePack, "msgpack"), (Self::Raw, "raw")];
+    const ALL: &[(Self, &str)] = &[
+        (Self::Json, "json"),
+        (Self::MessagePack, "msgpack"),
+        (Self::Raw, "raw"),
+        (Self::RawIngest, "raw-ingest"),
+    ];
 
     pub(crate) fn at(self, place: &Place) -> Result<Box<dyn Wire>, LoadError> {
         Ok(match self {
             Self::Json => Box::new(json::Json::at(place)?),
             Self::MessagePack => Box::new(msgpack::MessagePack::at(place)?),
             Self::Raw => Box::new(raw::Raw),
+            Self::RawIngest => Box::new(raw_ingest::RawIngest),
         })
     }
 }
