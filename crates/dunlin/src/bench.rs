@@ -104,6 +104,23 @@ enum ScenarioArgs {
         #[arg(long, default_value_t = 1, requires = "attached")]
         channels: u32,
     },
+    /// Members who enter and leave a channel, and watchers who are told
+    Presence {
+        #[arg(long, default_value_t = 50)]
+        members: u32,
+        #[arg(long, default_value_t = 50)]
+        watchers: u32,
+        #[command(flatten)]
+        pace: PaceArgs,
+    },
+    /// Subscribers who are dropped at the same moment and resume
+    Resume {
+        #[arg(long, default_value_t = 1000)]
+        subscribers: u32,
+        /// Messages per second meanwhile
+        #[arg(long, default_value_t = 20.0)]
+        rate: f64,
+    },
     /// Connections as they are made
     Connect {
         #[arg(long, default_value_t = 1000)]
@@ -180,6 +197,10 @@ impl From<ScenarioArgs> for Scenario {
             ScenarioArgs::Idle { connections, attached, channels } => {
                 Self::Idle { connections, channels: if attached { channels } else { 0 } }
             }
+            ScenarioArgs::Presence { members, watchers, pace } => {
+                Self::Presence { members, watchers, pace: pace.into() }
+            }
+            ScenarioArgs::Resume { subscribers, rate } => Self::Resume { subscribers, rate },
             ScenarioArgs::Connect { connections, rate, storm } => {
                 let arrival = if storm { Arrival::Storm } else { Arrival::Ramp(rate) };
                 Self::Connect { connections, arrival }

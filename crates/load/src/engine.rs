@@ -99,13 +99,17 @@ impl Engine {
         self.slots.len() - 1
     }
 
-    /// Begins a transport for a client, in place of the one that it may have.
+    /// Begins a transport for a client, in place of the one that it may have. What is written before it is
+    /// there takes the place of the wire's hello.
     pub(crate) fn connect(&mut self, connection: usize) -> Result<(), LoadError> {
         let stream = socket::connect(self.server, connection, self.sources)?;
         let Some(slot) = self.slots.get_mut(connection) else { return Ok(()) };
         slot.turn = slot.turn.wrapping_add(1);
         let data = epoll::EventData::new_u64((u64::from(slot.turn) << 32) | connection as u64);
-        let flags = epoll::EventFlags::IN | epoll::EventFlags::OUT | epoll::EventFlags::ET;
+        let flags = epoll::EventFlags::IN
+            | epoll::EventFlags::OUT
+            | epoll::EventFlags::RDHUP
+            | epoll::EventFlags::ET;
         epoll::add(&self.epoll, &stream, data, flags).map_err(io::Error::from)?;
         slot.transport = Some(Transport {
             stream,
@@ -132,14 +136,6 @@ impl Engine {
         }
     }
 
-    pub(crate) fn subscribe(&mut self, connection: usize, channel: &Channel) {
-        self.write(connection, |wire, out| wire.subscribe(channel, out));
-    }
-
-    pub(crate) fn introduce_publisher(&mut self, connection: usize) {
-        self.write(connection, |wire, out| wire.introduce_publisher(out));
-    }
-
     /// Puts a message into the outbox; `flush` sends it.
     pub(crate) fn publish(
         &mut self,
@@ -151,6 +147,7 @@ impl Engine {
         self.write(connection, |wire, out| wire.publish(serial, channel, payload, out));
     }
 
+    /// Puts into the outbox what `write` makes.
     pub(crate) fn write(&mut self, connection: usize, write: impl FnOnce(&dyn Wire, &mut Vec<u8>)) {
         let slot = self.slots.get_mut(connection);
         if let Some(transport) = slot.and_then(|slot| slot.transport.as_mut()) {
@@ -208,12 +205,21 @@ impl Engine {
                 return Ok(());
             } else {
                 transport.connected = true;
-                self.wire.hello(&mut transport.outbox);
+                if transport.outbox.is_empty() {
+                    self.wire.hello(&mut transport.outbox);
+                }
                 transport.flush()?;
                 if !self.wire.greets() {
                     player.hear(connection, Event::Ready(&[]), nanoseconds(self.began));
                 }
             }
+        }
+        let over = epoll::EventFlags::RDHUP | epoll::EventFlags::HUP | epoll::EventFlags::ERR;
+        if transport.deaf && flags.intersects(over) {
+            slot.transport = None;
+            let end = Event::Ended("the server ended the connection".to_owned());
+            player.hear(connection, end, nanoseconds(self.began));
+            return Ok(());
         }
         let incoming = epoll::EventFlags::IN | epoll::EventFlags::HUP | epoll::EventFlags::ERR;
         if flags.intersects(incoming) && !transport.deaf {

@@ -56,6 +56,17 @@ pub enum Scenario {
         connections: u32,
         channels: u32,
     },
+    /// All of `watchers` hear how each of `members` enters and leaves.
+    Presence {
+        members: u32,
+        watchers: u32,
+        pace: Pace,
+    },
+    /// All `subscribers` are dropped at once and come back, while so many messages are sent per second.
+    Resume {
+        subscribers: u32,
+        rate: f64,
+    },
     Connect {
         connections: u32,
         arrival: Arrival,

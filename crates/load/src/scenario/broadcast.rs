@@ -1,7 +1,7 @@
 //! What fan-out and many channels share: streams on channels, each message to all subscribers of its
 //! channel, at a fixed rate or with a fixed number of messages under way.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 
 use serde_json::{Map, Value};
@@ -15,14 +15,23 @@ use crate::latency::Latency;
 use crate::marker::{self, Marker, markers};
 use crate::measure::{Scene, measure};
 use crate::watch::Counts;
-use crate::wire::{Channel, Event};
+use crate::wire::{Channel, Churn, Event};
 use crate::{LoadError, Pace, Report};
 
 /// Messages that are sent late together, before what has come is read.
 const BURST_MAX: usize = 1000;
 
+/// What is broadcast.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Messages,
+    /// Members who enter and leave.
+    Presence,
+}
+
 /// Who publishes where to whom, by index of channel.
 pub(super) struct Topology {
+    pub(super) kind: Kind,
     pub(super) subscribers: Vec<u32>,
     pub(super) streams: Vec<u32>,
     /// Connections that the streams are dealt out to.
@@ -39,37 +48,85 @@ pub(super) fn run(
     topology: &Topology,
     channels: u32,
 ) -> Result<Report, LoadError> {
-    let Topology { subscribers, streams, publishers, stalled, .. } = topology;
-    if subscribers.is_empty() || streams.is_empty() || *publishers == 0 {
-        return Err(LoadError::Usage(
-            "somebody has to publish, and somebody to subscribe".to_owned(),
-        ));
-    }
-    if streams.len() > marker::STREAMS_MAX as usize {
-        return Err(LoadError::Usage(format!("at most {} channels", marker::STREAMS_MAX)));
-    }
-    let hearers = subscribers.iter().copied().chain((0..*stalled).map(|_| 0));
-    let roles: Vec<Role> =
-        (0..*publishers).map(|_| Role::Publisher).chain(hearers.map(Role::Subscriber)).collect();
     let mut watch = run.watch()?;
-    let mut engine = run.engine(roles.len())?;
-    run.tell(&format!("{} connections", roles.len()))?;
-    let channels = run.channels(channels);
-    let gathered = gather::gather(&mut engine, &roles, &channels, Opening::AFew)?;
-    let connections = gathered.all()?;
-    for connection in connections.iter().rev().take(*stalled as usize) {
-        engine.stop_reading(*connection);
-    }
-    let mut scene = Broadcast::new(topology, channels, run.payload(), &engine);
+    let mut stage = Stage::set(run, topology, channels)?;
+    let mut scene = Broadcast::new(topology, run, &stage);
     let course = run.course();
-    let measured = measure(&mut engine, &mut scene, course, &mut watch, run.progress)?;
+    let measured = measure(&mut stage.engine, &mut scene, course, &mut watch, run.progress)?;
     let mut report = run.report(name, parameters, &scene, measured);
     report.completion = Some(scene.completion.quantiles());
+    if topology.stalled > 0 {
+        let (stalled, ended) = (topology.stalled, scene.stalled_ended);
+        report.notes.push(format!("of {stalled} stalled subscribers the server ended {ended}"));
+    }
     Ok(report)
 }
 
+impl Topology {
+    /// Of one channel; each publisher is a stream.
+    pub(super) fn one_channel(subscribers: u32, publishers: u32, pace: Pace) -> Self {
+        Self {
+            kind: Kind::Messages,
+            subscribers: vec![0; subscribers as usize],
+            streams: vec![0; publishers as usize],
+            publishers,
+            stalled: 0,
+            pace,
+        }
+    }
+
+    fn roles(&self) -> Vec<Role> {
+        let publisher = match self.kind {
+            Kind::Messages => Role::Publisher,
+            Kind::Presence => Role::Member(0),
+        };
+        let publishers = (0..self.publishers).map(|_| publisher);
+        let hearers = self.subscribers.iter().copied().chain((0..self.stalled).map(|_| 0));
+        publishers.chain(hearers.map(Role::Subscriber)).collect()
+    }
+}
+
+/// Everybody is connected and subscribed.
+pub(super) struct Stage {
+    pub(super) engine: Engine,
+    channels: Vec<Channel>,
+    /// What subscribers were told when they connected.
+    pub(super) greetings: BTreeMap<usize, Vec<u8>>,
+}
+
+impl Stage {
+    pub(super) fn set(
+        run: &mut Run<'_>,
+        topology: &Topology,
+        channels: u32,
+    ) -> Result<Self, LoadError> {
+        let Topology { subscribers, streams, publishers, stalled, .. } = topology;
+        if subscribers.is_empty() || streams.is_empty() || *publishers == 0 {
+            let missing = "somebody has to publish, and somebody to subscribe";
+            return Err(LoadError::Usage(missing.to_owned()));
+        }
+        if streams.len() > marker::STREAMS_MAX as usize {
+            return Err(LoadError::Usage(format!("at most {} streams", marker::STREAMS_MAX)));
+        }
+        let roles = topology.roles();
+        let mut engine = run.engine(roles.len())?;
+        if topology.kind == Kind::Presence && engine.wire().realtime().is_none() {
+            return Err(LoadError::Usage("only the wire json has presence".to_owned()));
+        }
+        run.tell(&format!("{} connections", roles.len()))?;
+        let channels = run.channels(channels);
+        let mut gathered = gather::gather(&mut engine, &roles, &channels, Opening::AFew)?;
+        let greetings = std::mem::take(&mut gathered.greetings);
+        for connection in gathered.all()?.iter().rev().take(*stalled as usize) {
+            engine.stop_reading(*connection);
+        }
+        Ok(Self { engine, channels, greetings })
+    }
+}
+
 /// Connections are numbered: publishers, subscribers, stalled ones.
-struct Broadcast {
+pub(super) struct Broadcast {
+    kind: Kind,
     account: Account,
     channels: Vec<Channel>,
     streams: Vec<Stream>,
@@ -89,6 +146,7 @@ struct Broadcast {
     latency: Latency,
     completion: Latency,
     counts: Counts,
+    stalled_ended: u32,
     ended: Option<LoadError>,
 }
 
@@ -114,7 +172,8 @@ enum Turn {
 }
 
 impl Broadcast {
-    fn new(topology: &Topology, channels: Vec<Channel>, payload: Vec<u8>, engine: &Engine) -> Self {
+    pub(super) fn new(topology: &Topology, run: &Run<'_>, stage: &Stage) -> Self {
+        let channels = stage.channels.clone();
         let mut hearers = vec![0; channels.len()];
         for channel in &topology.subscribers {
             if let Some(count) = hearers.get_mut(*channel as usize) {
@@ -130,15 +189,16 @@ impl Broadcast {
             first: 0,
         };
         Self {
+            kind: topology.kind,
             account: Account::new(&topology.streams, &topology.subscribers),
             turn: if channels.len() > 1 { Turn::Drawn(0) } else { Turn::Around(0) },
             channels,
             streams: topology.streams.iter().enumerate().map(stream).collect(),
             publishers: (0..publishers).map(|_| Publisher::default()).collect(),
             subscribers: topology.subscribers.len(),
-            payload,
+            payload: run.payload(),
             pace: topology.pace,
-            acknowledged: engine.wire().acknowledges(),
+            acknowledged: stage.engine.wire().acknowledges(),
             sending: false,
             free: 0,
             due: 0.0,
@@ -147,11 +207,20 @@ impl Broadcast {
             latency: Latency::new(),
             completion: Latency::new(),
             counts: Counts::default(),
+            stalled_ended: 0,
             ended: None,
         }
     }
 
+    pub(super) fn first_channel(&self) -> Option<&Channel> {
+        self.channels.first()
+    }
+
     fn hear_messages(&mut self, connection: usize, frame: &[u8], now: u64) {
+        // Members are told of themselves.
+        if self.kind == Kind::Presence && connection < self.publishers.len() {
+            return;
+        }
         let subscriber = connection.wrapping_sub(self.publishers.len());
         for Marker { stream, sequence, sent } in markers(frame, self.payload.len()) {
             if !self.account.hear(subscriber, stream, sequence) {
@@ -213,7 +282,14 @@ impl Broadcast {
         let Some(channel) = self.channels.get(stream.channel as usize) else { return };
         let Some(sequence) = self.account.send(number) else { return };
         Marker { stream: number, sequence, sent }.write(&mut self.payload);
-        engine.publish(stream.publisher, publisher.serial(), channel, &self.payload);
+        let (serial, payload) = (publisher.serial(), &self.payload);
+        match self.kind {
+            Kind::Messages => engine.publish(stream.publisher, serial, channel, payload),
+            Kind::Presence => engine.write(stream.publisher, |wire, out| {
+                let churn = Churn { member: number, sequence, payload };
+                wire.realtime().inspect(|wire| wire.churn(serial, channel, churn, out));
+            }),
+        }
         publisher.push(Sent { stream: number, sequence, at: sent });
         if !self.acknowledged {
             publisher.forget(publisher.serial());
@@ -236,11 +312,8 @@ impl Player for Broadcast {
             Event::Ended(reason) if connection < self.publishers.len() + self.subscribers => {
                 self.ended = Some(LoadError::Ended { connection, reason });
             }
-            Event::Ended(_)
-            | Event::Ready(_)
-            | Event::Subscribed(_)
-            | Event::Reply(_)
-            | Event::Other(_) => {}
+            Event::Ended(_) => self.stalled_ended += 1,
+            Event::Ready(_) | Event::Subscribed(_) | Event::Reply(_) | Event::Other(_) => {}
         }
     }
 

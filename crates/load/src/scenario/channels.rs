@@ -15,6 +15,7 @@ pub(super) struct Shape {
 pub(super) fn run(run: &mut Run<'_>, shape: Shape) -> Result<Report, LoadError> {
     let Shape { channels, subscribers, publishers, pace } = shape;
     let topology = Topology {
+        kind: broadcast::Kind::Messages,
         subscribers: (0..channels)
             .flat_map(|channel| (0..subscribers).map(move |_| channel))
             .collect(),

@@ -14,13 +14,8 @@ pub(super) struct Shape {
 
 pub(super) fn run(run: &mut Run<'_>, shape: Shape) -> Result<Report, LoadError> {
     let Shape { subscribers, publishers, stalled, pace } = shape;
-    let topology = Topology {
-        subscribers: vec![0; subscribers as usize],
-        streams: vec![0; publishers as usize],
-        publishers,
-        stalled,
-        pace: pace.check()?,
-    };
+    let topology =
+        Topology { stalled, ..Topology::one_channel(subscribers, publishers, pace.check()?) };
     let parameters = run.parameters(vec![
         ("subscribers", subscribers.into()),
         ("publishers", publishers.into()),

@@ -1,5 +1,7 @@
 //! Brings connections to where a scenario begins: connected, and subscribed if they are to be.
 
+use std::collections::BTreeMap;
+
 use crate::LoadError;
 use crate::engine::{Engine, Player};
 use crate::latency::Latency;
@@ -16,6 +18,8 @@ pub(super) enum Role {
     Publisher,
     /// Of the channel with this index.
     Subscriber(u32),
+    /// Of the channel with this index; it publishes nothing but its presence.
+    Member(u32),
     /// Nothing: it is there.
     Idle,
 }
@@ -35,6 +39,8 @@ pub(super) struct Gathered {
     /// From when a connection was to be begun until it was ready, and subscribed if it was to be.
     pub(super) latency: Latency,
     pub(super) joined: usize,
+    /// What subscribers were told when they were ready.
+    pub(super) greetings: BTreeMap<usize, Vec<u8>>,
     /// Why the first that was ended was ended.
     pub(super) ended: Option<(usize, String)>,
 }
@@ -67,7 +73,13 @@ pub(super) fn reconnect(
         begun: Vec::with_capacity(roles.len()),
         greeted: Vec::new(),
         done: 0,
-        gathered: Gathered { connections, latency: Latency::new(), joined: 0, ended: None },
+        gathered: Gathered {
+            connections,
+            latency: Latency::new(),
+            joined: 0,
+            greetings: BTreeMap::new(),
+            ended: None,
+        },
     };
     let patience = PATIENCE_SECONDS * 1_000_000_000;
     let (mut done, mut until) = (0, engine.now() + patience);
@@ -132,13 +144,17 @@ impl Gathering<'_> {
 impl Player for Gathering<'_> {
     fn hear(&mut self, connection: usize, event: Event<'_>, now: u64) {
         match event {
-            Event::Ready(_) => match self.roles.get(connection.wrapping_sub(self.first)) {
+            Event::Ready(frame) => match self.roles.get(connection.wrapping_sub(self.first)) {
                 Some(Role::Idle) | None => self.join(connection, now),
                 Some(Role::Publisher) => {
                     self.greeted.push(connection);
                     self.join(connection, now);
                 }
-                Some(Role::Subscriber(_)) => self.greeted.push(connection),
+                Some(Role::Subscriber(_)) => {
+                    self.gathered.greetings.insert(connection, frame.to_vec());
+                    self.greeted.push(connection);
+                }
+                Some(Role::Member(_)) => self.greeted.push(connection),
             },
             Event::Subscribed(_) => self.join(connection, now),
             Event::Ended(reason) => {
@@ -155,15 +171,19 @@ impl Player for Gathering<'_> {
 
     fn act(&mut self, engine: &mut Engine) -> Result<(), LoadError> {
         while let Some(connection) = self.greeted.pop() {
-            if let Some(Role::Subscriber(channel)) =
-                self.roles.get(connection.wrapping_sub(self.first))
-            {
-                if let Some(channel) = self.channels.get(*channel as usize) {
-                    engine.subscribe(connection, channel);
+            let role = self.roles.get(connection.wrapping_sub(self.first));
+            let channel = |index: &u32| self.channels.get(*index as usize);
+            engine.write(connection, |wire, out| match role {
+                Some(Role::Subscriber(index)) => {
+                    channel(index).inspect(|channel| wire.subscribe(channel, out));
                 }
-            } else {
-                engine.introduce_publisher(connection);
-            }
+                Some(Role::Member(index)) => {
+                    let realtime = wire.realtime().zip(channel(index));
+                    realtime.inspect(|(wire, channel)| wire.attach_member(channel, out));
+                }
+                Some(Role::Publisher) => wire.introduce_publisher(out),
+                Some(Role::Idle) | None => {}
+            });
             engine.flush(connection)?;
         }
         while let Some(due) = self.next_is_due(engine.now())

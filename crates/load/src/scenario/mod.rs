@@ -6,8 +6,10 @@ mod connect;
 mod fan_out;
 mod gather;
 mod idle;
+mod presence;
 mod publish;
 mod publisher;
+mod resume;
 
 use std::io::Write;
 
@@ -47,6 +49,12 @@ pub(crate) fn run(options: &Options, progress: &mut dyn Write) -> Result<Report,
         }
         Scenario::Idle { connections, channels } => {
             idle::run(&mut run, idle::Shape { connections, channels })
+        }
+        Scenario::Presence { members, watchers, pace } => {
+            presence::run(&mut run, presence::Shape { members, watchers, pace })
+        }
+        Scenario::Resume { subscribers, rate } => {
+            resume::run(&mut run, resume::Shape { subscribers, rate })
         }
         Scenario::Connect { connections, arrival } => {
             connect::run(&mut run, connect::Shape { connections, kind: arrival })

@@ -81,6 +81,11 @@ pub(crate) trait Wire {
     /// Whether each publish is acknowledged or refused.
     fn acknowledges(&self) -> bool;
 
+    /// What goes beyond messages, if this wire has it.
+    fn realtime(&self) -> Option<&dyn Realtime> {
+        None
+    }
+
     /// Tells `hear` what has come, and says how many bytes that took: the rest is no whole frame yet.
     fn read(
         &self,
@@ -88,6 +93,28 @@ pub(crate) trait Wire {
         input: &[u8],
         hear: &mut dyn FnMut(Event<'_>),
     ) -> Result<usize, WireError>;
+}
+
+/// Presence, and connections that outlive their transports.
+pub(crate) trait Realtime {
+    /// The hello of a client that goes on with the connection of which `ready` was said.
+    fn resume(&self, ready: &[u8], out: &mut Vec<u8>);
+
+    /// Subscribes behind the place where `frame`, the last one heard, stands in its channel.
+    fn attach_from(&self, channel: &Channel, frame: &[u8], out: &mut Vec<u8>);
+
+    /// Attaches to a channel for being present only.
+    fn attach_member(&self, channel: &Channel, out: &mut Vec<u8>);
+
+    /// One member that comes and goes: with each even sequence it enters, with the next it leaves.
+    fn churn(&self, serial: u64, channel: &Channel, member: Churn<'_>, out: &mut Vec<u8>);
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Churn<'a> {
+    pub(crate) member: u32,
+    pub(crate) sequence: u64,
+    pub(crate) payload: &'a [u8],
 }
 
 /// Names of channels, and numbers for wires that have no names.

@@ -13,7 +13,7 @@ pub(super) struct MessagePack {
 
 impl MessagePack {
     pub(super) fn at(place: &Place) -> Result<Self, LoadError> {
-        Ok(Self { hello: realtime::hello::<Self>(place)? })
+        Ok(Self { hello: realtime::hello::<Self>(place, "")? })
     }
 }
 

@@ -20,11 +20,12 @@ pub(super) trait Format {
     fn count(frame: &[u8]) -> Option<u64>;
 }
 
-pub(super) fn hello<F: Format>(place: &Place) -> Result<Vec<u8>, LoadError> {
+/// With further parameters behind the usual ones.
+pub(super) fn hello<F: Format>(place: &Place, more: &str) -> Result<Vec<u8>, LoadError> {
     let key = place.key.as_deref().ok_or(LoadError::NoKey)?;
     let key = utf8_percent_encode(key, NON_ALPHANUMERIC);
     let (path, format) = (if place.path.is_empty() { "/" } else { &place.path }, F::NAME);
-    let target = format!("{path}?v={VERSION}&format={format}&key={key}");
+    let target = format!("{path}?v={VERSION}&format={format}&key={key}{more}");
     Ok(websocket::upgrade(place, &target, None))
 }
 
@@ -58,7 +59,7 @@ fn event<F: Format>(frame: &[u8]) -> Result<Event<'_>, WireError> {
         serial.map(|serial| (serial, F::count(frame).unwrap_or(1)))
     };
     Ok(match F::action(frame) {
-        Some(15) => Event::Message(frame),
+        Some(14 | 15) => Event::Message(frame),
         Some(1) => {
             let (serial, count) = counted()?;
             Event::Acknowledged { serial, count }
