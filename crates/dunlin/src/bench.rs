@@ -1,6 +1,7 @@
 //! `dunlin bench`: the load generator of `load` on the command line.
 
 use std::io::{self, Write as _};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -50,6 +51,18 @@ pub(crate) struct BenchArgs {
     /// What channel names begin with [default: bench- and the number of this process]
     #[arg(long, value_name = "NAME", global = true)]
     channel: Option<String>,
+
+    /// Look for the highest rate within the budget, beginning at --rate; each step takes as long as a run
+    #[arg(long, global = true)]
+    search: bool,
+
+    /// What the 99th percentile of the latencies may be in a search
+    #[arg(long, value_name = "TIME", default_value = "100ms", value_parser = duration, global = true)]
+    budget: Duration,
+
+    /// Write a page with a chart
+    #[arg(long, value_name = "FILE", global = true)]
+    html: Option<PathBuf>,
 
     /// Print the result as JSON
     #[arg(long, global = true)]
@@ -145,15 +158,24 @@ struct PaceArgs {
 }
 
 pub(crate) fn run(args: BenchArgs) -> Result<(), Failure> {
-    let json = args.json;
+    let (json, page, budget) = (args.json, args.html.clone(), args.search.then_some(args.budget));
     let options = Options::from(args);
-    let report = match load::run(&options, &mut io::stderr().lock()) {
+    let mut progress = io::stderr().lock();
+    let ran = match budget {
+        Some(budget) => load::search(&options, budget, &mut progress),
+        None => load::run(&options, &mut progress),
+    };
+    let report = match ran {
         Ok(report) => report,
         Err(error @ (LoadError::Usage(_) | LoadError::NoKey)) => {
             return Err(Failure::of_configuration(error.into()));
         }
         Err(error) => return Err(anyhow::Error::from(error).into()),
     };
+    if let Some(page) = page {
+        let written = std::fs::write(&page, load::html(&report));
+        written.with_context(|| format!("cannot write {}", page.display()))?;
+    }
     let told = if json { format!("{:#}\n", load::json(&report)) } else { load::text(&report) };
     io::stdout().write_all(told.as_bytes()).context("cannot print")?;
     if report.passes() {

@@ -25,6 +25,8 @@ pub enum LoadError {
     Unread { path: PathBuf, reason: String },
     #[error("the server said what this wire does not have: {0}")]
     Wire(String),
+    #[error("no rate is good: {steps}")]
+    NoGoodRate { steps: String },
     #[error(transparent)]
     Io(#[from] io::Error),
 }

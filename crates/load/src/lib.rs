@@ -15,6 +15,7 @@ mod output;
 mod process;
 mod report;
 mod scenario;
+mod search;
 mod watch;
 mod wire;
 
@@ -24,9 +25,10 @@ pub use account::Tally;
 pub use error::LoadError;
 pub use latency::Quantiles;
 pub use options::{Options, Pace, Scenario};
-pub use output::{json, text};
+pub use output::{html, json, text};
 pub use report::{GeneratorUse, Part, Report, Second, ServerUse};
 pub use scenario::Arrival;
+pub use search::search;
 pub use wire::WireKind;
 
 /// Runs a scenario to its end. What happens meanwhile is told on `progress`.

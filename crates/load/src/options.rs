@@ -119,6 +119,29 @@ impl Options {
     }
 }
 
+impl Scenario {
+    /// When its messages are sent, where there is a choice.
+    pub(crate) fn pace(&self) -> Option<Pace> {
+        match *self {
+            Self::FanOut { pace, .. }
+            | Self::Channels { pace, .. }
+            | Self::Publish { pace, .. }
+            | Self::Presence { pace, .. } => Some(pace),
+            Self::Idle { .. } | Self::Resume { .. } | Self::Connect { .. } => None,
+        }
+    }
+
+    pub(crate) fn set_pace(&mut self, new: Pace) {
+        match self {
+            Self::FanOut { pace, .. }
+            | Self::Channels { pace, .. }
+            | Self::Publish { pace, .. }
+            | Self::Presence { pace, .. } => *pace = new,
+            Self::Idle { .. } | Self::Resume { .. } | Self::Connect { .. } => {}
+        }
+    }
+}
+
 impl Pace {
     pub(crate) fn check(self) -> Result<Self, LoadError> {
         match self {

@@ -1,5 +1,6 @@
 //! The real binary as a process: starts, requests, ends.
 
+mod bench;
 mod comet;
 mod command_line;
 mod ends;

@@ -1,7 +1,9 @@
-//! How a report is told: to machines and to people.
+//! How a report is told: to machines, to people, and as a chart.
 
+mod html;
 mod json;
 mod text;
 
+pub use html::html;
 pub use json::json;
 pub use text::text;

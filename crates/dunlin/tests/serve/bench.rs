@@ -1,0 +1,119 @@
+//! `dunlin bench` against the real binary, and against a server with planted faults.
+
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::thread;
+
+use serde_json::Value;
+use testkit::Folder;
+
+use crate::process::{Server, dunlin};
+
+/// Exit code and the result as JSON.
+fn bench(address: SocketAddr, key: &str, args: &[&str]) -> (Option<i32>, Value) {
+    let mut command = dunlin();
+    command.arg("bench").args(args).args(["--json", "--warmup", "100ms", "--duration", "400ms"]);
+    command.args(["--url", &format!("http://{address}"), "--key", key]);
+    let output = command.output().unwrap();
+    let result = serde_json::from_slice(&output.stdout);
+    (output.status.code(), result.unwrap_or_else(|_| panic!("{output:?}")))
+}
+
+fn serve(unlimited: bool) -> (Server, Folder) {
+    let folder = Folder::new();
+    let mut command = dunlin();
+    let flag = format!("--unlimited={unlimited}");
+    command.args(["serve", "--listen", "127.0.0.1:0", &flag]);
+    (Server::start_with(&mut command, &folder.path().join("data")), folder)
+}
+
+/// Speaks the wire `raw` to one publisher and one subscriber, and delivers each message as many times as
+/// `copies` says of its number.
+fn faulty(copies: fn(u32) -> usize) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        let (mut publisher, mut subscriber) = (None, None);
+        while publisher.is_none() || subscriber.is_none() {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut hello = [0; 5];
+            stream.read_exact(&mut hello).unwrap();
+            if hello[0] == b'S' {
+                stream.write_all(b"+").unwrap();
+                subscriber = Some(stream);
+            } else {
+                publisher = Some(stream);
+            }
+        }
+        forward(publisher.unwrap(), subscriber.unwrap(), copies);
+    });
+    address
+}
+
+fn forward(mut publisher: TcpStream, mut subscriber: TcpStream, copies: fn(u32) -> usize) {
+    for number in 0.. {
+        let mut head = [0; 8];
+        match publisher.read_exact(&mut head) {
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => return,
+            read => read.unwrap(),
+        }
+        let len = u32::from_be_bytes(head[..4].try_into().unwrap()) - 4;
+        let mut message = len.to_be_bytes().to_vec();
+        message.resize(4 + len as usize, 0);
+        publisher.read_exact(&mut message[4..]).unwrap();
+        subscriber.write_all(&message.repeat(copies(number))).unwrap();
+    }
+}
+
+#[test]
+fn a_run_against_the_server_accounts_for_every_delivery() {
+    let (server, _folder) = serve(true);
+    for wire in ["json", "msgpack"] {
+        let args = ["fan-out", "--subscribers", "5", "--in-flight", "3", "--wire", wire];
+        let (code, result) = bench(server.address, &server.key, &args);
+        assert_eq!((code, &result["verdict"]), (Some(0), &"pass".into()), "{result}");
+        let sent = result["sent"].as_u64().unwrap();
+        assert!(sent > 3, "{result}");
+        assert_eq!(result["delivered"], 5 * sent, "{result}");
+        assert!(result["latency_us"]["p50"].as_f64().unwrap() > 0.0, "{result}");
+    }
+}
+
+#[test]
+fn subscribers_who_resume_miss_nothing() {
+    let (server, _folder) = serve(true);
+    let args = ["resume", "--subscribers", "5", "--rate", "200"];
+    let (code, result) = bench(server.address, &server.key, &args);
+    assert_eq!(code, Some(0), "{result}");
+    assert_eq!(result["delivered"], 5 * result["sent"].as_u64().unwrap(), "{result}");
+    assert!(result["completion_us"]["max"].as_f64().unwrap() > 0.0, "they were dropped: {result}");
+}
+
+#[test]
+fn what_a_server_refuses_is_told_and_not_missed() {
+    let (server, _folder) = serve(false);
+    let args = ["fan-out", "--subscribers", "1", "--rate", "400"];
+    let (code, result) = bench(server.address, &server.key, &args);
+    assert_eq!(code, Some(0), "{result}");
+    let count = |name: &str| result[name].as_u64().unwrap();
+    assert!(count("refused") > 0, "{result}");
+    assert_eq!(count("expected") + count("refused"), count("sent"), "{result}");
+}
+
+#[test]
+fn a_message_that_is_lost_fails_the_run() {
+    let address = faulty(|number| usize::from(number != 3));
+    let args = ["fan-out", "--subscribers", "1", "--rate", "100", "--wire", "raw"];
+    let (code, result) = bench(address, "", &args);
+    assert_eq!((code, &result["verdict"]), (Some(1), &"fail".into()), "{result}");
+    assert_eq!((&result["lost"], &result["duplicated"]), (&1.into(), &0.into()), "{result}");
+}
+
+#[test]
+fn a_message_that_comes_twice_fails_the_run() {
+    let address = faulty(|number| if number == 3 { 2 } else { 1 });
+    let args = ["fan-out", "--subscribers", "1", "--rate", "100", "--wire", "raw"];
+    let (code, result) = bench(address, "", &args);
+    assert_eq!((code, &result["verdict"]), (Some(1), &"fail".into()), "{result}");
+    assert_eq!((&result["lost"], &result["duplicated"]), (&0.into(), &1.into()), "{result}");
+}
