@@ -134,6 +134,14 @@ enum ScenarioArgs {
         #[arg(long, default_value_t = 20.0)]
         rate: f64,
     },
+    /// Readers of the newest page of a channel, over REST
+    History {
+        #[arg(long, default_value_t = 10)]
+        readers: u32,
+        /// Messages of a page
+        #[arg(long, default_value_t = 100)]
+        page: u32,
+    },
     /// Connections as they are made
     Connect {
         #[arg(long, default_value_t = 1000)]
@@ -223,6 +231,7 @@ impl From<ScenarioArgs> for Scenario {
                 Self::Presence { members, watchers, pace: pace.into() }
             }
             ScenarioArgs::Resume { subscribers, rate } => Self::Resume { subscribers, rate },
+            ScenarioArgs::History { readers, page } => Self::History { readers, page },
             ScenarioArgs::Connect { connections, rate, storm } => {
                 let arrival = if storm { Arrival::Storm } else { Arrival::Ramp(rate) };
                 Self::Connect { connections, arrival }

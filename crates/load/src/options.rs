@@ -67,6 +67,11 @@ pub enum Scenario {
         subscribers: u32,
         rate: f64,
     },
+    /// Each of `readers` asks for the newest `page` messages of a channel, again and again.
+    History {
+        readers: u32,
+        page: u32,
+    },
     Connect {
         connections: u32,
         arrival: Arrival,
@@ -127,7 +132,10 @@ impl Scenario {
             | Self::Channels { pace, .. }
             | Self::Publish { pace, .. }
             | Self::Presence { pace, .. } => Some(pace),
-            Self::Idle { .. } | Self::Resume { .. } | Self::Connect { .. } => None,
+            Self::Idle { .. }
+            | Self::Resume { .. }
+            | Self::History { .. }
+            | Self::Connect { .. } => None,
         }
     }
 
@@ -137,7 +145,10 @@ impl Scenario {
             | Self::Channels { pace, .. }
             | Self::Publish { pace, .. }
             | Self::Presence { pace, .. } => *pace = new,
-            Self::Idle { .. } | Self::Resume { .. } | Self::Connect { .. } => {}
+            Self::Idle { .. }
+            | Self::Resume { .. }
+            | Self::History { .. }
+            | Self::Connect { .. } => {}
         }
     }
 }

@@ -5,6 +5,7 @@ mod channels;
 mod connect;
 mod fan_out;
 mod gather;
+mod history;
 mod idle;
 mod presence;
 mod publish;
@@ -55,6 +56,9 @@ pub(crate) fn run(options: &Options, progress: &mut dyn Write) -> Result<Report,
         }
         Scenario::Resume { subscribers, rate } => {
             resume::run(&mut run, resume::Shape { subscribers, rate })
+        }
+        Scenario::History { readers, page } => {
+            history::run(&mut run, history::Shape { readers, page })
         }
         Scenario::Connect { connections, arrival } => {
             connect::run(&mut run, connect::Shape { connections, kind: arrival })

@@ -53,7 +53,7 @@ pub(super) fn run(run: &mut Run<'_>, shape: Shape) -> Result<Report, LoadError> 
 }
 
 /// Each publisher has a channel and a stream of its own number.
-struct Publish {
+pub(super) struct Publish {
     account: Account,
     channels: Vec<Channel>,
     publishers: Vec<Publisher>,
@@ -71,7 +71,7 @@ struct Publish {
 }
 
 impl Publish {
-    fn new(channels: Vec<Channel>, pace: Pace, payload: Vec<u8>) -> Self {
+    pub(super) fn new(channels: Vec<Channel>, pace: Pace, payload: Vec<u8>) -> Self {
         let numbers: Vec<u32> = channels.iter().map(|channel| channel.number).collect();
         Self {
             account: Account::new(&numbers, &numbers),

@@ -8,10 +8,13 @@ mod msgpack;
 mod raw;
 mod raw_ingest;
 mod realtime;
+mod rest;
 mod websocket;
 
 use std::fmt;
 use std::str::FromStr;
+
+pub(crate) use rest::Rest;
 
 use crate::LoadError;
 

@@ -91,8 +91,11 @@ mod tests {
     use super::*;
 
     fn heard(input: &[u8]) -> (usize, Vec<String>) {
-        let place =
-            Place { authority: "h:1".to_owned(), path: String::new(), key: Some("a.b:c".to_owned()) };
+        let place = Place {
+            authority: "h:1".to_owned(),
+            path: String::new(),
+            key: Some("a.b:c".to_owned()),
+        };
         let mut heard = Vec::new();
         let mut hear = |event: Event<'_>| heard.push(format!("{event:?}"));
         let rest = Rest::at(&place, 10).unwrap();
