@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use clap::{Args, Subcommand};
-use load::{Arrival, LoadError, Options, Pace, Scenario, WireKind};
+use load::{Arrival, LoadError, Mixture, Options, Pace, Scenario, WireKind};
 
 use crate::Failure;
 
@@ -142,6 +142,31 @@ enum ScenarioArgs {
         #[arg(long, default_value_t = 100)]
         page: u32,
     },
+    /// Messages, presence and reconnecting clients together, each at its own rate per second
+    Mixed {
+        #[arg(long, default_value_t = 200)]
+        channels: u32,
+        /// Of each channel
+        #[arg(long, default_value_t = 5)]
+        subscribers: u32,
+        /// Subscribers of one further channel
+        #[arg(long, default_value_t = 200)]
+        audience: u32,
+        #[arg(long, default_value_t = 2)]
+        publishers: u32,
+        #[arg(long, default_value_t = 500.0)]
+        rate: f64,
+        /// As many members as watchers
+        #[arg(long, default_value_t = 20)]
+        members: u32,
+        #[arg(long, default_value_t = 10.0)]
+        presence_rate: f64,
+        /// Clients that do nothing but come again
+        #[arg(long, default_value_t = 50)]
+        returning: u32,
+        #[arg(long, default_value_t = 10.0)]
+        reconnect_rate: f64,
+    },
     /// Connections as they are made
     Connect {
         #[arg(long, default_value_t = 1000)]
@@ -232,6 +257,27 @@ impl From<ScenarioArgs> for Scenario {
             }
             ScenarioArgs::Resume { subscribers, rate } => Self::Resume { subscribers, rate },
             ScenarioArgs::History { readers, page } => Self::History { readers, page },
+            ScenarioArgs::Mixed {
+                channels,
+                subscribers,
+                audience,
+                publishers,
+                rate,
+                members,
+                presence_rate,
+                returning,
+                reconnect_rate,
+            } => Self::Mixed(Mixture {
+                channels,
+                subscribers,
+                audience,
+                publishers,
+                rate,
+                members,
+                presence_rate,
+                returning,
+                reconnect_rate,
+            }),
             ScenarioArgs::Connect { connections, rate, storm } => {
                 let arrival = if storm { Arrival::Storm } else { Arrival::Ramp(rate) };
                 Self::Connect { connections, arrival }

@@ -26,6 +26,17 @@ pub struct Tally {
 }
 
 impl Tally {
+    pub(crate) fn plus(self, other: Self) -> Self {
+        Self {
+            expected: self.expected + other.expected,
+            delivered: self.delivered + other.delivered,
+            lost: self.lost + other.lost,
+            duplicated: self.duplicated + other.duplicated,
+            reordered: self.reordered + other.reordered,
+            refused: self.refused + other.refused,
+        }
+    }
+
     pub fn is_exact(&self) -> bool {
         (self.lost, self.duplicated, self.reordered) == (0, 0, 0)
     }

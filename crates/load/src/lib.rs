@@ -27,7 +27,7 @@ pub use latency::Quantiles;
 pub use options::{Options, Pace, Scenario};
 pub use output::{html, json, text};
 pub use report::{GeneratorUse, Part, Report, Second, ServerUse};
-pub use scenario::Arrival;
+pub use scenario::{Arrival, Mixture};
 pub use search::search;
 pub use wire::WireKind;
 

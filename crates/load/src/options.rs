@@ -4,7 +4,7 @@ use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::time::Duration;
 
 use crate::marker;
-use crate::scenario::Arrival;
+use crate::scenario::{Arrival, Mixture};
 use crate::wire::Place;
 use crate::{LoadError, WireKind};
 
@@ -72,6 +72,7 @@ pub enum Scenario {
         readers: u32,
         page: u32,
     },
+    Mixed(Mixture),
     Connect {
         connections: u32,
         arrival: Arrival,
@@ -135,6 +136,7 @@ impl Scenario {
             Self::Idle { .. }
             | Self::Resume { .. }
             | Self::History { .. }
+            | Self::Mixed(_)
             | Self::Connect { .. } => None,
         }
     }
@@ -148,6 +150,7 @@ impl Scenario {
             Self::Idle { .. }
             | Self::Resume { .. }
             | Self::History { .. }
+            | Self::Mixed(_)
             | Self::Connect { .. } => {}
         }
     }

@@ -95,6 +95,10 @@ impl Watch {
 }
 
 impl Counts {
+    pub(crate) fn plus(self, other: Self) -> Self {
+        Self { sent: self.sent + other.sent, delivered: self.delivered + other.delivered }
+    }
+
     pub(crate) fn since(self, earlier: Self) -> Self {
         Self { sent: self.sent - earlier.sent, delivered: self.delivered - earlier.delivered }
     }

@@ -1,18 +1,18 @@
 //! What fan-out and many channels share: streams on channels, each message to all subscribers of its
 //! channel, at a fixed rate or with a fixed number of messages under way.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::ops::Range;
 
 use serde_json::{Map, Value};
 
 use super::Run;
-use super::gather::{self, Opening, Role};
 use super::publisher::{Publisher, Sent};
+use super::topology::{Kind, Stage, Topology};
 use crate::account::{Account, Tally};
 use crate::engine::{Engine, Player};
 use crate::latency::Latency;
-use crate::marker::{self, Marker, markers};
+use crate::marker::{Marker, markers};
 use crate::measure::{Scene, measure};
 use crate::watch::Counts;
 use crate::wire::{Channel, Churn, Event};
@@ -20,26 +20,6 @@ use crate::{LoadError, Pace, Report};
 
 /// Messages that are sent late together, before what has come is read.
 const BURST_MAX: usize = 1000;
-
-/// What is broadcast.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Messages,
-    /// Members who enter and leave.
-    Presence,
-}
-
-/// Who publishes where to whom, by index of channel.
-pub(super) struct Topology {
-    pub(super) kind: Kind,
-    pub(super) subscribers: Vec<u32>,
-    pub(super) streams: Vec<u32>,
-    /// Connections that the streams are dealt out to.
-    pub(super) publishers: u32,
-    /// Further subscribers of the first channel, who stop reading before the first message.
-    pub(super) stalled: u32,
-    pub(super) pace: Pace,
-}
 
 pub(super) fn run(
     run: &mut Run<'_>,
@@ -49,10 +29,12 @@ pub(super) fn run(
     channels: u32,
 ) -> Result<Report, LoadError> {
     let mut watch = run.watch()?;
-    let mut stage = Stage::set(run, topology, channels)?;
+    let mut engine = run.engine(topology.connections())?;
+    let channels = run.channels(channels);
+    let stage = Stage::join(run, &mut engine, topology, channels)?;
     let mut scene = Broadcast::new(topology, run, &stage);
     let course = run.course();
-    let measured = measure(&mut stage.engine, &mut scene, course, &mut watch, run.progress)?;
+    let measured = measure(&mut engine, &mut scene, course, &mut watch, run.progress)?;
     let mut report = run.report(name, parameters, &scene, measured);
     report.completion = Some(scene.completion.quantiles());
     if topology.stalled > 0 {
@@ -62,71 +44,11 @@ pub(super) fn run(
     Ok(report)
 }
 
-impl Topology {
-    /// Of one channel; each publisher is a stream.
-    pub(super) fn one_channel(subscribers: u32, publishers: u32, pace: Pace) -> Self {
-        Self {
-            kind: Kind::Messages,
-            subscribers: vec![0; subscribers as usize],
-            streams: vec![0; publishers as usize],
-            publishers,
-            stalled: 0,
-            pace,
-        }
-    }
-
-    fn roles(&self) -> Vec<Role> {
-        let publisher = match self.kind {
-            Kind::Messages => Role::Publisher,
-            Kind::Presence => Role::Member(0),
-        };
-        let publishers = (0..self.publishers).map(|_| publisher);
-        let hearers = self.subscribers.iter().copied().chain((0..self.stalled).map(|_| 0));
-        publishers.chain(hearers.map(Role::Subscriber)).collect()
-    }
-}
-
-/// Everybody is connected and subscribed.
-pub(super) struct Stage {
-    pub(super) engine: Engine,
-    channels: Vec<Channel>,
-    /// What subscribers were told when they connected.
-    pub(super) greetings: BTreeMap<usize, Vec<u8>>,
-}
-
-impl Stage {
-    pub(super) fn set(
-        run: &mut Run<'_>,
-        topology: &Topology,
-        channels: u32,
-    ) -> Result<Self, LoadError> {
-        let Topology { subscribers, streams, publishers, stalled, .. } = topology;
-        if subscribers.is_empty() || streams.is_empty() || *publishers == 0 {
-            let missing = "somebody has to publish, and somebody to subscribe";
-            return Err(LoadError::Usage(missing.to_owned()));
-        }
-        if streams.len() > marker::STREAMS_MAX as usize {
-            return Err(LoadError::Usage(format!("at most {} streams", marker::STREAMS_MAX)));
-        }
-        let roles = topology.roles();
-        let mut engine = run.engine(roles.len())?;
-        if topology.kind == Kind::Presence && engine.wire().realtime().is_none() {
-            return Err(LoadError::Usage("only the wire json has presence".to_owned()));
-        }
-        run.tell(&format!("{} connections", roles.len()))?;
-        let channels = run.channels(channels);
-        let mut gathered = gather::gather(&mut engine, &roles, &channels, Opening::AFew)?;
-        let greetings = std::mem::take(&mut gathered.greetings);
-        for connection in gathered.all()?.iter().rev().take(*stalled as usize) {
-            engine.stop_reading(*connection);
-        }
-        Ok(Self { engine, channels, greetings })
-    }
-}
-
 /// Connections are numbered: publishers, subscribers, stalled ones.
 pub(super) struct Broadcast {
     kind: Kind,
+    /// The number of the first connection.
+    first: usize,
     account: Account,
     channels: Vec<Channel>,
     streams: Vec<Stream>,
@@ -190,6 +112,7 @@ impl Broadcast {
         };
         Self {
             kind: topology.kind,
+            first: stage.first,
             account: Account::new(&topology.streams, &topology.subscribers),
             turn: if channels.len() > 1 { Turn::Drawn(0) } else { Turn::Around(0) },
             channels,
@@ -198,7 +121,7 @@ impl Broadcast {
             subscribers: topology.subscribers.len(),
             payload: run.payload(),
             pace: topology.pace,
-            acknowledged: stage.engine.wire().acknowledges(),
+            acknowledged: stage.acknowledges,
             sending: false,
             free: 0,
             due: 0.0,
@@ -210,6 +133,10 @@ impl Broadcast {
             stalled_ended: 0,
             ended: None,
         }
+    }
+
+    pub(super) fn completion(&self) -> &Latency {
+        &self.completion
     }
 
     pub(super) fn first_channel(&self) -> Option<&Channel> {
@@ -282,10 +209,11 @@ impl Broadcast {
         let Some(channel) = self.channels.get(stream.channel as usize) else { return };
         let Some(sequence) = self.account.send(number) else { return };
         Marker { stream: number, sequence, sent }.write(&mut self.payload);
+        let connection = self.first + stream.publisher;
         let (serial, payload) = (publisher.serial(), &self.payload);
         match self.kind {
-            Kind::Messages => engine.publish(stream.publisher, serial, channel, payload),
-            Kind::Presence => engine.write(stream.publisher, |wire, out| {
+            Kind::Messages => engine.publish(connection, serial, channel, payload),
+            Kind::Presence => engine.write(connection, |wire, out| {
                 let churn = Churn { member: number, sequence, payload };
                 wire.realtime().inspect(|wire| wire.churn(serial, channel, churn, out));
             }),
@@ -302,6 +230,7 @@ impl Broadcast {
 
 impl Player for Broadcast {
     fn hear(&mut self, connection: usize, event: Event<'_>, now: u64) {
+        let connection = connection.wrapping_sub(self.first);
         match event {
             Event::Message(frame) => self.hear_messages(connection, frame, now),
             Event::Acknowledged { serial, count } => self.forget(connection, serial + count),
@@ -310,7 +239,7 @@ impl Player for Broadcast {
                 self.forget(connection, serial + count);
             }
             Event::Ended(reason) if connection < self.publishers.len() + self.subscribers => {
-                self.ended = Some(LoadError::Ended { connection, reason });
+                self.ended = Some(LoadError::Ended { connection: self.first + connection, reason });
             }
             Event::Ended(_) => self.stalled_ended += 1,
             Event::Ready(_) | Event::Subscribed(_) | Event::Reply(_) | Event::Other(_) => {}
@@ -348,7 +277,7 @@ impl Player for Broadcast {
         }
         for (connection, publisher) in self.publishers.iter_mut().enumerate() {
             if std::mem::take(&mut publisher.dirty) {
-                engine.flush(connection)?;
+                engine.flush(self.first + connection)?;
             }
         }
         Ok(())

@@ -1,7 +1,8 @@
 //! Many channels with a few subscribers each. Each channel is one stream; which one is next is drawn.
 
 use super::Run;
-use super::broadcast::{self, Topology};
+use super::broadcast;
+use super::topology::{Kind, Topology};
 use crate::{LoadError, Pace, Report};
 
 #[derive(Clone, Copy)]
@@ -15,7 +16,7 @@ pub(super) struct Shape {
 pub(super) fn run(run: &mut Run<'_>, shape: Shape) -> Result<Report, LoadError> {
     let Shape { channels, subscribers, publishers, pace } = shape;
     let topology = Topology {
-        kind: broadcast::Kind::Messages,
+        kind: Kind::Messages,
         subscribers: (0..channels)
             .flat_map(|channel| (0..subscribers).map(move |_| channel))
             .collect(),

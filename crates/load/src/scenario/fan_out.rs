@@ -1,7 +1,8 @@
 //! One channel: a few publishers, many subscribers, and some who have stopped reading.
 
 use super::Run;
-use super::broadcast::{self, Topology};
+use super::broadcast;
+use super::topology::Topology;
 use crate::{LoadError, Pace, Report};
 
 #[derive(Clone, Copy)]

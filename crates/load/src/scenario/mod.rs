@@ -7,10 +7,12 @@ mod fan_out;
 mod gather;
 mod history;
 mod idle;
+mod mixed;
 mod presence;
 mod publish;
 mod publisher;
 mod resume;
+mod topology;
 
 use std::io::Write;
 
@@ -25,6 +27,7 @@ use crate::wire::Channel;
 use crate::{LoadError, Options, Pace, Report, Scenario};
 
 pub use connect::Arrival;
+pub use mixed::Mixture;
 
 /// Filler behind the marker of a payload.
 const FILLER: u8 = b'.';
@@ -60,6 +63,7 @@ pub(crate) fn run(options: &Options, progress: &mut dyn Write) -> Result<Report,
         Scenario::History { readers, page } => {
             history::run(&mut run, history::Shape { readers, page })
         }
+        Scenario::Mixed(shape) => mixed::run(&mut run, shape),
         Scenario::Connect { connections, arrival } => {
             connect::run(&mut run, connect::Shape { connections, kind: arrival })
         }
@@ -77,7 +81,10 @@ impl Run<'_> {
     }
 
     fn channels(&self, count: u32) -> Vec<Channel> {
-        let prefix = &self.options.channel;
+        self.channels_named(&self.options.channel, count)
+    }
+
+    fn channels_named(&self, prefix: &str, count: u32) -> Vec<Channel> {
         (0..count).map(|number| Channel { number, name: format!("{prefix}-{number}") }).collect()
     }
 

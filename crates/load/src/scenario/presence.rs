@@ -1,7 +1,8 @@
 //! Members who enter and leave one channel all the time, and watchers who are told of each of it.
 
 use super::Run;
-use super::broadcast::{self, Topology};
+use super::broadcast;
+use super::topology::{Kind, Topology};
 use crate::{LoadError, Pace, Report};
 
 #[derive(Clone, Copy)]
@@ -14,7 +15,7 @@ pub(super) struct Shape {
 pub(super) fn run(run: &mut Run<'_>, shape: Shape) -> Result<Report, LoadError> {
     let Shape { members, watchers, pace } = shape;
     let topology = Topology {
-        kind: broadcast::Kind::Presence,
+        kind: Kind::Presence,
         ..Topology::one_channel(watchers, members, pace.check()?)
     };
     let parameters = run.parameters(vec![

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use super::Run;
-use super::broadcast::{Broadcast, Stage, Topology};
+use super::broadcast::Broadcast;
+use super::topology::{Stage, Topology};
 use crate::account::Tally;
 use crate::engine::{Engine, Player};
 use crate::latency::Latency;
@@ -24,10 +25,12 @@ pub(super) fn run(run: &mut Run<'_>, shape: Shape) -> Result<Report, LoadError> 
     let pace = Pace::Rate(rate).check()?;
     let topology = Topology::one_channel(subscribers, 1, pace);
     let mut watch = run.watch()?;
-    let mut stage = Stage::set(run, &topology, 1)?;
-    if stage.engine.wire().realtime().is_none() {
+    let mut engine = run.engine(topology.connections())?;
+    if engine.wire().realtime().is_none() {
         return Err(LoadError::Usage("only the wire json resumes".to_owned()));
     }
+    let channels = run.channels(1);
+    let mut stage = Stage::join(run, &mut engine, &topology, channels)?;
     let mut scene = Resume {
         after: u64::try_from(run.options.duration.as_nanos() / 3).unwrap_or_default(),
         drop_at: None,
@@ -41,7 +44,7 @@ pub(super) fn run(run: &mut Run<'_>, shape: Shape) -> Result<Report, LoadError> 
         inner: Broadcast::new(&topology, run, &stage),
     };
     let course = run.course();
-    let measured = measure(&mut stage.engine, &mut scene, course, &mut watch, run.progress)?;
+    let measured = measure(&mut engine, &mut scene, course, &mut watch, run.progress)?;
     let parameters =
         run.parameters(vec![("subscribers", subscribers.into()), ("rate", rate.into())]);
     let mut report = run.report("resume", parameters, &scene, measured);
