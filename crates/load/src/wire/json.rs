@@ -147,3 +147,99 @@ fn number(frame: &[u8], key: &[u8]) -> Option<u64> {
         number.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::websocket::tests::{served, unmasked};
+
+    fn json() -> Json {
+        let key = Some("app.key:s/cret".to_owned());
+        Json::at(&Place { authority: "h:80".to_owned(), path: String::new(), key }).unwrap()
+    }
+
+    fn channel() -> Channel {
+        Channel { number: 7, name: "room".to_owned() }
+    }
+
+    /// The payload of the frame that a client sends.
+    fn sent(write: impl FnOnce(&Json, &mut Vec<u8>)) -> String {
+        let mut out = Vec::new();
+        write(&json(), &mut out);
+        String::from_utf8(unmasked(out).split_off(2)).unwrap()
+    }
+
+    /// What an open connection hears of a frame.
+    fn heard(frame: &str) -> String {
+        let mut heard = Vec::new();
+        let mut hear = |event: Event<'_>| heard.push(format!("{event:?}"));
+        let input = served(frame.as_bytes());
+        let used = json().read(&mut Phase::Open, &input, &mut hear).unwrap();
+        assert_eq!(used, input.len());
+        heard.join(" ")
+    }
+
+    #[test]
+    fn frames_have_their_golden_text() {
+        assert_eq!(
+            sent(|json, out| json.publish(3, &channel(), b"abc", out)),
+            r#"{"action":15,"msgSerial":3,"channel":"room","messages":[{"data":"abc"}]}"#
+        );
+        assert_eq!(
+            sent(|json, out| json.subscribe(&channel(), out)),
+            r#"{"action":10,"channel":"room"}"#
+        );
+        let heard = br#"{"action":15,"channel":"room","channelSerial":"s:1","messages":[]}"#;
+        assert_eq!(
+            sent(|json, out| json.attach_from(&channel(), heard, out)),
+            r#"{"action":10,"flags":32,"channel":"room","channelSerial":"s:1"}"#
+        );
+        let churn = |sequence| Churn { member: 1, sequence, payload: b"x" };
+        for (sequence, action) in [(0, 2), (1, 3)] {
+            let text = sent(|json, out| json.churn(5, &channel(), churn(sequence), out));
+            assert!(text.contains(&format!("\"presence\":[{{\"action\":{action},")), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_resume_names_the_connection_that_it_continues() {
+        let mut out = Vec::new();
+        json().resume(br#"{"action":4,"connectionKey":"a!b","connectionDetails":{}}"#, &mut out);
+        let request = String::from_utf8(out).unwrap();
+        assert!(request.contains("key=app%2Ekey%3As%2Fcret&resume=a%21b HTTP/1.1"), "{request}");
+    }
+
+    #[test]
+    fn what_a_server_says_is_told_apart() {
+        assert!(heard(r#"{"action":4,"connectionKey":"k"}"#).starts_with("Ready"));
+        assert!(heard(r#"{"action":11,"channel":"room"}"#).starts_with("Subscribed"));
+        assert!(heard(r#"{"action":15,"messages":[]}"#).starts_with("Message"));
+        assert!(
+            heard(r#"{"channel":"x","action":15}"#).starts_with("Message"),
+            "any order of keys"
+        );
+        assert_eq!(
+            heard(r#"{"action":1,"count":2,"msgSerial":30,"res":[]}"#),
+            "Acknowledged { serial: 30, count: 2 }"
+        );
+        assert!(
+            heard(r#"{"action":2,"msgSerial":4}"#).starts_with("Refused { serial: 4, count: 1")
+        );
+        assert!(heard(r#"{"action":9,"error":{}}"#).starts_with("Ended"));
+        assert!(heard(r#"{"action":0}"#).starts_with("Other"));
+    }
+
+    #[test]
+    fn a_connection_opens_with_the_answer_to_its_upgrade() {
+        let mut input = b"HTTP/1.1 101 Switching Protocols\r\n\r\n".to_vec();
+        input.extend(served(br#"{"action":4}"#));
+        let (mut phase, mut count) = (Phase::Opening, 0);
+        for part in 0..input.len() {
+            let used =
+                json().read(&mut Phase::Opening, &input[..part], &mut |_| count += 1).unwrap();
+            assert!(used == 0 || used == 36, "half of a frame is left");
+        }
+        let used = json().read(&mut phase, &input, &mut |_| count += 1).unwrap();
+        assert_eq!((used, phase, count), (input.len(), Phase::Open, 1));
+    }
+}

@@ -97,3 +97,39 @@ fn number(frame: &[u8], key: &[u8]) -> Option<u64> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::websocket::tests::unmasked;
+
+    #[test]
+    fn a_publish_has_its_golden_bytes() {
+        let key = Some("a.b:c".to_owned());
+        let place = Place { authority: "h:80".to_owned(), path: String::new(), key };
+        let channel = Channel { number: 7, name: "room".to_owned() };
+        let mut out = Vec::new();
+        MessagePack::at(&place).unwrap().publish(3, &channel, b"abc", &mut out);
+        assert_eq!(
+            unmasked(out)[2..],
+            *b"\x84\xa6action\x0f\xa9msgSerial\xcf\0\0\0\0\0\0\0\x03\xa7channel\xdb\0\0\0\x04room\
+               \xa8messages\x91\x81\xa4data\xdb\0\0\0\x03abc"
+        );
+    }
+
+    #[test]
+    fn whole_numbers_have_five_forms() {
+        for (bytes, expected) in [
+            (&b"\xa5count\x07"[..], Some(7)),
+            (b"\xa5count\xcc\xff", Some(255)),
+            (b"\xa5count\xcd\x01\x00", Some(256)),
+            (b"\xa5count\xce\0\x01\0\0", Some(65_536)),
+            (b"\xa5count\xcf\0\0\0\x01\0\0\0\0", Some(1 << 32)),
+            (b"\xa5count\xcd\x01", None),
+            (b"\xa5count\xa1x", None),
+            (b"\xa5coun", None),
+        ] {
+            assert_eq!(MessagePack::count(bytes), expected, "{bytes:x?}");
+        }
+    }
+}

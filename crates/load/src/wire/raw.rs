@@ -60,3 +60,26 @@ impl Wire for Raw {
         Ok(at)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subscriber_hears_that_it_is_one_and_then_messages() {
+        let input = b"+\0\0\0\x02hi\0\0\0\x01x\0\0\0\x09part";
+        let (mut phase, mut heard) = (Phase::Opening, Vec::new());
+        let used = Raw.read(&mut phase, input, &mut |event| heard.push(format!("{event:?}")));
+        assert_eq!(used.unwrap(), 12);
+        assert_eq!(heard.len(), 3, "{heard:?}");
+        assert!(Raw.read(&mut Phase::Opening, b"-", &mut |_| {}).is_err());
+    }
+
+    #[test]
+    fn a_message_names_its_channel_by_number() {
+        let mut out = Vec::new();
+        let channel = Channel { number: 258, name: String::new() };
+        Raw.publish(0, &channel, b"hi", &mut out);
+        assert_eq!(out, b"\0\0\0\x06\0\0\x01\x02hi");
+    }
+}

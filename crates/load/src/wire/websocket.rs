@@ -139,13 +139,18 @@ impl Frame<'_> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::*;
 
+    /// A short text frame of a server.
+    pub(in crate::wire) fn served(payload: &[u8]) -> Vec<u8> {
+        [&[0x81, payload.len() as u8], payload].concat()
+    }
+
     /// What a server makes of a client's frame.
-    fn unmasked(mut frame: Vec<u8>) -> Vec<u8> {
+    pub(in crate::wire) fn unmasked(mut frame: Vec<u8>) -> Vec<u8> {
         frame[1] ^= MASKED;
         let header = [2, 4, 10][usize::from(frame[1].saturating_sub(125))];
         let mask: Vec<u8> = frame.drain(header..header + 4).collect();
