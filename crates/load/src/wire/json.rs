@@ -24,7 +24,11 @@ impl Format for Json {
     const OPCODE: Opcode = Opcode::Text;
 
     fn action(frame: &[u8]) -> Option<u64> {
-        number(frame, b"\"action\":")
+        // Nearly always it comes first.
+        match frame.strip_prefix(b"{\"action\":") {
+            Some(rest) => leading_number(rest),
+            None => number(frame, b"\"action\":"),
+        }
     }
 
     fn serial(frame: &[u8]) -> Option<u64> {
@@ -139,9 +143,12 @@ fn text<'a>(frame: &'a [u8], key: &[u8]) -> &'a [u8] {
 
 /// The number behind a key, wherever it stands first.
 fn number(frame: &[u8], key: &[u8]) -> Option<u64> {
-    let at = memmem::find(frame, key)? + key.len();
-    let digits = frame.get(at..)?.iter().take_while(|byte| byte.is_ascii_digit());
-    let mut digits = digits.peekable();
+    let at = memmem::find(frame, key)?;
+    leading_number(frame.get(at + key.len()..)?)
+}
+
+fn leading_number(text: &[u8]) -> Option<u64> {
+    let mut digits = text.iter().take_while(|byte| byte.is_ascii_digit()).peekable();
     digits.peek()?;
     digits.try_fold(0u64, |number, digit| {
         number.checked_mul(10)?.checked_add(u64::from(digit - b'0'))

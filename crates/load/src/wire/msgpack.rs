@@ -22,7 +22,11 @@ impl Format for MessagePack {
     const OPCODE: Opcode = Opcode::Binary;
 
     fn action(frame: &[u8]) -> Option<u64> {
-        number(frame, b"\xa6action")
+        // Nearly always it comes first, and is small.
+        match frame.get(1..).and_then(|rest| rest.strip_prefix(b"\xa6action")) {
+            Some(&[action @ ..0x80, ..]) => Some(u64::from(action)),
+            Some(_) | None => number(frame, b"\xa6action"),
+        }
     }
 
     fn serial(frame: &[u8]) -> Option<u64> {
