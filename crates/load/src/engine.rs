@@ -13,12 +13,16 @@ use std::time::Instant;
 
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
+use socket2::SockRef;
 
 use crate::LoadError;
 use crate::wire::{Channel, Event, Phase, Wire, WireError};
 
 /// No frame is larger.
 const BUFFER_BYTES: usize = 256 * 1024;
+/// What the kernel receives for a client that does not read: a few of the largest segments, because what does
+/// not fit is dropped, and comes again much later.
+const DEAF_BUFFER_BYTES: usize = 128 * 1024;
 const EVENTS_MAX: usize = 1024;
 /// What waits for a server that does not read; beyond it the run fails.
 const OUTBOX_MAX: usize = 256 * 1024 * 1024;
@@ -105,12 +109,8 @@ impl Engine {
         let stream = socket::connect(self.server, connection, self.sources)?;
         let Some(slot) = self.slots.get_mut(connection) else { return Ok(()) };
         slot.turn = slot.turn.wrapping_add(1);
-        let data = epoll::EventData::new_u64((u64::from(slot.turn) << 32) | connection as u64);
-        let flags = epoll::EventFlags::IN
-            | epoll::EventFlags::OUT
-            | epoll::EventFlags::RDHUP
-            | epoll::EventFlags::ET;
-        epoll::add(&self.epoll, &stream, data, flags).map_err(io::Error::from)?;
+        let data = event_data(slot.turn, connection);
+        epoll::add(&self.epoll, &stream, data, interest()).map_err(io::Error::from)?;
         slot.transport = Some(Transport {
             stream,
             connected: false,
@@ -122,11 +122,13 @@ impl Engine {
         Ok(())
     }
 
-    /// From now on nothing is read for this client.
-    pub(crate) fn stop_reading(&mut self, connection: usize) {
+    /// From now on nothing is read for this client, and the kernel keeps little for it.
+    pub(crate) fn stop_reading(&mut self, connection: usize) -> Result<(), LoadError> {
         if let Some(transport) = self.transport(connection) {
             transport.deaf = true;
+            SockRef::from(&transport.stream).set_recv_buffer_size(DEAF_BUFFER_BYTES)?;
         }
+        Ok(())
     }
 
     /// Ends a client's transport without a word.
@@ -145,6 +147,20 @@ impl Engine {
         payload: &[u8],
     ) {
         self.write(connection, |wire, out| wire.publish(serial, channel, payload, out));
+    }
+
+    /// Reads again what a client that had stopped has been sent since.
+    pub(crate) fn resume_reading(&mut self, connection: usize) -> Result<(), LoadError> {
+        let Some(slot) = self.slots.get_mut(connection) else { return Ok(()) };
+        if let Some(transport) = &mut slot.transport {
+            transport.deaf = false;
+            SockRef::from(&transport.stream).set_recv_buffer_size(BUFFER_BYTES)?;
+            // Tells anew of what is there already.
+            let data = event_data(slot.turn, connection);
+            epoll::modify(&self.epoll, &transport.stream, data, interest())
+                .map_err(io::Error::from)?;
+        }
+        Ok(())
     }
 
     /// Puts into the outbox what `write` makes.
@@ -213,13 +229,6 @@ impl Engine {
                     player.hear(connection, Event::Ready(&[]), nanoseconds(self.began));
                 }
             }
-        }
-        let over = epoll::EventFlags::RDHUP | epoll::EventFlags::HUP | epoll::EventFlags::ERR;
-        if transport.deaf && flags.intersects(over) {
-            slot.transport = None;
-            let end = Event::Ended("the server ended the connection".to_owned());
-            player.hear(connection, end, nanoseconds(self.began));
-            return Ok(());
         }
         let incoming = epoll::EventFlags::IN | epoll::EventFlags::HUP | epoll::EventFlags::ERR;
         if flags.intersects(incoming) && !transport.deaf {
@@ -311,6 +320,14 @@ impl Reading<'_> {
             }
         }
     }
+}
+
+fn interest() -> epoll::EventFlags {
+    epoll::EventFlags::IN | epoll::EventFlags::OUT | epoll::EventFlags::ET
+}
+
+fn event_data(turn: u32, connection: usize) -> epoll::EventData {
+    epoll::EventData::new_u64((u64::from(turn) << 32) | connection as u64)
 }
 
 fn nanoseconds(began: Instant) -> u64 {

@@ -1,7 +1,7 @@
 //! What fan-out and many channels share: streams on channels, each message to all subscribers of its
 //! channel, at a fixed rate or with a fixed number of messages under way.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::ops::Range;
 
 use serde_json::{Map, Value};
@@ -13,11 +13,13 @@ use crate::account::{Account, Tally};
 use crate::engine::{Engine, Player};
 use crate::latency::Latency;
 use crate::marker::{Marker, markers};
-use crate::measure::{Scene, measure};
+use crate::measure::{SECOND, Scene, measure};
 use crate::watch::Counts;
 use crate::wire::{Channel, Churn, Event};
 use crate::{LoadError, Pace, Report};
 
+/// How long it takes to learn what became of subscribers that had stalled.
+const WAKING: u64 = 3 * SECOND;
 /// Messages that are sent late together, before what has come is read.
 const BURST_MAX: usize = 1000;
 
@@ -38,7 +40,7 @@ pub(super) fn run(
     let mut report = run.report(name, parameters, &scene, measured);
     report.completion = Some(scene.completion.quantiles());
     if topology.stalled > 0 {
-        let (stalled, ended) = (topology.stalled, scene.stalled_ended);
+        let (stalled, ended) = (topology.stalled, scene.wake_stalled(&mut engine, topology)?);
         report.notes.push(format!("of {stalled} stalled subscribers the server ended {ended}"));
     }
     Ok(report)
@@ -68,7 +70,8 @@ pub(super) struct Broadcast {
     latency: Latency,
     completion: Latency,
     counts: Counts,
-    stalled_ended: u32,
+    /// Stalled subscribers that the server has ended.
+    given_up: BTreeSet<usize>,
     ended: Option<LoadError>,
 }
 
@@ -130,9 +133,27 @@ impl Broadcast {
             latency: Latency::new(),
             completion: Latency::new(),
             counts: Counts::default(),
-            stalled_ended: 0,
+            given_up: BTreeSet::new(),
             ended: None,
         }
+    }
+
+    /// Reads what stalled subscribers have been sent, and counts those that the server has ended.
+    fn wake_stalled(
+        &mut self,
+        engine: &mut Engine,
+        topology: &Topology,
+    ) -> Result<usize, LoadError> {
+        let stalled = topology.stalled as usize;
+        let end = self.first + topology.connections();
+        for connection in end - stalled..end {
+            engine.resume_reading(connection)?;
+        }
+        let until = engine.now() + WAKING;
+        while self.given_up.len() < stalled && engine.now() < until {
+            engine.turn(self, until)?;
+        }
+        Ok(self.given_up.len())
     }
 
     pub(super) fn completion(&self) -> &Latency {
@@ -149,6 +170,10 @@ impl Broadcast {
             return;
         }
         let subscriber = connection.wrapping_sub(self.publishers.len());
+        let is_stalled = connection >= self.publishers.len() + self.subscribers;
+        if is_stalled {
+            return;
+        }
         for Marker { stream, sequence, sent } in markers(frame, self.payload.len()) {
             if !self.account.hear(subscriber, stream, sequence) {
                 continue;
@@ -241,7 +266,7 @@ impl Player for Broadcast {
             Event::Ended(reason) if connection < self.publishers.len() + self.subscribers => {
                 self.ended = Some(LoadError::Ended { connection: self.first + connection, reason });
             }
-            Event::Ended(_) => self.stalled_ended += 1,
+            Event::Ended(_) => drop(self.given_up.insert(connection)),
             Event::Ready(_) | Event::Subscribed(_) | Event::Reply(_) | Event::Other(_) => {}
         }
     }

@@ -72,6 +72,7 @@ pub(super) fn reconnect(
         due: engine.now() as f64,
         begun: Vec::with_capacity(roles.len()),
         greeted: Vec::new(),
+        settled: vec![false; roles.len()],
         done: 0,
         gathered: Gathered {
             connections,
@@ -117,25 +118,35 @@ struct Gathering<'a> {
     begun: Vec<u64>,
     /// Ready, but not yet told what to do.
     greeted: Vec<usize>,
-    /// Joined or ended.
+    /// Whether each connection has joined, or was ended.
+    settled: Vec<bool>,
+    /// How many have.
     done: usize,
     gathered: Gathered,
 }
 
 impl Gathering<'_> {
     fn join(&mut self, connection: usize, now: u64) {
-        self.done += 1;
-        self.gathered.joined += 1;
-        if let Some(begun) = self.begun.get(connection.wrapping_sub(self.first)) {
-            self.gathered.latency.record(now.saturating_sub(*begun));
+        let begun = self.begun.get(connection.wrapping_sub(self.first)).copied();
+        if self.settle(connection) {
+            self.gathered.joined += 1;
+            self.gathered.latency.record(now.saturating_sub(begun.unwrap_or(now)));
         }
+    }
+
+    /// Whether it is for the first time.
+    fn settle(&mut self, connection: usize) -> bool {
+        let settled = self.settled.get_mut(connection.wrapping_sub(self.first));
+        let first = settled.is_some_and(|settled| !std::mem::replace(settled, true));
+        self.done += usize::from(first);
+        first
     }
 
     /// When the next connection is to be begun; none if not yet.
     fn next_is_due(&self, now: u64) -> Option<u64> {
         match self.opening {
             Opening::AtOnce => Some(now),
-            Opening::AFew => (self.begun.len() - self.done < FEW).then_some(now),
+            Opening::AFew => (self.begun.len() < self.done + FEW).then_some(now),
             Opening::Rate(_) => (self.due <= now as f64).then_some(self.due as u64),
         }
     }
@@ -158,7 +169,7 @@ impl Player for Gathering<'_> {
             },
             Event::Subscribed(_) => self.join(connection, now),
             Event::Ended(reason) => {
-                self.done += 1;
+                self.settle(connection);
                 self.gathered.ended.get_or_insert((connection, reason));
             }
             Event::Message(_)

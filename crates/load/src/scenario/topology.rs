@@ -92,7 +92,7 @@ impl Stage {
         let greetings = std::mem::take(&mut gathered.greetings);
         let connections = gathered.all()?;
         for connection in connections.iter().rev().take(*stalled as usize) {
-            engine.stop_reading(*connection);
+            engine.stop_reading(*connection)?;
         }
         let first = connections.first().copied().unwrap_or_default();
         Ok(Self { first, channels, greetings, acknowledges: engine.wire().acknowledges() })
