@@ -19,11 +19,10 @@ fn bench(address: SocketAddr, key: &str, args: &[&str]) -> (Option<i32>, Value) 
     (output.status.code(), result.unwrap_or_else(|_| panic!("{output:?}")))
 }
 
-fn serve(unlimited: bool) -> (Server, Folder) {
+fn serve(limits: &str) -> (Server, Folder) {
     let folder = Folder::new();
     let mut command = dunlin();
-    let flag = format!("--unlimited={unlimited}");
-    command.args(["serve", "--listen", "127.0.0.1:0", &flag]);
+    command.args(["serve", "--listen", "127.0.0.1:0", limits]);
     (Server::start_with(&mut command, &folder.path().join("data")), folder)
 }
 
@@ -67,7 +66,7 @@ fn forward(mut publisher: TcpStream, mut subscriber: TcpStream, copies: fn(u32) 
 
 #[test]
 fn a_run_against_the_server_accounts_for_every_delivery() {
-    let (server, _folder) = serve(true);
+    let (server, _folder) = serve("--unlimited");
     for wire in ["json", "msgpack"] {
         let args = ["fan-out", "--subscribers", "5", "--in-flight", "3", "--wire", wire];
         let (code, result) = bench(server.address, &server.key, &args);
@@ -81,7 +80,7 @@ fn a_run_against_the_server_accounts_for_every_delivery() {
 
 #[test]
 fn subscribers_who_resume_miss_nothing() {
-    let (server, _folder) = serve(true);
+    let (server, _folder) = serve("--unlimited");
     let args = ["resume", "--subscribers", "5", "--rate", "200"];
     let (code, result) = bench(server.address, &server.key, &args);
     assert_eq!(code, Some(0), "{result}");
@@ -91,7 +90,7 @@ fn subscribers_who_resume_miss_nothing() {
 
 #[test]
 fn what_a_server_refuses_is_told_and_not_missed() {
-    let (server, _folder) = serve(false);
+    let (server, _folder) = serve("--unlimited=false");
     let args = ["fan-out", "--subscribers", "1", "--rate", "400"];
     let (code, result) = bench(server.address, &server.key, &args);
     assert_eq!(code, Some(0), "{result}");

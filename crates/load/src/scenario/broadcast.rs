@@ -180,7 +180,7 @@ impl Broadcast {
             }
             self.counts.delivered += 1;
             if self.window.as_ref().is_some_and(|window| window.contains(&sent)) {
-                self.latency.record(now - sent);
+                self.latency.record(now.saturating_sub(sent));
             }
             self.land(stream, sequence, 1, now);
         }

@@ -1,6 +1,6 @@
 //! Who publishes where to whom, and how they come together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Run;
 use super::gather::{self, Opening, Role};
@@ -76,8 +76,10 @@ impl Stage {
         channels: Vec<Channel>,
     ) -> Result<Self, LoadError> {
         let Topology { subscribers, streams, publishers, stalled, .. } = topology;
-        if subscribers.is_empty() || streams.is_empty() || *publishers == 0 {
-            let missing = "somebody has to publish, and somebody to subscribe";
+        let heard: BTreeSet<&u32> = subscribers.iter().collect();
+        let unheard = streams.iter().any(|channel| !heard.contains(channel));
+        if unheard || streams.is_empty() || *publishers == 0 {
+            let missing = "somebody has to publish on each channel, and somebody to subscribe";
             return Err(LoadError::Usage(missing.to_owned()));
         }
         if streams.len() > marker::STREAMS_MAX as usize {
