@@ -67,4 +67,16 @@ mod tests {
         assert_eq!(at("192.0.2.1:80", 100_000), 0);
         assert_eq!(at("[::1]:80", 100_000), 0);
     }
+
+    #[test]
+    fn connections_come_from_the_addresses_in_turn() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        for (connection, host) in [(0, 1), (1, 2), (2, 1)] {
+            let client = connect(address, connection, 2).unwrap();
+            let (_, from) = listener.accept().unwrap();
+            assert_eq!(from.ip(), Ipv4Addr::new(127, 0, 0, host));
+            assert_eq!(client.local_addr().unwrap(), from);
+        }
+    }
 }
