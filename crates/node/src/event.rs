@@ -125,17 +125,14 @@ impl Event {
         let of_frame = |frame: &ProtocolMessage| {
             frame.messages.len() + frame.annotations.len() + frame.presence.len()
         };
-        match self {
-            Self::Frame { frame, .. } => of_frame(frame),
-            Self::Frames { frames, .. } => frames.iter().map(of_frame).sum(),
-            Self::Request { request, .. } => match &request.operation {
-                Operation::Publish { messages, .. } => messages.len(),
-                Operation::BatchPublish(batch) => batch.messages(),
-                Operation::Annotate { annotations, .. } => annotations.len(),
-                Operation::Change { .. } | Operation::Chat { .. } => 1,
-                _ => 0,
-            },
-            _ => 0,
+        if let Self::Frame { frame, .. } = self {
+            of_frame(frame)
+        } else if let Self::Frames { frames, .. } = self {
+            frames.iter().map(of_frame).sum()
+        } else if let Self::Request { request, .. } = self {
+            request.operation.messages()
+        } else {
+            0
         }
     }
 }
@@ -332,6 +329,21 @@ pub enum Operation {
     Stats(stats::Query),
     /// Statistics that test suites want to have been counted.
     PostStats(Vec<stats::Fixture>),
+}
+
+impl Operation {
+    /// The messages that it publishes.
+    fn messages(&self) -> usize {
+        if let Self::Publish { messages, .. } = self {
+            messages.len()
+        } else if let Self::BatchPublish(batch) = self {
+            batch.messages()
+        } else if let Self::Annotate { annotations, .. } = self {
+            annotations.len()
+        } else {
+            usize::from(matches!(self, Self::Change { .. } | Self::Chat { .. }))
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
