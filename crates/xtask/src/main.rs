@@ -77,8 +77,8 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "bench",
-        arguments: "--check | --update",
-        effect: "instruction counts of the hot path, compared or written down",
+        arguments: "--check | --update | compare … | install-peers …",
+        effect: "instruction counts; the server against references and other servers",
         run: bench::run,
     },
     Command {

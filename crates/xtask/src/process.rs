@@ -2,13 +2,20 @@
 //!
 //! Whatever is started here is waited for, or killed by its own process id when its owner drops.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::totals::Totals;
+
+/// How long a server may take until it accepts connections.
+const START_MAX: Duration = Duration::from_secs(30);
+const POLL: Duration = Duration::from_millis(10);
 
 /// The root of the repository.
 pub(crate) fn root() -> PathBuf {
@@ -106,6 +113,35 @@ impl Server {
         std::thread::spawn(move || std::io::copy(&mut stdout, &mut std::io::sink()));
         Ok(server)
     }
+
+    /// Starts a server and waits until it accepts connections at `address`. What it prints goes into
+    /// the file `log`.
+    ///
+    /// # Errors
+    /// The server cannot be started, ends, or takes longer than [`START_MAX`].
+    pub(crate) fn start_at(command: &mut Command, address: SocketAddr, log: &Path) -> Result<Self> {
+        let file = File::create(log).with_context(|| format!("create {}", log.display()))?;
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(file.try_clone().context("share the log")?)
+            .stderr(file)
+            .spawn()
+            .with_context(|| format!("start {}", shown(command)))?;
+        let mut server = Self { child, ready: String::new() };
+        let deadline = Instant::now() + START_MAX;
+        while TcpStream::connect(address).is_err() {
+            if let Some(status) = server.child.try_wait().context("look after a server")? {
+                bail!("ended early ({status}); see {}", log.display());
+            }
+            ensure!(Instant::now() < deadline, "does not listen; see {}", log.display());
+            std::thread::sleep(POLL);
+        }
+        Ok(server)
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
 }
 
 impl Drop for Server {
@@ -115,6 +151,15 @@ impl Drop for Server {
             eprintln!("process {} may still run: {error}", self.child.id());
         }
     }
+}
+
+/// An address of this machine at which nobody listens.
+///
+/// # Errors
+/// There is no port left.
+pub(crate) fn free_address() -> Result<SocketAddr> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("find a free port")?;
+    listener.local_addr().context("find a free port")
 }
 
 fn shown(command: &Command) -> String {
@@ -158,5 +203,20 @@ mod tests {
     #[test]
     fn a_server_that_ends_early_is_an_error() {
         assert!(Server::start(&mut shell("echo up"), "port").is_err());
+        let address = "127.0.0.1:1".parse().unwrap();
+        let log = std::env::temp_dir().join(format!("ended-{}", std::process::id()));
+        let started = Server::start_at(&mut shell("echo why; exit 3"), address, &log);
+        assert!(started.err().unwrap().to_string().contains("ended early"));
+        assert_eq!(std::fs::read_to_string(&log).unwrap(), "why\n");
+        std::fs::remove_file(log).unwrap();
+    }
+
+    #[test]
+    fn a_server_that_listens_has_started() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let server =
+            Server::start_at(&mut shell("exec sleep 60"), address, Path::new("/dev/null")).unwrap();
+        assert!(PathBuf::from(format!("/proc/{}", server.pid())).exists());
     }
 }
