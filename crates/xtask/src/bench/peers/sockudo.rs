@@ -63,6 +63,8 @@ retention_window_seconds = 120
 enabled = true
 driver = "memory"
 retention_window_seconds = 120
+[websocket]
+max_messages = 65536
 [metrics]
 enabled = false
 [rate_limiter]
