@@ -3,12 +3,18 @@
 //! A wire knows bytes only. It neither counts nor measures, and it reads no more of a message than it
 //! takes to find it.
 
+mod centrifugo;
 mod json;
+mod mqtt;
 mod msgpack;
+mod nats;
 mod raw;
 mod raw_ingest;
 mod realtime;
 mod rest;
+mod socketio;
+#[cfg(test)]
+mod testing;
 mod websocket;
 
 use std::fmt;
@@ -25,6 +31,10 @@ pub enum WireKind {
     MessagePack,
     Raw,
     RawIngest,
+    Nats,
+    Centrifugo,
+    SocketIo,
+    Mqtt,
 }
 
 /// How far a connection is.
@@ -143,6 +153,10 @@ impl WireKind {
         (Self::MessagePack, "msgpack"),
         (Self::Raw, "raw"),
         (Self::RawIngest, "raw-ingest"),
+        (Self::Nats, "nats"),
+        (Self::Centrifugo, "centrifugo"),
+        (Self::SocketIo, "socketio"),
+        (Self::Mqtt, "mqtt"),
     ];
 
     pub(crate) fn at(self, place: &Place) -> Result<Box<dyn Wire>, LoadError> {
@@ -151,6 +165,10 @@ impl WireKind {
             Self::MessagePack => Box::new(msgpack::MessagePack::at(place)?),
             Self::Raw => Box::new(raw::Raw),
             Self::RawIngest => Box::new(raw_ingest::RawIngest),
+            Self::Nats => Box::new(nats::Nats::at(place)),
+            Self::Centrifugo => Box::new(centrifugo::Centrifugo::at(place)),
+            Self::SocketIo => Box::new(socketio::SocketIo::at(place)),
+            Self::Mqtt => Box::new(mqtt::Mqtt),
         })
     }
 }

@@ -5,7 +5,7 @@
 
 use memchr::memmem;
 
-use super::{Place, WireError};
+use super::{Event, Place, WireError};
 
 /// The key of the RFC's example: what it proves is of no use here.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
@@ -49,6 +49,32 @@ pub(super) fn upgraded(input: &[u8]) -> Result<Option<usize>, WireError> {
         return Err(WireError(format!("the server does not upgrade: {answer}")));
     }
     Ok(Some(end + 4))
+}
+
+/// Where frames begin in what a connection reads until its wire is open: behind the answer to the
+/// upgrade, which no frame is like, once that is whole.
+pub(super) fn behind_upgrade(input: &[u8]) -> Result<Option<usize>, WireError> {
+    if input.first() == Some(&b'H') { upgraded(input) } else { Ok(Some(0)) }
+}
+
+/// Hands over the payload of each frame of text or bytes, and tells `hear` of the others. Says how many
+/// bytes that took.
+pub(super) fn read(
+    input: &[u8],
+    hear: &mut dyn FnMut(Event<'_>),
+    mut take: impl FnMut(&[u8], &mut dyn FnMut(Event<'_>)) -> Result<(), WireError>,
+) -> Result<usize, WireError> {
+    let mut at = 0;
+    while let Some((frame, len)) = first_frame(input.get(at..).unwrap_or_default())? {
+        at += len;
+        match frame.opcode {
+            Opcode::Text | Opcode::Binary => take(frame.payload, hear)?,
+            Opcode::Ping => hear(Event::Reply(frame.pong())),
+            Opcode::Pong => hear(Event::Other(frame.payload)),
+            Opcode::Close => hear(Event::Ended(frame.close_reason())),
+        }
+    }
+    Ok(at)
 }
 
 /// Appends a masked frame whose payload is what `write` appends.

@@ -98,7 +98,7 @@ fn absolute(path: &str) -> Result<PathBuf> {
 
 pub(super) fn run(args: &[&str]) -> Result<()> {
     let options = Options::parse(args)?;
-    process::run(&mut cargo(&["build", "--release", "-p", "dunlin", "-p", "bench", "--bins"]))?;
+    build(&options)?;
     for peer in PEERS {
         if options.includes("peers", peer.name) && !peer.is_installed(&options.peers) {
             println!("{}: not installed, left out (cargo xtask bench install-peers)", peer.name);
@@ -123,6 +123,16 @@ pub(super) fn run(args: &[&str]) -> Result<()> {
     let failed: Vec<_> = failed.map(|comparison| comparison.scenario.name).collect();
     ensure!(failed.is_empty(), "the server failed in {}", failed.join(", "));
     Ok(())
+}
+
+/// The server, and reference programs if some are measured.
+fn build(options: &Options) -> Result<()> {
+    let mut build = cargo(&["build", "--release", "--bins", "-p", "dunlin"]);
+    let contestants = options.scenarios.iter().flat_map(|scenario| options.contestants(scenario));
+    if contestants.into_iter().any(|contestant| matches!(contestant, Contestant::Raw(_))) {
+        build.args(["-p", "bench"]);
+    }
+    process::run(&mut build)
 }
 
 fn compare(options: &Options, ring: &Ring, scenario: &'static Scenario) -> Comparison {
