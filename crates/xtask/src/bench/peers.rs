@@ -2,7 +2,7 @@
 //! configured and started. Configurations are those of production, but for limits that a load from
 //! one machine meets, and for credentials: anybody may connect, on loopback only.
 
-mod centrifugo;
+mod centrifuge;
 mod mosquitto;
 mod nats;
 mod socketio;
@@ -32,7 +32,7 @@ pub(super) struct Peer {
 }
 
 pub(super) const PEERS: &[&Peer] =
-    &[&sockudo::PEER, &centrifugo::PEER, &nats::PEER, &socketio::PEER, &mosquitto::PEER];
+    &[&sockudo::PEER, &centrifuge::PEER, &nats::PEER, &socketio::PEER, &mosquitto::PEER];
 
 impl Peer {
     pub(super) fn is_installed(&self, peers: &Path) -> bool {
