@@ -161,8 +161,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "attached",
-        title: "10,000 idle connections, each subscribed to a channel",
-        arguments: &["idle", "--connections", "10000", "--attached"],
+        title: "10,000 idle connections, each subscribed to one of 100 channels",
+        arguments: &["idle", "--connections", "10000", "--attached", "--channels", "100"],
         figure: &MEMORY,
         raw: &[&raw::FANOUT],
         peers: Peers::All,

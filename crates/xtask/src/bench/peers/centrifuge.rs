@@ -44,6 +44,7 @@ fn install(folder: &Path) -> Result<()> {
     run(tool("go").current_dir(folder).args(["build", "-o"]).arg(program(folder)).arg("."))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "other peers write a configuration, which can fail")]
 fn launch(folder: &Path, place: &Place<'_>) -> Result<Launch> {
     let mut command = pinned(SERVER_CORE, program(folder));
     command.arg(place.address.to_string());
