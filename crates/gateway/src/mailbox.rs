@@ -133,10 +133,10 @@ mod tests {
         let mailbox = Mailbox::new(1 << 20);
         let frame = Bytes::from(vec![b'x'; BATCH_BYTES / 2]);
         for _ in 0..3 {
-            assert_eq!(mailbox.push_all(&[frame.clone()]), Pushed::Accepted);
+            assert_eq!(mailbox.push_all(std::slice::from_ref(&frame)), Pushed::Accepted);
         }
         mailbox.close(Some(Bytes::from_static(b"end")));
-        assert_eq!(mailbox.push_all(&[frame.clone()]), Pushed::Closed);
+        assert_eq!(mailbox.push_all(std::slice::from_ref(&frame)), Pushed::Closed);
         assert_eq!(mailbox.next().await.unwrap(), [frame.clone(), frame.clone()]);
         assert_eq!(mailbox.next().await.unwrap(), [frame, Bytes::from_static(b"end")]);
         assert_eq!(mailbox.next().await, None);

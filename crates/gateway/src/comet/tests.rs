@@ -171,7 +171,7 @@ async fn a_receiver_that_is_too_slow_is_told_to_reconnect() {
     live.part().await;
     let message = Bytes::from(vec![b' '; 1 << 20]);
     while bench.hub.counters().overflowed.load(std::sync::atomic::Ordering::Relaxed) == 0 {
-        bench.hub.deliver([id], &[message.clone()]);
+        bench.hub.deliver([id], std::slice::from_ref(&message));
     }
     let mut live = Live::open(&bench, "GET /comet/k/recv", &[]).await;
     let list: Value = serde_json::from_str(&live.part().await).unwrap();
@@ -262,7 +262,7 @@ async fn a_receiver_that_takes_nothing_ends_the_transport() {
     let mut bare = Bare::connect(Delivery::Stream).await;
     let message = Bytes::from(vec![b' '; 64 << 10]);
     for _ in 0..3 {
-        bare.hub.deliver([bare.id], &[message.clone()]);
+        bare.hub.deliver([bare.id], std::slice::from_ref(&message));
     }
     let began = Instant::now();
     let Some(Event::TransportClosed { .. }) = bare.events.recv().await else { panic!() };

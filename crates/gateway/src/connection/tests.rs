@@ -192,10 +192,10 @@ async fn a_slow_reader_is_told_to_reconnect_and_closed() {
     let (mut stream, id, _) = open(&mut bench, "/").await;
     let message = Bytes::from(vec![b' '; 64 * 1024]);
     while bench.hub.counters().overflowed.load(Relaxed) == 0 {
-        bench.hub.deliver([id], &[message.clone()]);
+        bench.hub.deliver([id], std::slice::from_ref(&message));
         tokio::task::yield_now().await;
     }
-    bench.hub.deliver([id], &[message.clone()]);
+    bench.hub.deliver([id], std::slice::from_ref(&message));
     let mut last = Vec::new();
     let close = loop {
         match read(&mut stream).await {

@@ -163,7 +163,7 @@ fn what_is_no_frame_or_no_action_of_a_client_ends_or_changes_nothing() {
     let client = world.connect(ALL);
     assert!(world.ask(client, &ProtocolMessage::new(Action::Other(200))).is_empty());
     assert!(world.ask(client, &ProtocolMessage::new(Action::Connected)).is_empty());
-    world.handle(node::Event::BadFrame {
+    world.handle(Event::BadFrame {
         transport: client,
         error: types::error::PROTOCOL_ERROR.info(),
     });
