@@ -5,8 +5,10 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -16,6 +18,8 @@ use crate::totals::Totals;
 /// How long a server may take until it accepts connections.
 const START_MAX: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(10);
+/// For servers that are told where to listen.
+const PORTS: Range<u16> = 20_000..32_000;
 
 /// The root of the repository.
 pub(crate) fn root() -> PathBuf {
@@ -153,13 +157,25 @@ impl Drop for Server {
     }
 }
 
-/// An address of this machine at which nobody listens.
+/// An address of this machine at which nobody listens, another one each time. Its port is below those
+/// that the system gives to outgoing connections, so that none of them takes it meanwhile.
 ///
 /// # Errors
 /// There is no port left.
 pub(crate) fn free_address() -> Result<SocketAddr> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("find a free port")?;
-    listener.local_addr().context("find a free port")
+    static TAKEN: AtomicU16 = AtomicU16::new(0);
+    let count = PORTS.end - PORTS.start;
+    // Commands that run at the same time begin at different ports.
+    let first = (std::process::id() % u32::from(count)) as u16;
+    for _ in PORTS {
+        let taken = TAKEN.fetch_add(1, Ordering::Relaxed);
+        let port = PORTS.start + first.wrapping_add(taken) % count;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        if TcpListener::bind(address).is_ok() {
+            return Ok(address);
+        }
+    }
+    bail!("no free port");
 }
 
 fn shown(command: &Command) -> String {
@@ -209,6 +225,13 @@ mod tests {
         assert!(started.err().unwrap().to_string().contains("ended early"));
         assert_eq!(std::fs::read_to_string(&log).unwrap(), "why\n");
         std::fs::remove_file(log).unwrap();
+    }
+
+    #[test]
+    fn a_free_address_is_another_one_each_time_and_no_outgoing_port() {
+        let (first, second) = (free_address().unwrap(), free_address().unwrap());
+        assert_ne!(first, second);
+        assert!(PORTS.contains(&first.port()) && PORTS.contains(&second.port()));
     }
 
     #[test]
