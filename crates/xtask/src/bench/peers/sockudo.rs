@@ -42,7 +42,7 @@ fn launch(folder: &Path, place: &Place<'_>) -> Result<Launch> {
     fs::write(&configuration, configure(place)).context("write the configuration")?;
     let mut command = pinned(SERVER_CORE, program(folder));
     command.current_dir(place.scratch).arg("--config").arg(configuration);
-    command.env("PUSH_ALLOW_MEMORY_DRIVERS", "true");
+    command.env("PUSH_ALLOW_MEMORY_DRIVERS", "true").env("RUST_LOG", "warn");
     let url = format!("http://{}", place.address);
     Ok(Launch { command, url, key: Some("bench.key:secret") })
 }
@@ -63,8 +63,6 @@ retention_window_seconds = 120
 enabled = true
 driver = "memory"
 retention_window_seconds = 120
-[websocket]
-max_messages = 65536
 [metrics]
 enabled = false
 [rate_limiter]
