@@ -59,10 +59,6 @@ enabled = true
 enabled = true
 backend = "memory"
 retention_window_seconds = 120
-[versioned_messages]
-enabled = true
-driver = "memory"
-retention_window_seconds = 120
 [metrics]
 enabled = false
 [rate_limiter]
