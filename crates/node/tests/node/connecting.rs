@@ -163,10 +163,7 @@ fn what_is_no_frame_or_no_action_of_a_client_ends_or_changes_nothing() {
     let client = world.connect(ALL);
     assert!(world.ask(client, &ProtocolMessage::new(Action::Other(200))).is_empty());
     assert!(world.ask(client, &ProtocolMessage::new(Action::Connected)).is_empty());
-    world.handle(Event::BadFrame {
-        transport: client,
-        error: types::error::PROTOCOL_ERROR.info(),
-    });
+    world.handle(Event::BadFrame { transport: client, error: types::error::PROTOCOL_ERROR.info() });
     assert_eq!(world.seen(client), ["error 80013"]);
     assert!(world.closed(client));
     assert!(world.node.is_empty());
