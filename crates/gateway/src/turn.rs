@@ -2,8 +2,8 @@
 //! carries as many as there are.
 //!
 //! Invariants: frames of one channel reach a connection in the order in which they were handed over, and
-//! so do those that are for one connection alone. Acknowledgements may pass deliveries, and
-//! deliveries of one channel those of another; nothing else passes anything.
+//! so do those that are for one connection alone. A delivery may pass an acknowledgement, and one of
+//! another channel; nothing else passes anything, so who publishes is told of it last.
 
 use std::{collections::HashMap, io, sync::Arc};
 
@@ -111,18 +111,20 @@ impl Turn {
         self.ordered = false;
         self.growing.clear();
         self.single.sort_by_key(|(transport, _)| *transport);
-        let single = self.single.chunk_by(|(one, _), (other, _)| one == other);
-        let mut jobs: Vec<Job> = single
-            .map(|same| Job::Deliver {
-                transports: same.iter().take(1).map(|(transport, _)| *transport).collect(),
-                frames: same.iter().map(|(_, frame)| frame.clone()).collect(),
+        let mut jobs: Vec<Job> = self
+            .runs
+            .drain(..)
+            .map(|Run { transports, frames, .. }| Job::Deliver {
+                transports,
+                frames: frames.into(),
             })
             .collect();
-        self.single.clear();
-        jobs.extend(self.runs.drain(..).map(|Run { transports, frames, .. }| Job::Deliver {
-            transports,
-            frames: frames.into(),
+        let single = self.single.chunk_by(|(one, _), (other, _)| one == other);
+        jobs.extend(single.map(|same| Job::Deliver {
+            transports: same.iter().take(1).map(|(transport, _)| *transport).collect(),
+            frames: same.iter().map(|(_, frame)| frame.clone()).collect(),
         }));
+        self.single.clear();
         self.hand_over(&jobs);
     }
 

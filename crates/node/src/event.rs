@@ -143,7 +143,8 @@ pub enum Effect {
         transport: TransportId,
         frame: Bytes,
     },
-    /// What became of publishes. In order with [`Effect::Send`]; it may pass a [`Effect::Deliver`].
+    /// What became of publishes. In order with [`Effect::Send`]; a later [`Effect::Deliver`] may pass
+    /// it.
     Acknowledge {
         transport: TransportId,
         frame: Bytes,

@@ -46,7 +46,7 @@ impl Bench {
 }
 
 #[tokio::test]
-async fn frames_for_the_same_connections_leave_together_past_acknowledgements() {
+async fn frames_for_the_same_connections_leave_together_before_acknowledgements() {
     let mut bench = Bench::new(2);
     let all = bench.audience(&[0, 1]);
     for frame in ["1", "2", "3"] {
@@ -54,7 +54,7 @@ async fn frames_for_the_same_connections_leave_together_past_acknowledgements() 
         bench.turn.acknowledge(bench.id(0), Bytes::from_static(b"A"));
     }
     assert_eq!(bench.turn.runs.len(), 1);
-    assert_eq!(bench.got(0).await, "AAA123.");
+    assert_eq!(bench.got(0).await, "123AAA.");
     assert_eq!(bench.got(1).await, "123.");
 }
 
