@@ -64,15 +64,15 @@ impl Channel {
     ) {
         let Start { cursor, replay, resumed, error } = start;
         let members = self.members().cloned().collect();
-        let from = replay
-            .first()
-            .map_or_else(|| self.clock.clone().next(now, self.series), |(entry, _)| entry.serial);
+        let next = self.clock.clone().next(now, self.series);
+        let from = replay.first().map_or(next, |(entry, _)| entry.serial);
         effects.push(Effect::Attached(Attached {
             attachment,
             resumed,
             error,
             cursor,
             from,
+            changes_from: if resumed { from } else { next },
             replay,
             members,
             objects: self.objects(),

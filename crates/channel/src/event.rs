@@ -130,8 +130,11 @@ pub struct Attached {
     /// The presented cursor when resumed, else the position at which the replay, or without one
     /// live delivery, starts.
     pub cursor: Cursor,
-    /// Entries with this serial or a later one are replayed or delivered.
+    /// Messages with this serial or a later one are replayed or delivered.
     pub from: Serial,
+    /// Changes with this serial or a later one are: a rewind replays messages as they are now, and no
+    /// changes of those before them.
+    pub changes_from: Serial,
     /// Entries to replay before live delivery, each with the cursor to label it with.
     pub replay: Vec<(Arc<Entry>, Cursor)>,
     /// The presence set at this point.

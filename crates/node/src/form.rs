@@ -51,8 +51,10 @@ impl Completed {
         if subscription.appends == Appends::Whole {
             return Form::Whole;
         }
-        let received =
-            !self.lost && subscription.from.is_some_and(|from| appended.newest_whole >= Some(from));
+        let Subscription { from, changes_from, .. } = subscription;
+        let received = !self.lost
+            && (from.is_some_and(|from| appended.key.serial >= from)
+                || changes_from.is_some_and(|from| appended.newest_whole >= Some(from)));
         if received || self.given.contains(&appended.key) {
             return Form::AsItIs;
         }

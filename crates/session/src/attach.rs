@@ -44,6 +44,7 @@ pub(crate) struct Attachment {
     exposes_timeserial: bool,
     /// Where delivery started, once it has.
     from: Option<Serial>,
+    changes_from: Option<Serial>,
     state: State,
 }
 
@@ -85,6 +86,7 @@ impl Attachment {
             },
             shape: MessageShape::of(session.params.version),
             from: self.from,
+            changes_from: self.changes_from,
             chain: Chain::of_param(self.params.get("delta")),
             filter: self.filter.clone(),
             exposes_timeserial: self.exposes_timeserial,
@@ -216,6 +218,7 @@ impl Session {
             filter,
             exposes_timeserial: rules.is_some_and(|rules| rules.expose_timeserial),
             from: None,
+            changes_from: None,
             state: State::Attaching,
         })
     }
@@ -229,6 +232,7 @@ impl Session {
         let resumed = attached.resumed || attachment.state == State::ChangingOptions;
         attachment.state = State::Attached;
         attachment.from = Some(attached.from);
+        attachment.changes_from = Some(attached.changes_from);
         let Attached { cursor, members, objects, .. } = &attached;
         let mut answer = attachment.frame(&requested, cursor, members, objects);
         let Some(attachment) = self.attachments.get(&requested) else { return };

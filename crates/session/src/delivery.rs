@@ -40,6 +40,8 @@ pub struct Subscription {
     pub shape: MessageShape,
     /// The first serial that was delivered, or could have been.
     pub from: Option<Serial>,
+    /// The same of changes.
+    pub changes_from: Option<Serial>,
     /// What deltas to it are made of.
     pub chain: Chain,
     /// Only what it selects; a derived channel carries no presence.

@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 
 use crate::process::{self, cargo};
 use crate::totals::Totals;
-use crate::{bench, check, e2e, fuzz, sim, test};
+use crate::{check, e2e, fuzz, sim, test};
 
 /// Simulated runs per build: as many as fit in the time a change may take to be judged.
 const SEEDS: &str = "10000";
@@ -21,7 +21,6 @@ const STEPS: &[(&str, Step)] = &[
     ("test", test::run_into),
     ("sim", |_| sim::run(&["--seeds".into(), SEEDS.into()])),
     ("fuzz", |_| fuzz::run(&["--seconds".into(), FUZZ_SECONDS.into()])),
-    ("bench", |_| bench::check()),
     ("build", |_| process::run(&mut cargo(&["build", "-p", "dunlin"]))),
     ("e2e", e2e::run_into),
 ];

@@ -25,8 +25,3 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         ),
     }
 }
-
-/// As [`run`] with `--check`, for a caller that runs everything.
-pub(crate) fn check() -> Result<()> {
-    check::check()
-}
