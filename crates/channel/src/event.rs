@@ -157,7 +157,7 @@ pub struct Accepted {
 
 impl Accepted {
     /// The serial of each item that was published; none of those that were dropped.
-    pub fn serials(&self) -> Vec<Option<String>> {
+    pub fn serials(&self) -> Vec<Option<Arc<str>>> {
         let mut index = 0;
         let serial = |at| {
             let dropped = self.dropped.checked_shr(at).unwrap_or_default() & 1 != 0;

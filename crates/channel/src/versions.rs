@@ -185,7 +185,7 @@ mod tests {
         let whole = of(&entries).whole().unwrap();
         assert_eq!((text(&whole), whole.action), ("3.4.5.", MessageAction::Update));
         let version = whole.version.unwrap();
-        assert_eq!(version.serial.as_deref(), Some(serial(5).item(0).as_str()));
+        assert_eq!(version.serial.as_deref(), Some(serial(5).item(0).as_ref()));
         let versions = versions(key(), &entries);
         assert_eq!(versions.iter().map(text).collect::<Vec<_>>(), ["1.2.", "3.4.5."]);
     }

@@ -38,7 +38,8 @@ pub(crate) struct AppState {
     token_requests: Meter,
     pushes: Rate,
     connections: u32,
-    channels: u32,
+    /// The active channels.
+    pub(crate) active: BTreeMap<ChannelName, ChannelKey>,
     /// Channels that are enumerated whether they are active or not.
     pub(crate) registry: BTreeSet<ChannelName>,
 }
@@ -60,7 +61,7 @@ impl AppState {
             token_requests: Meter::default(),
             pushes: Rate::default(),
             connections: 0,
-            channels: 0,
+            active: BTreeMap::new(),
             registry: BTreeSet::new(),
         }
     }
@@ -87,31 +88,35 @@ impl AppState {
         self.stats.set_connections(now, self.connections);
     }
 
-    /// Counts a channel that becomes active, or says why it may not.
+    /// Whether one more channel may become active.
     pub(crate) fn admit_channel(&mut self, now: Timestamp) -> Result<(), ErrorInfo> {
         let limits = &self.app.limits;
-        let refusal = if limits.channels != 0 && self.channels >= limits.channels {
+        let refusal = if limits.channels != 0 && self.active.len() >= limits.channels as usize {
             error::CHANNEL_LIMIT
         } else if !self.channel_rate.take(now, limits.channel_rate, 1) {
             error::CHANNEL_CREATION_RATE
         } else {
             self.stats.at(now).channels.opened += 1;
-            self.add_channel(now);
             return Ok(());
         };
         self.stats.at(now).channels.refused += 1;
         Err(refusal.info())
     }
 
-    /// Counts a channel that is active, whatever the limits.
-    pub(crate) fn add_channel(&mut self, now: Timestamp) {
-        self.channels += 1;
-        self.stats.set_channels(now, self.channels);
+    /// Notes a channel that is active, whatever the limits.
+    pub(crate) fn add_channel(&mut self, now: Timestamp, name: &ChannelName, key: ChannelKey) {
+        self.active.insert(name.clone(), key);
+        self.count_channels(now);
     }
 
-    pub(crate) fn release_channel(&mut self, now: Timestamp) {
-        self.channels = self.channels.saturating_sub(1);
-        self.stats.set_channels(now, self.channels);
+    pub(crate) fn release_channel(&mut self, now: Timestamp, name: &ChannelName) {
+        self.active.remove(name);
+        self.count_channels(now);
+    }
+
+    fn count_channels(&mut self, now: Timestamp) {
+        let count = u32::try_from(self.active.len()).unwrap_or(u32::MAX);
+        self.stats.set_channels(now, count);
     }
 
     /// Registers the channel if its namespace wants that; says whether it is new there.

@@ -234,8 +234,9 @@ impl Node {
     }
 
     /// An entry that is in the store.
-    pub(crate) fn count_persisted(&mut self, now: Timestamp, app: &AppId, entry: &Entry) {
-        if let Some(state) = self.apps.get_mut(app) {
+    pub(crate) fn count_persisted(&mut self, now: Timestamp, key: ChannelKey, entry: &Entry) {
+        let Some(slot) = self.channels.get(&key) else { return };
+        if let Some(state) = self.apps.get_mut(&slot.app) {
             Volume::of(&entry.body).add_to(&mut state.stats.at(now).persisted);
         }
     }

@@ -25,11 +25,10 @@ impl Node {
         let rollup = self.rollup(&entry);
         let Some(slot) = self.channels.get_mut(&key) else { return };
         let more = slot.host.metrics().pending > 0;
-        let (app, name, persisted) = (slot.app.clone(), slot.name.clone(), slot.persisted);
-        if persisted {
-            self.count_persisted(now, &app, &entry);
+        if slot.persisted {
+            self.count_persisted(now, key, &entry);
         }
-        self.push_messages(now, &app, &name, &entry);
+        self.push_messages(now, key, &entry);
         let Some(slot) = self.channels.get_mut(&key) else { return };
         let changes_objects = matches!(entry.body, Body::Objects(_));
         match slot.fanout.window.take_in(entry, cursor, Arrival { now, rollup, more }) {
@@ -43,6 +42,9 @@ impl Node {
 
     /// How long the publisher of an append lets it wait for more.
     fn rollup(&self, entry: &Entry) -> std::time::Duration {
+        if entry.body.change().is_none() {
+            return session::DEFAULT_APPEND_ROLLUP;
+        }
         let connection = entry.connection_id.as_ref();
         let session = connection.and_then(|id| self.by_connection.get(id));
         let slot = session.and_then(|session| self.sessions.get(session));

@@ -42,10 +42,10 @@ impl Node {
         app: &AppId,
         name: &ChannelName,
     ) -> Result<ChannelKey, ErrorInfo> {
-        if let Some(key) = self.by_name.get(&(app.clone(), name.clone())) {
+        let state = self.apps.get_mut(app).ok_or_else(|| types::error::NOT_FOUND.info())?;
+        if let Some(key) = state.active.get(name) {
             return Ok(*key);
         }
-        let state = self.apps.get_mut(app).ok_or_else(|| types::error::NOT_FOUND.info())?;
         state.admit_channel(now)?;
         let registered = state.register(name).then(|| registration(app, name));
         let key = self.open_channel(now, app, name);
@@ -63,7 +63,8 @@ impl Node {
         name: &ChannelName,
     ) -> Option<ChannelKey> {
         let key = ChannelKey(self.next());
-        let state = self.apps.get(app)?;
+        let state = self.apps.get_mut(app)?;
+        state.add_channel(now, name, key);
         let persisted = state.app.persists(name);
         let rules = state.app.namespace(name);
         // Rules that make no sense were refused with their app.
@@ -88,29 +89,30 @@ impl Node {
         let slot =
             Slot { app: app_id, name: name.clone(), persisted, id_window, host, fanout, telling };
         self.channels.insert(key, Box::new(slot));
-        self.by_name.insert((app.clone(), name.clone()), key);
         self.channel_opened(now, app, name, key);
         Some(key)
     }
 
     /// The channel if it is active.
     pub(crate) fn active(&self, app: &AppId, name: &ChannelName) -> Option<ChannelKey> {
-        self.by_name.get(&(app.clone(), name.clone())).copied()
+        self.apps.get(app)?.active.get(name).copied()
     }
 
     pub(crate) fn on_channel(&mut self, now: Timestamp, key: ChannelKey, event: channel::Event) {
         let Some(slot) = self.channels.get_mut(&key) else { return };
-        let mut effects = Vec::new();
+        let mut effects = std::mem::take(&mut self.channel_effects);
         slot.host.handle(now, event, &mut effects);
         let idle = slot.host.is_idle(now);
         if effects.is_empty() && idle {
             self.deactivate(now, key);
+            self.channel_effects = effects;
             return;
         }
         // One that is idle is looked at again once its effects have been worked off.
         let deadline = if idle { Some(now) } else { slot.host.next_deadline() };
         self.timers.set(TimerKey::Channel(key.0), deadline);
-        self.push_work(effects.into_iter().map(|effect| Work::Channel(key, effect)));
+        self.push_work(effects.drain(..).map(|effect| Work::Channel(key, effect)));
+        self.channel_effects = effects;
     }
 
     pub(crate) fn deactivate(&mut self, now: Timestamp, key: ChannelKey) {
@@ -120,9 +122,8 @@ impl Node {
         }
         let Some(slot) = self.channels.remove(&key) else { return };
         if let Some(app) = self.apps.get_mut(&slot.app) {
-            app.release_channel(now);
+            app.release_channel(now, &slot.name);
         }
-        self.by_name.remove(&(slot.app.clone(), slot.name.clone()));
         self.channel_closed(now, &slot.app, &slot.name);
     }
 
@@ -220,7 +221,7 @@ impl Node {
         }
     }
 
-    fn place_of(&self, key: ChannelKey) -> Option<(AppId, ChannelName)> {
+    pub(crate) fn place_of(&self, key: ChannelKey) -> Option<(AppId, ChannelName)> {
         self.channels.get(&key).map(|slot| (slot.app.clone(), slot.name.clone()))
     }
 
@@ -294,7 +295,7 @@ impl Node {
                 self.count_request(now, &app, RequestKind::Other, result.as_ref().err());
                 let response = match result {
                     Ok(accepted) => Response::Changed {
-                        version_serial: accepted.serial.map(|serial| serial.item(0).into()),
+                        version_serial: accepted.serial.map(|serial| serial.item(0)),
                     },
                     Err(error) => Response::Error(error),
                 };

@@ -70,7 +70,6 @@ pub struct Node {
     pub(crate) outbound_rates: OutboundRates,
     pub(crate) by_connection: BTreeMap<ConnectionId, SessionKey>,
     pub(crate) channels: BTreeMap<ChannelKey, Box<Slot>>,
-    pub(crate) by_name: BTreeMap<(AppId, ChannelName), ChannelKey>,
     pub(crate) attachments: BTreeMap<AttachmentId, SessionKey>,
     pub(crate) publishers: BTreeMap<PublishToken, (ChannelKey, Publisher, Volume)>,
     /// How the request came that is being answered.
@@ -89,7 +88,13 @@ pub struct Node {
     pub(crate) timers: Timers,
     pub(crate) next_id: u64,
     pub(crate) effects: Vec<Effect>,
-    work: VecDeque<Work>,
+    /// The next on top.
+    work: Vec<Work>,
+    /// Sessions whose clients are to be told what became of their publishes.
+    unacknowledged: Vec<SessionKey>,
+    /// Empty, and with room for what a session or a channel asks for.
+    session_effects: Vec<session::Effect>,
+    pub(crate) channel_effects: Vec<channel::Effect>,
     leaving: bool,
 }
 
@@ -109,7 +114,6 @@ impl Node {
             outbound_rates: OutboundRates::default(),
             by_connection: BTreeMap::new(),
             channels: BTreeMap::new(),
-            by_name: BTreeMap::new(),
             attachments: BTreeMap::new(),
             publishers: BTreeMap::new(),
             security: Security::default(),
@@ -124,7 +128,10 @@ impl Node {
             timers: Timers::default(),
             next_id: 0,
             effects: Vec::new(),
-            work: VecDeque::new(),
+            work: Vec::new(),
+            unacknowledged: Vec::new(),
+            session_effects: Vec::new(),
+            channel_effects: Vec::new(),
             leaving: false,
         }
     }
@@ -195,6 +202,7 @@ impl Node {
         self.fire_timers(now);
         self.tell_answered(now);
         self.work_off(now);
+        self.acknowledge(now);
     }
 
     /// What the driver has to do, in order. Empties `effects` of earlier content first.
@@ -224,7 +232,7 @@ impl Node {
             && self.outbound_rates.is_empty()
             && self.by_connection.is_empty()
             && self.channels.is_empty()
-            && self.by_name.is_empty()
+            && self.apps.values().all(|state| state.active.is_empty())
             && self.attachments.is_empty()
             && self.publishers.is_empty()
             && self.batches.is_empty()
@@ -233,6 +241,7 @@ impl Node {
             && self.channel_pushes.is_empty()
             && self.watched.is_empty()
             && self.work.is_empty()
+            && self.unacknowledged.is_empty()
     }
 
     fn fire_timers(&mut self, now: Timestamp) {
@@ -259,16 +268,27 @@ impl Node {
     /// Depth first: what an effect causes happens before the effect behind it, so that no live
     /// delivery overtakes the attach that it belongs to.
     pub(crate) fn work_off(&mut self, now: Timestamp) {
-        let mut behind = VecDeque::new();
-        while let Some(work) = self.work.pop_front() {
-            std::mem::swap(&mut self.work, &mut behind);
+        self.work.reverse();
+        while let Some(work) = self.work.pop() {
+            let behind = self.work.len();
             match work {
                 Work::Session(key, effect) => self.session_effect(now, key, effect),
                 Work::Channel(key, effect) => self.channel_effect(now, key, effect),
                 Work::Push { app, delivery } => self.deliver_push(now, app, delivery),
             }
-            self.work.append(&mut behind);
+            self.work.get_mut(behind..).unwrap_or_default().reverse();
         }
+    }
+
+    /// Once all is worked off: so publishes that came together are acknowledged together, and behind
+    /// what they brought about.
+    fn acknowledge(&mut self, now: Timestamp) {
+        let mut keys = std::mem::take(&mut self.unacknowledged);
+        for key in keys.drain(..) {
+            self.on_session(now, key, |session, ctx| session.acknowledge(ctx));
+        }
+        self.unacknowledged = keys;
+        self.work_off(now);
     }
 
     pub(crate) fn push_work(&mut self, work: impl IntoIterator<Item = Work>) {
@@ -300,7 +320,7 @@ impl Node {
     ) {
         let Some(slot) = self.sessions.get_mut(&key) else { return };
         let Some(state) = self.apps.get_mut(slot.session.app_id()) else { return };
-        let mut effects = Vec::new();
+        let mut effects = std::mem::take(&mut self.session_effects);
         let mut ctx = Context {
             now,
             limits: &self.config.limits,
@@ -313,7 +333,8 @@ impl Node {
         act(&mut slot.session, &mut ctx);
         let deadline = slot.session.next_deadline(&ctx);
         self.timers.set(TimerKey::Session(key.0), deadline);
-        self.work.extend(effects.into_iter().map(|effect| Work::Session(key, effect)));
+        self.work.extend(effects.drain(..).map(|effect| Work::Session(key, effect)));
+        self.session_effects = effects;
     }
 
     fn session_effect(&mut self, now: Timestamp, key: SessionKey, effect: session::Effect) {
@@ -340,6 +361,7 @@ impl Node {
             session::Effect::Publish { channel, publish } => {
                 self.publish(now, key, &channel, publish);
             }
+            session::Effect::AcknowledgeSoon => self.unacknowledged.push(key),
             session::Effect::Sync { channel, requested } => {
                 self.sync(now, key, &channel, &requested);
             }

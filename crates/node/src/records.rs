@@ -56,8 +56,6 @@ impl Node {
     /// Takes back the objects of a channel, which is active from then on for as long as it has any.
     pub fn restore_objects(&mut self, now: Timestamp, kept: KeptObjects) {
         let KeptObjects { app, name, snapshot, operations } = kept;
-        let Some(state) = self.apps.get_mut(&app) else { return };
-        state.add_channel(now);
         let Some(key) = self.open_channel(now, &app, &name) else { return };
         if let Some(slot) = self.channels.get_mut(&key) {
             slot.host.restore_objects(now, snapshot, operations);

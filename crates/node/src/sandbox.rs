@@ -48,7 +48,9 @@ impl Node {
             .channels
             .iter()
             .filter(|channel| !channel.presence.is_empty())
-            .map(|channel| Ok((ChannelName::parse(&channel.name)?, channel.presence.as_slice())))
+            .map(|channel| {
+                Ok((ChannelName::parse(channel.name.as_str())?, channel.presence.as_slice()))
+            })
             .collect::<Result<Vec<_>, ErrorInfo>>()?;
         let keys = spec
             .keys

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::ops::Bound;
+use std::sync::Arc;
 
 use auth::{Operation as Capability, Principal};
 use bytes::Bytes;
@@ -57,18 +58,17 @@ impl Node {
         }
         let app = &principal.app_id;
         let start = match &query.after {
-            Some(after) => Bound::Excluded((app.clone(), ChannelName::bound(after))),
-            None => Bound::Included((app.clone(), ChannelName::bound(&query.prefix))),
+            Some(after) => Bound::Excluded(ChannelName::bound(after)),
+            None => Bound::Included(ChannelName::bound(&query.prefix)),
         };
         let begins = |name: &&ChannelName| name.as_str().starts_with(&query.prefix);
-        let registry = self.apps.get(app).map(|state| &state.registry);
-        let bounds = (start.as_ref().map(|(_, name)| name), Bound::Unbounded);
-        let registered = registry.into_iter().flat_map(|names| names.range(bounds));
-        let active = self
-            .by_name
-            .range((start.clone(), Bound::Unbounded))
-            .take_while(|((of, _), _)| of == app)
-            .map(|((_, name), _)| name)
+        let state = self.apps.get(app);
+        let bounds = (start.as_ref(), Bound::Unbounded);
+        let registered = state.into_iter().flat_map(|state| state.registry.range(bounds));
+        let active = state
+            .into_iter()
+            .flat_map(|state| state.active.range(bounds))
+            .map(|(name, _)| name)
             .filter(|name| name.metachannel().is_none());
         // One more than a page, so that it is known whether there is a next one.
         let count = query.limit.saturating_add(1);
@@ -85,7 +85,7 @@ impl Node {
     /// Takes back a channel that an earlier run of the node registered. What its namespace does not
     /// enumerate any more stays in the store.
     pub(crate) fn restore_channel(&mut self, id: &RecordId) -> Result<(), Damaged> {
-        let name = ChannelName::parse(&id.key).or(Err(Damaged))?;
+        let name = ChannelName::parse(Arc::clone(&id.key)).or(Err(Damaged))?;
         if let Some(state) = self.apps.get_mut(&id.app) {
             state.register(&name);
         }

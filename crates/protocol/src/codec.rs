@@ -25,6 +25,9 @@ use crate::write::{Encode, Writer};
 /// Room for the fields of a frame, and for those of a message besides its data.
 const FIELDS_CAPACITY: usize = 256;
 
+/// Room for what an acknowledgement says of a publish of one message.
+const RESULT_CAPACITY: usize = 64;
+
 /// Room for what a list adds to its items.
 const LIST_CAPACITY: usize = 8;
 
@@ -39,7 +42,8 @@ pub fn encode(frame: &ProtocolMessage, format: Format) -> Bytes {
     let messages: usize = frame.messages.iter().map(|message| capacity(message.data.len())).sum();
     let presence: usize = frame.presence.iter().map(|event| capacity(event.data.len())).sum();
     let annotations: usize = frame.annotations.iter().map(|a| capacity(a.data.len())).sum();
-    write(frame, format, FIELDS_CAPACITY + messages + presence + annotations)
+    let res = frame.res.len() * RESULT_CAPACITY;
+    write(frame, format, FIELDS_CAPACITY + messages + presence + annotations + res)
 }
 
 /// Reads several frames in one body: a list of them, or just one.

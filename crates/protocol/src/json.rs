@@ -12,6 +12,9 @@ use serde_json::Number;
 use crate::read::{Kind, Problem, Read, Reader, descend};
 use crate::write::Writer;
 
+/// Bytes that the longer strings are looked through by.
+const CHUNK: usize = 16;
+
 pub(crate) struct JsonReader<'a> {
     text: &'a str,
     at: usize,
@@ -270,24 +273,14 @@ impl<'a> Reader<'a> for JsonReader<'a> {
 /// How many bytes can stand in a string as they are: up to a quote, backslash or control
 /// character.
 fn plain_run(bytes: &[u8]) -> usize {
-    let (words, tail) = bytes.as_chunks::<8>();
-    for (index, word) in words.iter().enumerate() {
-        let special = special_bytes(u64::from_le_bytes(*word));
-        if special != 0 {
-            return index * 8 + special.trailing_zeros() as usize / 8;
-        }
-    }
     let special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
-    words.len() * 8 + tail.iter().position(special).unwrap_or(tail.len())
-}
-
-/// The top bit of each special byte of a word; bits above the lowest one set may be wrong.
-fn special_bytes(word: u64) -> u64 {
-    const ONES: u64 = u64::MAX / 0xff;
-    let quotes = (word ^ (ONES * u64::from(b'"'))).wrapping_sub(ONES);
-    let backslashes = (word ^ (ONES * u64::from(b'\\'))).wrapping_sub(ONES);
-    let controls = word.wrapping_sub(ONES * 0x20);
-    (quotes | backslashes | controls) & !word & (ONES * 0x80)
+    // Every byte of a chunk is looked at, so that the compiler compares them all at once.
+    let plain =
+        |chunk: &&[u8; CHUNK]| !chunk.iter().fold(false, |found, byte| found | special(byte));
+    let (chunks, _) = bytes.as_chunks::<CHUNK>();
+    let skipped = chunks.iter().take_while(plain).count() * CHUNK;
+    let rest = bytes.get(skipped..).unwrap_or_default();
+    skipped + rest.iter().position(special).unwrap_or(rest.len())
 }
 
 pub(crate) struct JsonWriter {

@@ -86,8 +86,7 @@ impl Session {
     }
 
     fn check_annotation_frame(&self, ctx: &Context<'_>, mut frame: ProtocolMessage) -> Checked {
-        let requested = frame.channel.unwrap_or_default();
-        let channel = ChannelRef::parse(&requested)?;
+        let channel = ChannelRef::parse(frame.channel.unwrap_or_default())?;
         self.check_channel(ctx, &channel)?;
         if channel.filter.is_some() {
             return Err(error::INVALID_CHANNEL_NAME.with("a derived channel has no annotations"));
@@ -95,7 +94,7 @@ impl Session {
         if !self.principal.capability.permits(channel.name.as_str(), Operation::AnnotationPublish) {
             return Err(error::CAPABILITY_MISSING.info());
         }
-        let attachment = self.attachments.get(&requested);
+        let attachment = self.attachments.get(&channel.requested);
         if attachment.is_some_and(|known| known.modes & flags::ANNOTATION_PUBLISH == 0) {
             return Err(error::MODE_MISSING.info());
         }

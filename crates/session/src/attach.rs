@@ -187,7 +187,7 @@ impl Session {
         if requested.len() > MAX_REQUESTED {
             return Err(error::INVALID_CHANNEL_NAME.with("channel name with qualifier too long"));
         }
-        let channel = ChannelRef::parse(requested)?;
+        let channel = ChannelRef::parse(Arc::clone(requested))?;
         self.check_channel(ctx, &channel)?;
         let filter = channel.filter.as_deref().map(Filter::parse).transpose()?;
         let limit = ctx.app.limits.channels_per_connection as usize;
@@ -276,7 +276,12 @@ impl Session {
 
     /// The objects, as OBJECT_SYNC, if there are any and this attachment sees them. A RESUMED
     /// attach needs them too: clients begin anew with every ATTACHED (RTO4).
-    fn send_objects(&self, ctx: &mut Context<'_>, requested: &Arc<str>, objects: &[ObjectState]) {
+    fn send_objects(
+        &mut self,
+        ctx: &mut Context<'_>,
+        requested: &Arc<str>,
+        objects: &[ObjectState],
+    ) {
         let sees = self.attachments.get(requested).is_some_and(Attachment::sees_objects);
         if sees && !objects.is_empty() {
             let sequence = ctx.sync_sequence();
@@ -289,7 +294,7 @@ impl Session {
 
     /// The presence set, as SYNC, if this attachment sees it.
     pub fn send_members(
-        &self,
+        &mut self,
         ctx: &mut Context<'_>,
         requested: &Arc<str>,
         members: &[Arc<Member>],
@@ -334,7 +339,7 @@ impl Session {
 
     /// Ends an attachment; the session's members on the channel leave with its last one.
     fn detach(&mut self, ctx: &mut Context<'_>, requested: &Arc<str>) {
-        let Ok(ChannelRef { name, .. }) = ChannelRef::parse(requested) else { return };
+        let Ok(ChannelRef { name, .. }) = ChannelRef::parse(Arc::clone(requested)) else { return };
         if let Some(attachment) = self.attachments.remove(requested) {
             let (channel, attachment) = (attachment.channel, attachment.id);
             ctx.effects.push(Effect::Detach { channel, attachment });
@@ -376,7 +381,7 @@ impl Session {
 
     /// The connection stays. What another attempt may mend is DETACHED, upon which clients try
     /// again by themselves (RTL13b); the rest fails the channel.
-    fn fail_channel(&self, ctx: &mut Context<'_>, requested: &Arc<str>, error: ErrorInfo) {
+    fn fail_channel(&mut self, ctx: &mut Context<'_>, requested: &Arc<str>, error: ErrorInfo) {
         let action = if is_retryable(&error) { Action::Detached } else { Action::Error };
         let mut answer = ProtocolMessage::new(action);
         answer.channel = Some(Arc::clone(requested));

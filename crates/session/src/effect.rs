@@ -79,6 +79,8 @@ pub enum Effect {
         channel: ChannelName,
         publish: Publish,
     },
+    /// Call `Session::acknowledge` before the node waits again.
+    AcknowledgeSoon,
     /// Hand the presence set to `Session::send_members`.
     Sync {
         channel: ChannelName,

@@ -21,7 +21,7 @@ pub(crate) fn operation_item(entry: &Entry, index: usize, message: &ObjectMessag
             object_id: Some(operation.object_id.as_str().into()),
             payload: Some(ObjectPayload::Action(operation.action.clone())),
         }),
-        serial: Some(entry.serial.item(index).into()),
+        serial: Some(entry.serial.item(index)),
         serial_timestamp: Some(entry.timestamp),
         site_code: Some(entry.serial.series.site()),
         ..ObjectItem::default()

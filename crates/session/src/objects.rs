@@ -84,8 +84,7 @@ impl Session {
     }
 
     fn check_object_frame(&self, ctx: &Context<'_>, frame: ProtocolMessage) -> Checked {
-        let requested = frame.channel.unwrap_or_default();
-        let channel = ChannelRef::parse(&requested)?;
+        let channel = ChannelRef::parse(frame.channel.unwrap_or_default())?;
         self.check_channel(ctx, &channel)?;
         if channel.filter.is_some() {
             return Err(error::INVALID_CHANNEL_NAME.with("a derived channel has no objects"));
@@ -93,7 +92,7 @@ impl Session {
         if !self.principal.capability.permits(channel.name.as_str(), Operation::ObjectPublish) {
             return Err(error::CAPABILITY_MISSING.info());
         }
-        let attachment = self.attachments.get(&requested);
+        let attachment = self.attachments.get(&channel.requested);
         if attachment.is_some_and(|attachment| attachment.modes & flags::OBJECT_PUBLISH == 0) {
             return Err(error::MODE_MISSING.info());
         }

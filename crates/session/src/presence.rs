@@ -20,15 +20,14 @@ impl Session {
     }
 
     fn check_presence_frame(&self, ctx: &Context<'_>, mut frame: ProtocolMessage) -> Checked {
-        let requested = frame.channel.unwrap_or_default();
-        let channel = ChannelRef::parse(&requested)?;
+        let channel = ChannelRef::parse(frame.channel.unwrap_or_default())?;
         if channel.filter.is_some() {
             return Err(error::INVALID_CHANNEL_NAME.with("a derived channel has no presence"));
         }
         if !self.principal.capability.permits(channel.name.as_str(), Operation::Presence) {
             return Err(error::CAPABILITY_MISSING.info());
         }
-        let Some(attachment) = self.attachments.get(&requested) else {
+        let Some(attachment) = self.attachments.get(&channel.requested) else {
             return Err(error::PRESENCE_NOT_ATTACHED.info());
         };
         if attachment.modes & flags::PRESENCE == 0 {

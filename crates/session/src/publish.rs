@@ -107,8 +107,7 @@ pub fn named_id(ids: &[Option<&str>]) -> Result<Option<Arc<str>>, ErrorInfo> {
 
 /// What the publisher is told: the serial of each of its messages.
 pub fn publish_result(accepted: Accepted) -> PublishResult {
-    let serials = accepted.serials().into_iter();
-    PublishResult { serials: serials.map(|serial| serial.map(Arc::from)).collect() }
+    PublishResult { serials: accepted.serials() }
 }
 
 /// Turns a frame into what its channel's host is asked to append.
@@ -134,7 +133,11 @@ impl Session {
             self.fail(ctx, error::PROTOCOL_ERROR.with("msgSerial missing"));
             return;
         };
-        if self.acks.len() >= ctx.limits.connection_unacknowledged as usize {
+        let most = ctx.limits.connection_unacknowledged as usize;
+        if self.acks.len() >= most {
+            self.acknowledge(ctx);
+        }
+        if self.acks.len() >= most {
             self.fail(ctx, error::FATAL_RATE_LIMIT.with("too many unacknowledged publishes"));
             return;
         }
@@ -175,12 +178,12 @@ impl Session {
             }
             Err(error) => {
                 self.acks.refuse(msg_serial, error);
-                self.flush_acks(ctx);
+                self.acknowledge_soon(ctx);
             }
         }
     }
 
-    /// The host's answer to a publish.
+    /// The host's answer to a publish. [`Self::acknowledge`] tells the client.
     pub fn published(
         &mut self,
         ctx: &mut Context<'_>,
@@ -189,15 +192,24 @@ impl Session {
     ) {
         self.members.settle(token, result.as_ref().map(drop));
         self.acks.settle(token, result.map(publish_result));
-        self.flush_acks(ctx);
+        self.acknowledge_soon(ctx);
     }
 
-    fn flush_acks(&mut self, ctx: &mut Context<'_>) {
+    /// What becomes of publishes that arrive together is told together.
+    fn acknowledge_soon(&mut self, ctx: &mut Context<'_>) {
+        if !std::mem::replace(&mut self.acks_due, true) {
+            ctx.effects.push(Effect::AcknowledgeSoon);
+        }
+    }
+
+    /// Tells the client what became of its publishes.
+    pub fn acknowledge(&mut self, ctx: &mut Context<'_>) {
+        self.acks_due = false;
         if self.transport.is_none() {
             return;
         }
         while let Some(frame) = self.acks.drain(self.params.version) {
-            self.send(ctx, frame);
+            self.send_at_once(ctx, frame);
         }
     }
 
@@ -223,8 +235,7 @@ impl Session {
     }
 
     fn check_message_frame(&self, ctx: &Context<'_>, mut frame: ProtocolMessage) -> Checked {
-        let requested = frame.channel.unwrap_or_default();
-        let channel = ChannelRef::parse(&requested)?;
+        let channel = ChannelRef::parse(frame.channel.unwrap_or_default())?;
         self.check_channel(ctx, &channel)?;
         if channel.filter.is_some() {
             return Err(
@@ -244,7 +255,7 @@ impl Session {
         if !self.principal.capability.permits(channel.name.as_str(), Operation::Publish) {
             return Err(error::CAPABILITY_MISSING.info());
         }
-        let attachment = self.attachments.get(&requested);
+        let attachment = self.attachments.get(&channel.requested);
         if attachment.is_some_and(|attachment| attachment.modes & flags::PUBLISH == 0) {
             return Err(error::MODE_MISSING.info());
         }

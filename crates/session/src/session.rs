@@ -46,6 +46,8 @@ pub struct Session {
     pub(crate) reattach_by: Option<Timestamp>,
     pub(crate) reauth_requested: bool,
     pub(crate) acks: AckQueue,
+    /// Whether [`Session::acknowledge`] will be called.
+    pub(crate) acks_due: bool,
     /// The highest msgSerial on this transport, and on those before it.
     pub(crate) last_msg_serial: Option<i64>,
     pub(crate) sent_before: Option<i64>,
@@ -83,6 +85,7 @@ impl Session {
             reattach_by: None,
             reauth_requested: false,
             acks: AckQueue::default(),
+            acks_due: false,
             last_msg_serial: None,
             sent_before: None,
             attachments: BTreeMap::new(),
@@ -237,7 +240,13 @@ impl Session {
         self.end(ctx, Some(reason));
     }
 
-    pub(crate) fn send(&self, ctx: &mut Context<'_>, frame: ProtocolMessage) {
+    /// Sends a frame behind all acknowledgements that are due.
+    pub(crate) fn send(&mut self, ctx: &mut Context<'_>, frame: ProtocolMessage) {
+        self.acknowledge(ctx);
+        self.send_at_once(ctx, frame);
+    }
+
+    pub(crate) fn send_at_once(&self, ctx: &mut Context<'_>, frame: ProtocolMessage) {
         if let Some(transport) = self.transport {
             ctx.effects.push(Effect::Send(transport, Box::new(frame)));
         }
@@ -255,7 +264,7 @@ impl Session {
         }
     }
 
-    fn send_connected(&self, ctx: &mut Context<'_>, error: Option<ErrorInfo>) {
+    fn send_connected(&mut self, ctx: &mut Context<'_>, error: Option<ErrorInfo>) {
         let mut frame = ProtocolMessage::new(Action::Connected);
         frame.connection_id = Some(self.id.clone());
         frame.connection_key = Some(Arc::clone(&self.connection_key));

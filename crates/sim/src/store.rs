@@ -77,7 +77,7 @@ impl Store {
         let damaged = self.records.values().filter(|record| node.restore(now, record).is_err());
         let damaged = damaged.map(|record| record.id.clone()).collect();
         for (name, (snapshot, operations)) in &self.objects {
-            if let Ok(name) = ChannelName::parse(name) {
+            if let Ok(name) = ChannelName::parse(Arc::clone(name)) {
                 let (snapshot, operations) = (snapshot.clone(), operations.clone());
                 let app = "app".into();
                 node.restore_objects(now, KeptObjects { app, name, snapshot, operations });

@@ -67,7 +67,7 @@ fn append_for(
             let request = WriteRequest {
                 write: Write::Entry {
                     app: AppId::from("app"),
-                    channel: ChannelName::parse(&format!("channel-{}", position % CHANNELS))?,
+                    channel: ChannelName::parse(format!("channel-{}", position % CHANNELS))?,
                     entry: Arc::new(entry(position).ok_or("a series of this length")?),
                     place: Place::History,
                 },

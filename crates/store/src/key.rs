@@ -30,7 +30,7 @@ pub(crate) fn channel(app: &AppId, channel: &ChannelName) -> Vec<u8> {
 pub(crate) fn take_channel(channel_key: &[u8]) -> Result<(AppId, ChannelName), StoreError> {
     let mut decoder = Decoder::new(channel_key, "the key of a channel");
     let app = AppId::new(decoder.text()?);
-    let channel = ChannelName::parse(&decoder.text()?).or(Err(decoder.damaged()))?;
+    let channel = ChannelName::parse(decoder.text()?).or(Err(decoder.damaged()))?;
     Ok((app, channel))
 }
 
@@ -177,7 +177,7 @@ mod tests {
     fn no_channel_has_keys_within_those_of_another() {
         let short = channel(&"app".into(), &ChannelName::parse("a").unwrap());
         let name = format!("\u{1}a{}", "x".repeat(110));
-        let long = channel(&"ap".into(), &ChannelName::parse(&name).unwrap());
+        let long = channel(&"ap".into(), &ChannelName::parse(name.as_str()).unwrap());
         assert_eq!(name.len(), usize::from(b'p'));
         assert!(!long.starts_with(&short));
     }

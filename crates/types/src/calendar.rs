@@ -8,10 +8,12 @@ const EPOCH_DAYS: u64 = 719_468;
 /// Days of 400 years.
 const ERA_DAYS: u64 = 146_097;
 
-/// Names the month of a time: months since the beginning of year 0.
-pub fn month(at: Timestamp) -> u64 {
+/// When the month of a time is over; never beyond what has four digits.
+pub fn end_of_month(at: Timestamp) -> Timestamp {
     let (year, month, _) = civil(at.0 / MS_PER_DAY);
-    year * 12 + month - 1
+    let (year, month) = if month == 12 { (year + 1, 1) } else { (year, month + 1) };
+    let first = days(year, month, 1).map(|day| day.saturating_mul(MS_PER_DAY));
+    Timestamp(first.unwrap_or(u64::MAX))
 }
 
 /// Year, month and day, of days since the epoch. Years here begin with March, so that the day which
@@ -60,11 +62,11 @@ mod tests {
 
     #[test]
     fn the_month_changes_with_its_first_day() {
-        let at = |year, month, day| {
-            super::month(Timestamp(days(year, month, day).unwrap() * MS_PER_DAY))
-        };
-        assert_eq!(at(2024, 2, 1), at(2024, 2, 29));
-        assert_eq!(at(2024, 3, 1), at(2024, 2, 29) + 1);
-        assert_eq!(at(2025, 1, 1), at(2024, 12, 31) + 1);
+        let at = |year, month, day| Timestamp(days(year, month, day).unwrap() * MS_PER_DAY);
+        let before = |at: Timestamp| Timestamp(at.0 - 1);
+        assert_eq!(end_of_month(at(2024, 2, 1)), at(2024, 3, 1));
+        assert_eq!(end_of_month(before(at(2024, 3, 1))), at(2024, 3, 1));
+        assert_eq!(end_of_month(at(2024, 12, 31)), at(2025, 1, 1));
+        assert_eq!(end_of_month(at(9999, 12, 31)), Timestamp(u64::MAX));
     }
 }

@@ -124,20 +124,19 @@ impl Entry {
     /// The message at `index` with the serials that this entry gives it (TM2r, TM2s). What its
     /// frame says of it (id, connection, time) is left out.
     pub fn stamped(&self, index: usize, message: &Message) -> Message {
-        let own = self.serial.item(index);
         let mut stamped = message.clone();
         if message.action.is_change() {
             let version = stamped.version.get_or_insert_default();
             if version.serial.is_none() {
                 let version = Version {
-                    serial: Some(own.into()),
+                    serial: Some(self.serial.item(index)),
                     timestamp: Some(self.timestamp),
                     ..version.as_ref().clone()
                 };
                 stamped.version = Some(Arc::new(version));
             }
         } else if stamped.serial.is_none() {
-            stamped.serial = Some(own.into());
+            stamped.serial = Some(self.serial.item(index));
         }
         stamped
     }
@@ -158,7 +157,7 @@ impl Entry {
         let annotation = annotations.get(index)?;
         Some(Annotation {
             id: Some(self.item_id(index).into()),
-            serial: Some(self.serial.item(index).into()),
+            serial: Some(self.serial.item(index)),
             timestamp: Some(self.timestamp),
             ..annotation.clone()
         })

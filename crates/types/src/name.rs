@@ -32,8 +32,8 @@ pub const CHANNELS_OF_OWNERS: [&str; 3] = [CHAT, "$space", "$cursors"];
 
 /// The room or space that the channel `name` belongs to, if it does.
 pub fn owner_of_channel(name: &str) -> Option<&str> {
-    let (owner, channel) = name.rsplit_once("::")?;
-    (CHANNELS_OF_OWNERS.contains(&channel) && !owner.is_empty()).then_some(owner)
+    let owner_of = |channel: &&str| name.strip_suffix(channel)?.strip_suffix("::");
+    CHANNELS_OF_OWNERS.iter().find_map(owner_of).filter(|owner| !owner.is_empty())
 }
 
 /// Channel params, by name.
@@ -44,12 +44,13 @@ pub type Params = BTreeMap<String, String>;
 pub struct ChannelName(Arc<str>);
 
 impl ChannelName {
-    pub fn parse(text: &str) -> Result<Self, ErrorInfo> {
+    pub fn parse(text: impl Into<Arc<str>>) -> Result<Self, ErrorInfo> {
+        let text = text.into();
         let valid = !text.is_empty()
             && !text.starts_with(['[', ':'])
-            && !text.contains(['\n', '\r'])
+            && !text.bytes().any(|byte| matches!(byte, b'\n' | b'\r'))
             && text.len() <= MAX_NAME_BYTES;
-        if valid { Ok(Self(text.into())) } else { Err(invalid(text)) }
+        if valid { Ok(Self(text)) } else { Err(invalid(&text)) }
     }
 
     /// Where the names that begin with `text` begin, in the order of names. A bound for ranges: it
@@ -68,7 +69,7 @@ impl ChannelName {
     }
 
     pub fn is_chat_room(&self) -> bool {
-        self.0.rsplit_once("::").is_some_and(|(_, channel)| channel == CHAT)
+        self.0.strip_suffix(CHAT).is_some_and(|rest| rest.ends_with("::"))
     }
 
     /// Which metachannel it is, if it is one.
@@ -107,23 +108,24 @@ pub struct ChannelRef {
 }
 
 impl ChannelRef {
-    pub fn parse(text: &str) -> Result<Self, ErrorInfo> {
-        let Some(rest) = text.strip_prefix('[') else {
-            let name = ChannelName::parse(text)?;
-            return Ok(Self { requested: text.into(), name, params: Params::new(), filter: None });
+    pub fn parse(text: impl Into<Arc<str>>) -> Result<Self, ErrorInfo> {
+        let requested = text.into();
+        let Some(rest) = requested.strip_prefix('[') else {
+            let name = ChannelName::parse(Arc::clone(&requested))?;
+            return Ok(Self { requested, name, params: Params::new(), filter: None });
         };
-        let (qualifier, name) = rest.split_once(']').ok_or_else(|| invalid(text))?;
+        let (qualifier, name) = rest.split_once(']').ok_or_else(|| invalid(&requested))?;
         let (kind, query) = qualifier.split_once('?').unwrap_or((qualifier, ""));
-        let (requested, params) = (text.into(), parse_params(query));
+        let params = parse_params(query);
         if kind == "meta" {
             let name = ChannelName(format!("{}{name}", Metachannel::PREFIX).into());
-            name.metachannel().ok_or_else(|| invalid(text))?;
+            name.metachannel().ok_or_else(|| invalid(&requested))?;
             return Ok(Self { requested, name, params, filter: None });
         }
         let filter = match kind.strip_prefix("filter=") {
-            Some(encoded) => Some(decode_filter(encoded).ok_or_else(|| invalid(text))?),
+            Some(encoded) => Some(decode_filter(encoded).ok_or_else(|| invalid(&requested))?),
             None if kind.is_empty() && !query.is_empty() => None,
-            None => return Err(invalid(text)),
+            None => return Err(invalid(&requested)),
         };
         let name = ChannelName::parse(name)?;
         Ok(Self { requested, name, params, filter })

@@ -50,19 +50,25 @@ impl Rate {
 /// What was used within the current period.
 #[derive(Clone, Copy, Debug, Default)]
 struct Quota {
-    period: u64,
+    /// When the period is over.
+    end: Timestamp,
     used: u64,
 }
 
 impl Quota {
-    fn has_room(self, period: u64, limit: u64, units: u64) -> bool {
-        let used = if period == self.period { self.used } else { 0 };
+    fn has_room(self, now: Timestamp, limit: u64, units: u64) -> bool {
+        let used = if now < self.end { self.used } else { 0 };
         limit == 0 || used.saturating_add(units) <= limit
     }
 
-    fn charge(&mut self, period: u64, units: u64) {
-        if period != self.period {
-            *self = Self { period, used: 0 };
+    fn charge(
+        &mut self,
+        now: Timestamp,
+        end_of_period: impl Fn(Timestamp) -> Timestamp,
+        units: u64,
+    ) {
+        if now >= self.end {
+            *self = Self { end: end_of_period(now), used: 0 };
         }
         self.used = self.used.saturating_add(units);
     }
@@ -109,10 +115,10 @@ impl Meter {
 
     /// Whether [`Self::take`] would grant `units`.
     pub fn check(&self, now: Timestamp, allowance: &Allowance, units: u64) -> Result<(), Exceeded> {
-        if !self.month.has_room(calendar::month(now), allowance.per_month, units) {
+        if !self.month.has_room(now, allowance.per_month, units) {
             return Err(Exceeded::Month);
         }
-        if !self.hour.has_room(now.0 / MS_PER_HOUR, allowance.per_hour, units) {
+        if !self.hour.has_room(now, allowance.per_hour, units) {
             return Err(Exceeded::Hour);
         }
         if allowance.per_second != 0 && !self.rate.has_room(now, allowance.burst_seconds) {
@@ -125,9 +131,13 @@ impl Meter {
     pub fn charge(&mut self, now: Timestamp, allowance: &Allowance, units: u64) {
         self.rate.charge(now, allowance.per_second, units);
         self.rate.forgive(now, allowance.burst_seconds);
-        self.hour.charge(now.0 / MS_PER_HOUR, units);
-        self.month.charge(calendar::month(now), units);
+        self.hour.charge(now, end_of_hour, units);
+        self.month.charge(now, calendar::end_of_month, units);
     }
+}
+
+fn end_of_hour(at: Timestamp) -> Timestamp {
+    Timestamp((at.0 / MS_PER_HOUR + 1).saturating_mul(MS_PER_HOUR))
 }
 
 #[cfg(test)]

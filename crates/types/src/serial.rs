@@ -5,10 +5,14 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use rand::Rng;
 
 use crate::{Timestamp, random_text};
+
+/// Longest text of a serial, with the largest numbers.
+const MAX_TEXT: usize = 20 + 1 + 5 + 1 + SeriesId::LENGTH + 1 + 20;
 
 /// Highest counter within one millisecond; the clock moves to the next millisecond beyond it.
 const MAX_COUNTER: u16 = 999;
@@ -92,22 +96,14 @@ pub struct Serial {
 
 impl Serial {
     /// The serial of the item at `index` of the entry.
-    pub fn item(&self, index: usize) -> String {
-        let mut text = self.text();
-        text.push(':');
-        push_padded(&mut text, index as u64, 3);
-        text
-    }
-
-    /// By hand: every delivery and every acknowledgement has one.
-    fn text(&self) -> String {
-        let mut text = String::with_capacity(36);
-        push_padded(&mut text, self.ms, 14);
-        text.push('-');
-        push_padded(&mut text, u64::from(self.counter), 3);
-        text.push('@');
-        text.push_str(self.series.as_str());
-        text
+    pub fn item(&self, index: usize) -> Arc<str> {
+        let mut room = [0; MAX_TEXT];
+        let mut text = Text { free: &mut room };
+        text.serial(self);
+        text.push(":");
+        text.push_padded(index as u64, 3);
+        let free = text.free.len();
+        written(&room, free).into()
     }
 
     /// Parses an entry's serial, with or without an index.
@@ -125,16 +121,49 @@ impl Serial {
 
 impl fmt::Display for Serial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text())
+        let mut room = [0; MAX_TEXT];
+        let mut text = Text { free: &mut room };
+        text.serial(self);
+        let free = text.free.len();
+        f.write_str(written(&room, free))
     }
 }
 
-/// The number with at least so many digits.
-fn push_padded(text: &mut String, number: u64, digits: usize) {
-    let mut buffer = itoa::Buffer::new();
-    let number = buffer.format(number);
-    text.extend(std::iter::repeat_n('0', digits.saturating_sub(number.len())));
-    text.push_str(number);
+/// Text that is put together without an allocation: every delivery and every acknowledgement has a serial.
+struct Text<'a> {
+    free: &'a mut [u8],
+}
+
+impl Text<'_> {
+    fn serial(&mut self, serial: &Serial) {
+        self.push_padded(serial.ms, 14);
+        self.push("-");
+        self.push_padded(u64::from(serial.counter), 3);
+        self.push("@");
+        self.push(serial.series.as_str());
+    }
+
+    /// The number with at least so many digits.
+    fn push_padded(&mut self, number: u64, digits: usize) {
+        let mut buffer = itoa::Buffer::new();
+        let number = buffer.format(number);
+        let missing = digits.saturating_sub(number.len());
+        self.push("00000000000000".get(..missing).unwrap_or_default());
+        self.push(number);
+    }
+
+    fn push(&mut self, text: &str) {
+        if let Some((room, free)) = std::mem::take(&mut self.free).split_at_mut_checked(text.len())
+        {
+            room.copy_from_slice(text.as_bytes());
+            self.free = free;
+        }
+    }
+}
+
+fn written(room: &[u8], free: usize) -> &str {
+    let written = room.len().checked_sub(free).and_then(|len| room.get(..len));
+    written.and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default()
 }
 
 /// A hybrid logical clock: strictly increasing, never behind anything that it has seen.
@@ -172,7 +201,7 @@ mod tests {
     #[test]
     fn serials_of_one_clock_increase_as_text() {
         let (mut clock, series) = (Clock::default(), series());
-        let serials: Vec<String> =
+        let serials: Vec<Arc<str>> =
             (0..2500).map(|n| clock.next(Timestamp(1_000 + n / 2000), series).item(0)).collect();
         assert!(serials.is_sorted_by(|a, b| a < b));
     }

@@ -13,7 +13,7 @@ fn change(action: MessageAction, of: &Entry, data: Option<&str>, name: Option<&s
         action,
         data,
         name: name.map(Into::into),
-        serial: Some(of.serial.item(0).into()),
+        serial: Some(of.serial.item(0)),
         ..Message::default()
     }])
 }
@@ -184,7 +184,7 @@ fn an_annotation_is_delivered_behind_its_summary() {
     let mut host = persisted();
     let a = published(&mut host);
     let annotation = Annotation {
-        message_serial: Some(a.serial.item(0).into()),
+        message_serial: Some(a.serial.item(0)),
         ..Annotation::new(AnnotationAction::Create, "m:total.v1")
     };
     let entry = stored(&mut host, "1", Body::Annotations(vec![annotation]));

@@ -360,7 +360,7 @@ fn an_older_message_that_was_changed_is_rewound_as_the_store_shows_it() {
     let mut changed = stored[0].as_ref().clone();
     if let Body::Messages(messages) = &mut changed.body {
         messages[0].action = MessageAction::Update;
-        messages[0].serial = Some(changed.serial.item(0).into());
+        messages[0].serial = Some(changed.serial.item(0));
         messages[0].data = Data::Text("changed".into());
     }
     stored[0] = Arc::new(changed);

@@ -112,7 +112,7 @@ impl Feed {
         frame.flags = Some(MODES | resumes);
         frame.params.clone_from(&self.wanted.params);
         // A name that cannot be read is for the node to refuse.
-        if let Ok(channel) = ChannelRef::parse(name) {
+        if let Ok(channel) = ChannelRef::parse(Arc::clone(name)) {
             frame.params.retain(|param, _| !channel.params.contains_key(param));
         }
         frame

@@ -201,7 +201,7 @@ async fn what_is_known_of_one_message_is_asked_for_below_it() {
         panic!()
     };
     assert_eq!((query.kind, query.limit), (Kind::Annotations, 2));
-    assert_eq!(query.about.unwrap().to_string(), serial().item(0));
+    assert_eq!(query.about.unwrap().to_string(), *serial().item(0));
     let latest = asked_at("").await;
     assert!(matches!(latest, Ok(Operation::ReadMessage { what: What::Latest, .. })));
     let versions = asked_at("/versions?limit=3").await;

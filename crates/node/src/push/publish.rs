@@ -4,9 +4,10 @@
 use push::{JobId, Payload, Target};
 use serde_json::{Map, Value};
 use types::error::{self, ErrorInfo};
-use types::{AppId, Body, ChannelName, Entry, Message, MessageAction, Timestamp};
+use types::{AppId, Body, Entry, Message, MessageAction, Timestamp};
 
 use super::Notified;
+use crate::event::ChannelKey;
 use crate::node::{Node, Work};
 
 /// Notifications of one batch; more are refused (40034).
@@ -59,25 +60,20 @@ impl Node {
 
     /// Notifies the subscribers of a channel of messages that say so. Nobody is told what becomes of
     /// that: the messages are published whether or not it works.
-    pub(crate) fn push_messages(
-        &mut self,
-        now: Timestamp,
-        app: &AppId,
-        channel: &ChannelName,
-        entry: &Entry,
-    ) {
+    pub(crate) fn push_messages(&mut self, now: Timestamp, channel: ChannelKey, entry: &Entry) {
         let Body::Messages(messages) = &entry.body else { return };
         let payloads = messages.iter().filter_map(payload_of);
         for payload in payloads.filter_map(|value| Payload::parse(value).ok()) {
-            let Some(state) = self.apps.get_mut(app) else { return };
+            let Some((app, name)) = self.place_of(channel) else { return };
+            let Some(state) = self.apps.get_mut(&app) else { return };
             state.stats.at(now).push.channel_messages += 1;
-            let enabled = state.app.namespace(channel).is_some_and(|rules| rules.push_enabled);
-            let targets = if enabled { state.push.subscribed(channel) } else { Vec::new() };
+            let enabled = state.app.namespace(&name).is_some_and(|rules| rules.push_enabled);
+            let targets = if enabled { state.push.subscribed(&name) } else { Vec::new() };
             if state.admit_push(now, targets.len()).is_err() {
                 return;
             }
             for target in targets {
-                if self.start_push(app, &target, &payload).is_err() {
+                if self.start_push(&app, &target, &payload).is_err() {
                     return;
                 }
             }

@@ -128,15 +128,24 @@ fn a_ping_is_answered_with_its_id_after_a_measurable_time_and_one_without_is_not
 }
 
 #[test]
-fn frames_that_come_together_are_worked_off_as_if_they_came_one_by_one() {
-    let frames = || vec![attach("news"), publish("news", 0, "a"), publish("news", 1, "b")];
-    let (mut together, mut single) = (world(), world());
-    let (transport, other) = (together.connect(ALL), single.connect(ALL));
-    together.handle(Event::Frames { transport, frames: frames() });
-    frames().iter().for_each(|frame| single.send(other, frame));
-    let seen = together.seen(transport);
-    assert_eq!(seen.len(), 5);
-    assert_eq!(seen, single.seen(other));
+fn what_comes_together_is_acknowledged_together_and_before_anything_else_is_said() {
+    let mut world = world();
+    let transport = world.connect(ALL);
+    let frames = vec![
+        attach("news"),
+        publish("news", 0, "a"),
+        publish("news", 1, "b"),
+        attach("other"),
+        publish("other", 2, "c"),
+        ProtocolMessage::new(Action::Close),
+    ];
+    world.handle(Event::Frames { transport, frames });
+    let seen = world.seen(transport);
+    let what: Vec<&str> = seen.iter().filter_map(|line| line.split(' ').next()).collect();
+    let expected =
+        ["attached", "message", "message", "ack", "attached", "message", "ack", "closed"];
+    assert_eq!(what, expected);
+    assert_eq!((seen[3].as_str(), seen[6].as_str()), ("ack 0+2", "ack 2+1"));
 }
 
 #[test]

@@ -152,6 +152,22 @@ fn an_append_adds_for_those_who_have_the_message_and_is_whole_for_others_once() 
 }
 
 #[test]
+fn an_append_is_whole_for_those_whose_rewind_left_the_message_out() {
+    let mut world = world();
+    let [writer, reader] = [(); 2].map(|()| world.connect(ALL));
+    let old = posted(&mut world, writer, 0, text("a"));
+    posted(&mut world, writer, 1, text("newer"));
+    world.send(writer, &changed(2, MessageAction::Update, &old, "aa"));
+    world.attach_with(reader, &with_params(attach(CHANNEL), &[("rewind", "1")]));
+    assert_eq!(world.seen(reader), ["message mutable:x newer"]);
+    for (msg_serial, piece) in [(3, "b"), (4, "c")] {
+        world.send(writer, &changed(msg_serial, MessageAction::Append, &old, piece));
+    }
+    world.advance(40);
+    assert_eq!(world.seen(reader), ["message mutable:x update:aab", "message mutable:x append:c"]);
+}
+
+#[test]
 fn a_client_before_version_5_is_given_whole_messages_for_appends() {
     let mut world = world();
     let writer = world.connect(ALL);
@@ -368,7 +384,7 @@ fn an_ephemeral_message_does_not_overtake_one_that_is_being_stored() {
     world.release();
     assert_eq!(
         world.seen(client),
-        ["message mutable:x first", "ack 0+1", "message mutable:x second", "ack 1+1"]
+        ["message mutable:x first", "message mutable:x second", "ack 0+2"]
     );
 }
 

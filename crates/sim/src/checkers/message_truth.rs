@@ -37,7 +37,7 @@ pub(crate) fn model(known: &Channel) -> Model {
         match (Kind::of(&entry.body), &entry.body) {
             (Kind::Messages, Body::Messages(messages)) => {
                 for (index, message) in messages.iter().enumerate() {
-                    let serial: Arc<str> = entry.serial.item(index).into();
+                    let serial: Arc<str> = entry.serial.item(index);
                     model.insert(Arc::clone(&serial), Truth::new(serial, message));
                 }
             }
@@ -45,7 +45,7 @@ pub(crate) fn model(known: &Channel) -> Model {
                 for message in messages {
                     let serial = message.serial.clone().unwrap_or_default();
                     let Some(truth) = model.get_mut(&serial) else { continue };
-                    truth.change(entry.serial.item(0).into(), message);
+                    truth.change(entry.serial.item(0), message);
                 }
             }
             (_, Body::Annotations(annotations)) => annotate(&mut model, annotations),

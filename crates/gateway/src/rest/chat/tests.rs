@@ -248,7 +248,7 @@ async fn the_part_of_a_client_and_the_occupancy_are_read_from_the_channel() {
     let script = move |request: &Request| match &request.operation {
         Operation::ReadMessage { .. } => Response::Summary(Arc::clone(&summary)),
         Operation::ChannelDetails { channel } => Response::ChannelDetails(ChannelDetails {
-            name: ChannelRef::parse(channel).unwrap().name,
+            name: ChannelRef::parse(channel.as_str()).unwrap().name,
             is_active: true,
             occupancy,
         }),
