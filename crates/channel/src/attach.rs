@@ -66,7 +66,7 @@ impl Channel {
         let members = self.members().cloned().collect();
         let next = self.clock.clone().next(now, self.series);
         let from = replay.first().map_or(next, |(entry, _)| entry.serial);
-        effects.push(Effect::Attached(Attached {
+        effects.push(Effect::Attached(Box::new(Attached {
             attachment,
             resumed,
             error,
@@ -76,7 +76,7 @@ impl Channel {
             replay,
             members,
             objects: self.objects(),
-        }));
+        })));
     }
 
     fn resume(&self, presented: Cursor) -> Result<(Cursor, Replay), ErrorInfo> {

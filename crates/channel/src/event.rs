@@ -81,7 +81,7 @@ pub struct Publish {
 
 #[derive(Debug)]
 pub enum Effect {
-    Attached(Attached),
+    Attached(Box<Attached>),
     /// The attachment does not exist; nothing else is said to it.
     AttachRefused {
         attachment: AttachmentId,

@@ -114,6 +114,9 @@ impl Generation {
             EntryId::Named(name) => self.named.get(name).map(|accepted| (*accepted, None)),
             EntryId::Connection { connection_id, msg_serial } => {
                 let run = self.runs.get(connection_id)?;
+                if run.last().is_some_and(|last| last.msg_serial < *msg_serial) {
+                    return None;
+                }
                 let at = run.binary_search_by_key(msg_serial, |sent| sent.msg_serial).ok()?;
                 run.get(at).map(|sent| (sent.accepted, sent.content))
             }
@@ -135,8 +138,13 @@ impl Generation {
             }
             EntryId::Connection { connection_id, msg_serial } => {
                 let run = self.runs.entry(connection_id).or_default();
-                let place = run.partition_point(|sent| sent.msg_serial < msg_serial);
-                run.insert(place, Sent { msg_serial, content, accepted });
+                let sent = Sent { msg_serial, content, accepted };
+                if run.last().is_none_or(|last| last.msg_serial < msg_serial) {
+                    run.push(sent);
+                } else {
+                    let place = run.partition_point(|sent| sent.msg_serial < msg_serial);
+                    run.insert(place, sent);
+                }
             }
         }
         self

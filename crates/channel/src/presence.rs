@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use types::{
-    ConnectionId, Data, Entry, EntryId, ErrorInfo, PresenceAction, PresenceMessage, Timestamp,
-    error,
+    Body, ConnectionId, Data, Entry, EntryId, ErrorInfo, PresenceAction, PresenceMessage,
+    Timestamp, error,
 };
 
 use crate::config::Limits;
@@ -138,6 +138,9 @@ impl Presence {
 
     /// Changes what is known of the members of `entry` and keeps the totals right.
     fn recount(&mut self, entry: &Entry, change: impl FnOnce(&mut Self)) {
+        if !matches!(entry.body, Body::Presence(_)) {
+            return;
+        }
         let keys: BTreeSet<Key> = events(entry).map(|(_, key, _)| key).collect();
         for key in &keys {
             self.totals.replace(self.expected(key).as_ref(), None);

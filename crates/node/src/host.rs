@@ -154,7 +154,7 @@ impl Node {
         match effect {
             channel::Effect::Attached(attached) => {
                 if let Some(session) = self.attachments.get(&attached.attachment).copied() {
-                    self.on_session(now, session, |session, ctx| session.attached(ctx, attached));
+                    self.on_session(now, session, |session, ctx| session.attached(ctx, *attached));
                 }
             }
             channel::Effect::AttachRefused { attachment, error } => {

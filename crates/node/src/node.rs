@@ -353,7 +353,7 @@ impl Node {
                 self.detach(now, key, &channel, attachment);
             }
             session::Effect::Subscribe(subscription) => {
-                self.subscribe(now, key, subscription);
+                self.subscribe(now, key, *subscription);
             }
             session::Effect::Unsubscribe { channel, attachment, requested } => {
                 self.replace(now, key, &channel, (attachment, requested));

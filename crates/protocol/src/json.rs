@@ -273,14 +273,14 @@ impl<'a> Reader<'a> for JsonReader<'a> {
 /// How many bytes can stand in a string as they are: up to a quote, backslash or control
 /// character.
 fn plain_run(bytes: &[u8]) -> usize {
-    let special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
-    // Every byte of a chunk is looked at, so that the compiler compares them all at once.
-    let plain =
-        |chunk: &&[u8; CHUNK]| !chunk.iter().fold(false, |found, byte| found | special(byte));
+    let special = |byte: u8| (byte == b'"') | (byte == b'\\') | (byte < 0x20);
+    // Every byte of a chunk is looked at, without branches, so that the compiler compares them all at once.
+    let found = |found: u8, byte: &u8| found | u8::from(special(*byte));
     let (chunks, _) = bytes.as_chunks::<CHUNK>();
-    let skipped = chunks.iter().take_while(plain).count() * CHUNK;
+    let plain = chunks.iter().take_while(|chunk| chunk.iter().fold(0, found) == 0);
+    let skipped = plain.count() * CHUNK;
     let rest = bytes.get(skipped..).unwrap_or_default();
-    skipped + rest.iter().position(special).unwrap_or(rest.len())
+    skipped + rest.iter().position(|byte| special(*byte)).unwrap_or(rest.len())
 }
 
 pub(crate) struct JsonWriter {

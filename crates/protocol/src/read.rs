@@ -99,7 +99,12 @@ pub(crate) trait Reader<'a>: Sized {
             if items.len() == MAX_ITEMS {
                 return Err(Problem::Malformed("too many items"));
             }
-            items.push(T::read(r)?);
+            let item = T::read(r)?;
+            if items.is_empty() {
+                // Most lists have one item, which may be kept for long.
+                items.reserve_exact(1);
+            }
+            items.push(item);
             Ok(())
         })?;
         Ok(items)

@@ -12,14 +12,22 @@ const RES_VERSION: u32 = 5;
 
 #[derive(Debug)]
 enum Outcome {
-    Waiting(PublishToken),
+    Waiting,
     Accepted(PublishResult),
     Refused(ErrorInfo),
 }
 
+#[derive(Debug)]
+struct Publish {
+    msg_serial: i64,
+    token: PublishToken,
+    outcome: Outcome,
+}
+
+/// Tokens ascend.
 #[derive(Debug, Default)]
 pub(crate) struct AckQueue {
-    publishes: VecDeque<(i64, Outcome)>,
+    publishes: VecDeque<Publish>,
 }
 
 impl AckQueue {
@@ -32,21 +40,19 @@ impl AckQueue {
     }
 
     pub(crate) fn wait(&mut self, msg_serial: i64, token: PublishToken) {
-        self.publishes.push_back((msg_serial, Outcome::Waiting(token)));
+        self.publishes.push_back(Publish { msg_serial, token, outcome: Outcome::Waiting });
     }
 
-    pub(crate) fn refuse(&mut self, msg_serial: i64, error: ErrorInfo) {
-        self.publishes.push_back((msg_serial, Outcome::Refused(error)));
+    pub(crate) fn refuse(&mut self, msg_serial: i64, token: PublishToken, error: ErrorInfo) {
+        let outcome = Outcome::Refused(error);
+        self.publishes.push_back(Publish { msg_serial, token, outcome });
     }
 
     /// Records an outcome; a token that is not waited for (any more) is ignored.
     pub(crate) fn settle(&mut self, token: PublishToken, result: Result<PublishResult, ErrorInfo>) {
-        let waiting = self
-            .publishes
-            .iter_mut()
-            .find(|(_, outcome)| matches!(outcome, Outcome::Waiting(waiting) if *waiting == token));
-        if let Some((_, outcome)) = waiting {
-            *outcome = match result {
+        let at = self.publishes.binary_search_by_key(&token, |publish| publish.token);
+        if let Some(publish) = at.ok().and_then(|at| self.publishes.get_mut(at)) {
+            publish.outcome = match result {
                 Ok(result) => Outcome::Accepted(result),
                 Err(error) => Outcome::Refused(error),
             };
@@ -56,10 +62,10 @@ impl AckQueue {
     /// The next frame that is due: one ACK for a run of accepted publishes, or one NACK for a run
     /// that was refused for the same reason.
     pub(crate) fn drain(&mut self, version: u32) -> Option<ProtocolMessage> {
-        let (first, outcome) = self.publishes.front()?;
+        let Publish { msg_serial: first, outcome, .. } = self.publishes.front()?;
         let first = *first;
         let mut frame = match outcome {
-            Outcome::Waiting(_) => return None,
+            Outcome::Waiting => return None,
             Outcome::Accepted(_) => ProtocolMessage::new(Action::Ack),
             Outcome::Refused(error) => {
                 let mut nack = ProtocolMessage::new(Action::Nack);
@@ -68,12 +74,13 @@ impl AckQueue {
             }
         };
         let mut count = 0_u32;
-        while let Some((msg_serial, outcome)) = self.publishes.front() {
+        while let Some(Publish { msg_serial, outcome, .. }) = self.publishes.front() {
             if *msg_serial != first.saturating_add(i64::from(count)) || !belongs(&frame, outcome) {
                 break;
             }
             count += 1;
-            if let Some((_, Outcome::Accepted(result))) = self.publishes.pop_front()
+            if let Some(Publish { outcome: Outcome::Accepted(result), .. }) =
+                self.publishes.pop_front()
                 && version >= RES_VERSION
             {
                 frame.res.push(result);
@@ -87,7 +94,7 @@ impl AckQueue {
 
 fn belongs(frame: &ProtocolMessage, outcome: &Outcome) -> bool {
     match outcome {
-        Outcome::Waiting(_) => false,
+        Outcome::Waiting => false,
         Outcome::Accepted(_) => frame.action == Action::Ack,
         Outcome::Refused(error) => frame.error.as_ref() == Some(error),
     }
@@ -122,9 +129,9 @@ mod tests {
     #[test]
     fn refusals_are_grouped_by_cause_and_stay_in_order() {
         let mut queue = AckQueue::default();
-        queue.refuse(5, error::TOO_LARGE.info());
-        queue.refuse(6, error::TOO_LARGE.info());
-        queue.refuse(7, error::CAPABILITY_MISSING.info());
+        queue.refuse(5, PublishToken(5), error::TOO_LARGE.info());
+        queue.refuse(6, PublishToken(6), error::TOO_LARGE.info());
+        queue.refuse(7, PublishToken(7), error::CAPABILITY_MISSING.info());
         queue.wait(8, PublishToken(8));
         queue.settle(PublishToken(8), Ok(PublishResult::default()));
         assert_eq!(

@@ -252,7 +252,7 @@ impl Session {
             self.send_members(ctx, &requested, &attached.members);
         }
         self.send_objects(ctx, &requested, &attached.objects);
-        ctx.effects.push(Effect::Subscribe(subscription));
+        ctx.effects.push(Effect::Subscribe(Box::new(subscription)));
     }
 
     /// Entries were not delivered to this attachment (80020). `cursor` is where it goes on.
@@ -374,7 +374,7 @@ impl Session {
         for (requested, attachment) in &self.attachments {
             if attachment.state == State::Attached {
                 let subscription = attachment.subscription(self, requested);
-                ctx.effects.push(Effect::Subscribe(subscription));
+                ctx.effects.push(Effect::Subscribe(Box::new(subscription)));
             }
         }
     }

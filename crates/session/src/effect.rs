@@ -68,7 +68,7 @@ pub enum Effect {
         attachment: AttachmentId,
     },
     /// Live deliveries may start for this attachment.
-    Subscribe(Subscription),
+    Subscribe(Box<Subscription>),
     /// Live deliveries stop until the next `Subscribe`.
     Unsubscribe {
         channel: ChannelName,

@@ -177,7 +177,7 @@ impl Session {
                 });
             }
             Err(error) => {
-                self.acks.refuse(msg_serial, error);
+                self.acks.refuse(msg_serial, ctx.publish_token(), error);
                 self.acknowledge_soon(ctx);
             }
         }

@@ -4,10 +4,9 @@
 //! Encoding: base64url of a version byte, two bytes of the channel's hash, then for each series its
 //! 12-byte id and its position as a varint.
 
-use std::collections::BTreeMap;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use smallvec::{SmallVec, smallvec};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::SeriesId;
@@ -18,8 +17,9 @@ const MAX_SERIES: usize = 16;
 /// Longest text that is decoded: header and `MAX_SERIES` elements of 22 bytes, in base64.
 const MAX_TEXT: usize = 480;
 
+/// In the order of the series, each once. Most cursors have one: every delivery has such a cursor.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Cursor(BTreeMap<SeriesId, u64>);
+pub struct Cursor(SmallVec<[(SeriesId, u64); 1]>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CursorError {
@@ -29,16 +29,17 @@ pub enum CursorError {
 
 impl Cursor {
     pub fn at(series: SeriesId, position: u64) -> Self {
-        Self(BTreeMap::from([(series, position)]))
+        Self(smallvec![(series, position)])
     }
 
     /// The position reached in `series`; none if this cursor does not name it.
     pub fn position(&self, series: SeriesId) -> Option<u64> {
-        self.0.get(&series).copied()
+        let at = self.place(series).ok()?;
+        self.0.get(at).map(|(_, position)| *position)
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (SeriesId, u64)> + '_ {
-        self.0.iter().map(|(series, position)| (*series, *position))
+        self.0.iter().copied()
     }
 
     pub fn len(&self) -> usize {
@@ -51,12 +52,22 @@ impl Cursor {
 
     /// Moves `series` forward to `position`; never back.
     pub fn advance(&mut self, series: SeriesId, position: u64) {
-        let known = self.0.entry(series).or_default();
-        *known = position.max(*known);
+        match self.place(series) {
+            Ok(at) => {
+                if let Some((_, known)) = self.0.get_mut(at) {
+                    *known = position.max(*known);
+                }
+            }
+            Err(at) => self.0.insert(at, (series, position)),
+        }
     }
 
     pub fn remove(&mut self, series: SeriesId) {
-        self.0.remove(&series);
+        self.0.retain(|(of, _)| *of != series);
+    }
+
+    fn place(&self, series: SeriesId) -> Result<usize, usize> {
+        self.0.binary_search_by_key(&series, |(of, _)| *of)
     }
 
     /// The smallest cursor that covers both.

@@ -141,11 +141,11 @@ impl Host {
     ) -> Attached {
         let attachment = AttachmentId(1);
         match self.handle(Event::Attach(Attach { attachment, resume, rewind })).pop() {
-            Some(Effect::Attached(attached)) => attached,
+            Some(Effect::Attached(attached)) => *attached,
             Some(Effect::LoadBacklog { attachment, .. }) => {
                 let nothing = Event::BacklogLoaded { attachment, result: Ok(vec![]) };
                 match self.handle(nothing).pop() {
-                    Some(Effect::Attached(attached)) => attached,
+                    Some(Effect::Attached(attached)) => *attached,
                     other => panic!("{other:?}"),
                 }
             }
