@@ -28,7 +28,8 @@ use crate::presence::Presence;
 /// One channel at its host.
 #[derive(Debug)]
 pub struct Channel {
-    pub(crate) config: Config,
+    pub(crate) name: ChannelName,
+    pub(crate) config: Arc<Config>,
     /// The own series, and the position of the last entry that was appended to it. Positions of
     /// entries that failed are not used again.
     pub(crate) series: SeriesId,
@@ -44,7 +45,8 @@ pub struct Channel {
     pub(crate) log: Log,
     pub(crate) presence: Presence,
     pub(crate) messages: Messages,
-    pub(crate) objects: Objects,
+    /// None until the first operation.
+    pub(crate) objects: Option<Box<Objects>>,
     /// Only counted: fan-out is the frontend's. Bounded by the frontends' limits on connections
     /// and on channels of a connection.
     pub(crate) attachments: BTreeSet<AttachmentId>,
@@ -71,9 +73,10 @@ pub struct Metrics {
 
 impl Channel {
     /// Opens a new series of the channel.
-    pub fn new(config: Config, rng: &mut impl Rng) -> Self {
+    pub fn new(name: ChannelName, config: Arc<Config>, rng: &mut impl Rng) -> Self {
         let series = SeriesId::random(config.site, rng);
         Self {
+            name,
             series,
             position: 0,
             clock: Clock::default(),
@@ -91,7 +94,7 @@ impl Channel {
             log: Log::new(series, &config.limits),
             presence: Presence::new(&config.limits),
             messages: Messages::new(config.limits.retention),
-            objects: Objects::new(&config.limits),
+            objects: None,
             attachments: BTreeSet::new(),
             counts: Counts::default(),
             deserted_at: None,
@@ -176,7 +179,7 @@ impl Channel {
             self.presence.committed().deadline(),
             self.counts.deadline(),
             self.messages.deadline(),
-            self.objects.deadline(),
+            self.objects.as_ref().and_then(|objects| objects.deadline()),
         ];
         deadlines.into_iter().flatten().min()
     }
@@ -189,7 +192,7 @@ impl Channel {
             && matches!(self.stage, Stage::Unloaded | Stage::Loaded)
             && self.pending.len() == 0
             && self.presence.committed().present() == 0
-            && self.objects.is_idle()
+            && self.objects.as_ref().is_none_or(|objects| objects.is_idle())
             && self.log.is_over(now)
             && self.ids.is_over(now)
             && self.resumable_until().is_none_or(|until| now >= until)
@@ -217,7 +220,11 @@ impl Channel {
     }
 
     pub fn name(&self) -> &ChannelName {
-        &self.config.name
+        &self.name
+    }
+
+    pub fn config(&self) -> &Arc<Config> {
+        &self.config
     }
 
     /// The presence set, ordered by connection and client.
@@ -227,7 +234,7 @@ impl Channel {
 
     /// None if there is no object with that id; the root is there from the first operation on.
     pub fn object(&self, id: &ObjectId) -> Option<ObjectView<'_>> {
-        self.objects.view(id)
+        self.objects.as_ref()?.view(id)
     }
 
     /// The entry with this serial, if it is still in the log.
@@ -238,7 +245,11 @@ impl Channel {
 
     /// All objects; none if there never were any.
     pub fn objects(&self) -> Vec<ObjectState> {
-        self.objects.states()
+        self.objects.as_ref().map(|objects| objects.states()).unwrap_or_default()
+    }
+
+    pub(crate) fn objects_mut(&mut self) -> &mut Objects {
+        self.objects.get_or_insert_with(|| Box::new(Objects::new(&self.config.limits)))
     }
 
     pub fn occupancy(&self) -> Occupancy {

@@ -1,8 +1,9 @@
-//! What a channel is told at its creation. It does not change while the channel lives.
+//! What a channel is told at its creation. It does not change while the channel lives, and is the same for
+//! many channels.
 
 use std::time::Duration;
 
-use types::{AppLimits, ChannelName, Grouping, NodeLimits, SiteCode};
+use types::{AppLimits, Grouping, NodeLimits, SiteCode};
 
 /// How long ids are kept beyond retention and publish deadline: time for a client that has just
 /// reconnected to resend, and for the resend to travel.
@@ -10,7 +11,6 @@ const ID_SLACK: Duration = Duration::from_secs(30);
 
 #[derive(Clone, Debug)]
 pub struct Config {
-    pub name: ChannelName,
     pub site: SiteCode,
     /// Entries are committed, and so delivered and acknowledged, only when they are durable.
     pub persisted: bool,

@@ -106,7 +106,7 @@ impl Channel {
     ) -> String {
         let id = message.id.clone().unwrap_or_else(|| item_id(&publish.id, index).into());
         key.render(Subject {
-            channel: &self.config.name,
+            channel: &self.name,
             id: &id,
             connection_id: publish.connection_id.as_ref().map_or("", |id| id.as_str()),
             timestamp: now.0,

@@ -7,7 +7,7 @@
 //!
 //! Ids of pending entries are not here; see `pending`.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use types::{ConnectionId, EntryId, Timestamp};
 
 use crate::content::Content;
 use crate::event::Accepted;
+use crate::few::Few;
 
 /// Generations in a window: more make ids leave sooner after their window, and lookups slower.
 const GENERATIONS: u32 = 4;
@@ -32,8 +33,8 @@ struct Generation {
     first: Timestamp,
     last: Timestamp,
     len: usize,
-    runs: BTreeMap<ConnectionId, Vec<Sent>>,
-    named: BTreeMap<Arc<str>, Accepted>,
+    runs: Few<ConnectionId, Vec<Sent>>,
+    named: Few<Arc<str>, Accepted>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -73,6 +74,7 @@ impl Ids {
             Some(last) if at.since(last.first) < width => last,
             full => {
                 self.generations.extend(full);
+                self.generations.reserve_exact(1);
                 Generation::new(at)
             }
         };
@@ -106,7 +108,7 @@ impl Ids {
 
 impl Generation {
     fn new(at: Timestamp) -> Self {
-        Self { first: at, last: at, len: 0, runs: BTreeMap::new(), named: BTreeMap::new() }
+        Self { first: at, last: at, len: 0, runs: Few::None, named: Few::None }
     }
 
     fn find(&self, id: &EntryId) -> Option<(Accepted, Option<Content>)> {
@@ -137,17 +139,24 @@ impl Generation {
                 self.named.insert(name, accepted);
             }
             EntryId::Connection { connection_id, msg_serial } => {
-                let run = self.runs.entry(connection_id).or_default();
                 let sent = Sent { msg_serial, content, accepted };
-                if run.last().is_none_or(|last| last.msg_serial < msg_serial) {
-                    run.push(sent);
-                } else {
-                    let place = run.partition_point(|sent| sent.msg_serial < msg_serial);
-                    run.insert(place, sent);
-                }
+                self.runs.update(connection_id, |run| add(run, sent));
             }
         }
         self
+    }
+}
+
+fn add(run: &mut Vec<Sent>, sent: Sent) {
+    if run.is_empty() {
+        run.reserve_exact(1);
+    }
+    match run.last() {
+        Some(last) if last.msg_serial > sent.msg_serial => {
+            let place = run.partition_point(|known| known.msg_serial < sent.msg_serial);
+            run.insert(place, sent);
+        }
+        Some(_) | None => run.push(sent),
     }
 }
 

@@ -20,6 +20,7 @@
 mod channel;
 mod config;
 mod event;
+mod few;
 
 mod attach;
 mod backlog;

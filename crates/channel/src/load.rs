@@ -31,7 +31,7 @@ pub(crate) enum Stage {
     Completing(BTreeSet<ItemPosition>),
     Loaded,
     /// Reads a message that a publish is about.
-    Fetching(ItemPosition),
+    Fetching(Box<ItemPosition>),
 }
 
 /// What waits for the load, in order of arrival.
@@ -149,7 +149,7 @@ impl Channel {
     }
 
     pub(crate) fn start_fetch(&mut self, key: ItemPosition, effects: &mut Vec<Effect>) {
-        self.stage = Stage::Fetching(key);
+        self.stage = Stage::Fetching(Box::new(key));
         effects.push(Effect::LoadMessages(BTreeSet::from([key])));
     }
 
@@ -163,7 +163,7 @@ impl Channel {
         assert!(asked, "the store answers what it was asked, once");
         let (keys, before) = match std::mem::replace(&mut self.stage, Stage::Loaded) {
             Stage::Completing(keys) => (keys, Stage::Unloaded),
-            Stage::Fetching(key) => (BTreeSet::from([key]), Stage::Loaded),
+            Stage::Fetching(key) => (BTreeSet::from([*key]), Stage::Loaded),
             Stage::Unloaded | Stage::Loading | Stage::Loaded => return,
         };
         match result {
@@ -242,7 +242,7 @@ impl Channel {
         let newest = newest.max(snapshot.as_ref().map(|snapshot| snapshot.until));
         newest.iter().for_each(|serial| self.clock.observe(serial));
         self.remember(now, &entries);
-        self.objects.restore(now, snapshot, &entries);
+        self.objects_mut().restore(now, snapshot, &entries);
     }
 }
 

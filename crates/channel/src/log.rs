@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use smallvec::{SmallVec, smallvec};
 use types::{
     Annotation, Body, Cursor, Entry, Message, ObjectMessage, PresenceMessage, Serial, SeriesId,
     Timestamp,
@@ -26,7 +27,7 @@ pub(crate) struct Log {
     /// Known series, oldest first. A series leaves when an entry of a later one is trimmed: no
     /// cursor in it can be served any more. So there are never more than the log has entries, and
     /// two.
-    spans: VecDeque<Span>,
+    spans: SmallVec<[Span; 1]>,
     /// Highest trimmed position of the first span.
     floor: u64,
     /// Bounded by `retention` and `max_bytes`; the oldest go first.
@@ -61,7 +62,7 @@ impl Log {
     pub(crate) fn new(own: SeriesId, limits: &Limits) -> Self {
         Self {
             own,
-            spans: VecDeque::from([Span { series: own, end: 0 }]),
+            spans: smallvec![Span { series: own, end: 0 }],
             floor: 0,
             records: VecDeque::new(),
             bytes: 0,
@@ -79,7 +80,7 @@ impl Log {
             let appended = entry.timestamp;
             self.push(entry, appended);
         }
-        self.spans.push_back(Span { series: self.own, end: 0 });
+        self.spans.push(Span { series: self.own, end: 0 });
     }
 
     /// Appends a committed entry of the own series.
@@ -90,12 +91,15 @@ impl Log {
 
     fn push(&mut self, entry: Arc<Entry>, appended: Timestamp) {
         let (series, end) = (entry.serial.series, entry.position);
-        match self.spans.back_mut() {
+        match self.spans.last_mut() {
             Some(last) if last.series == series => last.end = end,
-            Some(_) | None => self.spans.push_back(Span { series, end }),
+            Some(_) | None => self.spans.push(Span { series, end }),
         }
         let bytes = memory(&entry);
         self.bytes += bytes;
+        if self.records.is_empty() {
+            self.records.reserve_exact(1);
+        }
         self.records.push_back(Record { entry, bytes, appended });
     }
 
@@ -107,9 +111,8 @@ impl Log {
             let (series, position) = (oldest.entry.serial.series, oldest.entry.position);
             self.bytes -= oldest.bytes;
             self.records.pop_front();
-            while self.spans.front().is_some_and(|span| span.series != series) {
-                self.spans.pop_front();
-            }
+            let gone = self.spans.iter().take_while(|span| span.series != series).count();
+            self.spans.drain(..gone);
             self.floor = position;
         }
     }

@@ -15,6 +15,7 @@ use crate::Channel;
 use crate::content::{Content, check_repeat};
 use crate::event::{Accepted, Effect, Publish, PublishToken};
 use crate::log::{before, cursor_at};
+use crate::objects::Objects;
 use crate::pending::{Append, Wait};
 
 const NOTHING_APPENDED: Accepted = Accepted { serial: None, items: 0, dropped: 0 };
@@ -94,7 +95,9 @@ impl Channel {
         }
         self.presence.fail(&append.entry);
         self.messages.fail(&append.entry);
-        self.objects.fail(&append.entry);
+        if let Some(objects) = &mut self.objects {
+            objects.fail(&append.entry);
+        }
         for token in append.waiters {
             let error = error::TIMEOUT.with("could not be stored");
             effects.push(Effect::Published { token, result: Err(error) });
@@ -152,7 +155,9 @@ impl Channel {
         if !append.entry.body.is_ephemeral() {
             self.presence.stage(&append.entry);
             self.messages.stage(&append.entry);
-            self.objects.stage(&append.entry);
+            if matches!(append.entry.body, Body::Objects(_)) {
+                self.objects_mut().stage(&append.entry);
+            }
         }
         self.pending.push(append, deadline);
     }
@@ -168,10 +173,11 @@ impl Channel {
 
     /// Deletes objects without use, by entries of the server's own.
     pub(crate) fn collect_objects(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
-        if self.objects.deadline().is_some_and(|at| at <= now) {
-            effects.extend(self.objects.snapshot().map(Effect::StoreObjects));
+        let Some(objects) = &mut self.objects else { return };
+        if objects.deadline().is_some_and(|at| at <= now) {
+            effects.extend(objects.snapshot().map(Effect::StoreObjects));
         }
-        for ids in self.objects.sweep(now).chunks(DELETIONS) {
+        for ids in objects.sweep(now).chunks(DELETIONS) {
             let delete = |id: &ObjectId| {
                 let (object_id, action) = (id.clone(), ObjectAction::Delete);
                 ObjectMessage::new(ObjectOperation { object_id, action })
@@ -201,7 +207,10 @@ impl Channel {
         } else {
             self.presence.commit(now, &entry);
             self.messages.commit(now, &entry);
-            self.objects.commit(now, &entry);
+            let changes_objects = matches!(entry.body, Body::Objects(_));
+            if changes_objects {
+                self.objects_mut().commit(now, &entry);
+            }
             self.log.append(Arc::clone(&entry), now);
             self.keep_last(&entry, effects);
             // A drop between the two repeats the summary, which changes nothing.
@@ -210,7 +219,10 @@ impl Channel {
             }
             let cursor = cursor_at(&entry);
             effects.push(Effect::Deliver { entry, cursor });
-            effects.extend(self.objects.snapshot_if_due().map(Effect::StoreObjects));
+            if changes_objects {
+                let due = self.objects_mut().snapshot_if_due();
+                effects.extend(due.map(Effect::StoreObjects));
+            }
         }
         let published = |token| Effect::Published { token, result: Ok(accepted) };
         effects.extend(waiters.into_iter().map(published));
@@ -251,7 +263,10 @@ impl Channel {
             Body::Messages(messages) => self.resolve_messages(owner, messages).map(Some),
             Body::Annotations(_) => self.check_annotated(&body).map(|()| Some(body)),
             Body::Objects(ref messages) => {
-                self.objects.check(messages)?;
+                match &self.objects {
+                    Some(objects) => objects.check(messages)?,
+                    None => Objects::new(&self.config.limits).check(messages)?,
+                }
                 Ok(Some(body))
             }
             Body::Presence(items) => {

@@ -9,10 +9,13 @@ use session::ClaimedRates;
 use stats::Stats;
 use types::error::{self, ErrorInfo};
 use types::{
-    Allowance, App, AppId, ChannelName, Exceeded, Metachannel, Meter, Rate, Timestamp, Usage,
+    Allowance, App, AppId, ChannelName, Exceeded, Grouping, Metachannel, Meter, Rate, Timestamp,
+    Usage,
 };
 
+use crate::config::Config;
 use crate::event::ChannelKey;
+use crate::metachannel;
 
 /// Channels that an app registers at most; further ones are enumerated while they are active.
 const MAX_REGISTERED: usize = 100_000;
@@ -38,6 +41,8 @@ pub(crate) struct AppState {
     token_requests: Meter,
     pushes: Rate,
     connections: u32,
+    /// By namespace, and whether the channels are persisted.
+    channel_configs: BTreeMap<(Option<Arc<str>>, bool), Arc<channel::Config>>,
     /// The active channels.
     pub(crate) active: BTreeMap<ChannelName, ChannelKey>,
     /// Channels that are enumerated whether they are active or not.
@@ -61,6 +66,7 @@ impl AppState {
             token_requests: Meter::default(),
             pushes: Rate::default(),
             connections: 0,
+            channel_configs: BTreeMap::new(),
             active: BTreeMap::new(),
             registry: BTreeSet::new(),
         }
@@ -117,6 +123,34 @@ impl AppState {
     fn count_channels(&mut self, now: Timestamp) {
         let count = u32::try_from(self.active.len()).unwrap_or(u32::MAX);
         self.stats.set_channels(now, count);
+    }
+
+    /// What the channel is told at its creation.
+    pub(crate) fn channel_config(
+        &mut self,
+        name: &ChannelName,
+        node: &Config,
+    ) -> Arc<channel::Config> {
+        let persisted = self.app.persists(name);
+        let rules = self.app.namespace(name);
+        // Rules that make no sense were refused with their app.
+        let grouping = rules.and_then(|rules| rules.grouping().ok()).unwrap_or(Grouping::None);
+        let make = || {
+            let mut limits = channel::Limits::new(&self.app.limits, &node.limits);
+            if matches!(grouping, Grouping::Batching { .. }) {
+                limits.presence_members = self.app.limits.presence_members_batched as usize;
+            }
+            metachannel::limit(name, &mut limits);
+            let persist_last = rules.is_some_and(|rules| rules.persist_last);
+            let site = node.identity.site;
+            Arc::new(channel::Config { site, persisted, persist_last, grouping, limits })
+        };
+        if name.metachannel().is_some() {
+            return make();
+        }
+        let namespace = rules.map(|rules| Arc::clone(&rules.id));
+        let known = self.channel_configs.entry((namespace, persisted));
+        Arc::clone(known.or_insert_with(make))
     }
 
     /// Registers the channel if its namespace wants that; says whether it is new there.

@@ -25,7 +25,7 @@ impl Node {
         let rollup = self.rollup(&entry);
         let Some(slot) = self.channels.get_mut(&key) else { return };
         let more = slot.host.metrics().pending > 0;
-        if slot.persisted {
+        if slot.host.config().persisted {
             self.count_persisted(now, key, &entry);
         }
         self.push_messages(now, key, &entry);

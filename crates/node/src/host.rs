@@ -7,14 +7,13 @@ use std::time::Duration;
 use channel::{Accepted, Attach, AttachmentId, Channel, Occupancy, Publish};
 use session::{Subscription, publish_result};
 use types::error::ErrorInfo;
-use types::{AppId, ChannelName, Grouping, Timestamp};
+use types::{AppId, ChannelName, Timestamp};
 
 use crate::count::{RequestKind, Volume};
 use crate::event::{ChannelKey, Effect, Response};
 use crate::fanout::{Arrival, Continuity, Fanout, Subscriber};
 use crate::form::Completed;
 use crate::inband::Telling;
-use crate::metachannel;
 use crate::node::{Node, Publisher, SessionKey, Work};
 use crate::status::registration;
 use crate::timers::TimerKey;
@@ -26,9 +25,6 @@ pub(crate) const LOSS_CHECK: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Slot {
     pub(crate) app: AppId,
-    pub(crate) name: ChannelName,
-    pub(crate) persisted: bool,
-    id_window: Duration,
     pub(crate) host: Channel,
     pub(crate) fanout: Fanout,
     pub(crate) telling: Telling,
@@ -65,29 +61,10 @@ impl Node {
         let key = ChannelKey(self.next());
         let state = self.apps.get_mut(app)?;
         state.add_channel(now, name, key);
-        let persisted = state.app.persists(name);
-        let rules = state.app.namespace(name);
-        // Rules that make no sense were refused with their app.
-        let grouping = rules.and_then(|rules| rules.grouping().ok()).unwrap_or(Grouping::None);
-        let mut limits = channel::Limits::new(&state.app.limits, &self.config.limits);
-        if matches!(grouping, Grouping::Batching { .. }) {
-            limits.presence_members = state.app.limits.presence_members_batched as usize;
-        }
-        metachannel::limit(name, &mut limits);
-        let config = channel::Config {
-            name: name.clone(),
-            site: self.config.identity.site,
-            persisted,
-            persist_last: rules.is_some_and(|rules| rules.persist_last),
-            grouping: grouping.clone(),
-            limits,
-        };
-        let id_window = config.limits.id_window();
-        let host = Channel::new(config, &mut self.rng);
-        let fanout = Fanout::new(Window::new(grouping));
-        let (app_id, telling) = (app.clone(), Telling::default());
-        let slot =
-            Slot { app: app_id, name: name.clone(), persisted, id_window, host, fanout, telling };
+        let config = state.channel_config(name, &self.config);
+        let fanout = Fanout::new(Window::new(Arc::clone(&config)));
+        let host = Channel::new(name.clone(), config, &mut self.rng);
+        let slot = Slot { app: app.clone(), host, fanout, telling: Telling::default() };
         self.channels.insert(key, Box::new(slot));
         self.channel_opened(now, app, name, key);
         Some(key)
@@ -122,9 +99,9 @@ impl Node {
         }
         let Some(slot) = self.channels.remove(&key) else { return };
         if let Some(app) = self.apps.get_mut(&slot.app) {
-            app.release_channel(now, &slot.name);
+            app.release_channel(now, slot.host.name());
         }
-        self.channel_closed(now, &slot.app, &slot.name);
+        self.channel_closed(now, &slot.app, slot.host.name());
     }
 
     /// Counts a publish, and tells of one whose refusal nobody hears.
@@ -182,18 +159,18 @@ impl Node {
                 self.effects.push(Effect::Store {
                     channel: key,
                     app: slot.app.clone(),
-                    name: slot.name.clone(),
+                    name: slot.host.name().clone(),
                     entry,
-                    persisted: slot.persisted,
+                    persisted: slot.host.config().persisted,
                 });
             }
             channel::Effect::StoreObjects(snapshot) => {
                 let Some(slot) = self.channels.get(&key) else { return };
                 self.effects.push(Effect::StoreObjects {
                     app: slot.app.clone(),
-                    name: slot.name.clone(),
+                    name: slot.host.name().clone(),
                     snapshot,
-                    since: now.minus(slot.id_window),
+                    since: now.minus(slot.host.config().limits.id_window()),
                 });
             }
             channel::Effect::KeepLast(entry) => {
@@ -214,15 +191,15 @@ impl Node {
                 self.effects.push(Effect::Load {
                     channel: key,
                     app: slot.app.clone(),
-                    name: slot.name.clone(),
-                    since: now.minus(slot.id_window),
+                    name: slot.host.name().clone(),
+                    since: now.minus(slot.host.config().limits.id_window()),
                 });
             }
         }
     }
 
     pub(crate) fn place_of(&self, key: ChannelKey) -> Option<(AppId, ChannelName)> {
-        self.channels.get(&key).map(|slot| (slot.app.clone(), slot.name.clone()))
+        self.channels.get(&key).map(|slot| (slot.app.clone(), slot.host.name().clone()))
     }
 
     /// Tells the attachments that may receive again that they missed something.

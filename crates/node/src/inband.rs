@@ -123,7 +123,7 @@ impl Node {
                 frame,
             }));
         }
-        let (app, name) = (slot.app.clone(), slot.name.clone());
+        let (app, name) = (slot.app.clone(), slot.host.name().clone());
         if let Some(slot) = self.channels.get_mut(&key) {
             slot.fanout.restart_chains(&attachments);
         }

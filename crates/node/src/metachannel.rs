@@ -118,8 +118,8 @@ impl Node {
         let Some(slot) = self.channels.get(&host).filter(|slot| slot.fanout.is_lossy()) else {
             return;
         };
-        if slot.name.metachannel().is_none() {
-            let (app, name) = (slot.app.clone(), slot.name.clone());
+        if slot.host.name().metachannel().is_none() {
+            let (app, name) = (slot.app.clone(), slot.host.name().clone());
             let error = error::OUTBOUND_RATE_LIMIT.info();
             self.log(now, &app, Metachannel::Log, &error, &[("channel", name.as_str())]);
         }
@@ -136,7 +136,7 @@ impl Node {
         let (Publisher::Session(session), Some(error)) = (publisher, error) else { return };
         let Some(slot) = self.channels.get(&host) else { return };
         if !self.sessions.contains_key(session) {
-            let (app, name) = (slot.app.clone(), slot.name.clone());
+            let (app, name) = (slot.app.clone(), slot.host.name().clone());
             self.log(now, &app, Metachannel::Log, error, &[("channel", name.as_str())]);
         }
     }

@@ -68,7 +68,7 @@ pub(crate) struct Arrival {
 
 #[derive(Debug)]
 pub(crate) struct Window {
-    grouping: Grouping,
+    config: Arc<channel::Config>,
     held: Vec<Held>,
     bytes: usize,
     until: Option<Timestamp>,
@@ -79,9 +79,9 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    pub(crate) fn new(grouping: Grouping) -> Self {
+    pub(crate) fn new(config: Arc<channel::Config>) -> Self {
         Self {
-            grouping,
+            config,
             held: Vec::new(),
             bytes: 0,
             until: None,
@@ -103,12 +103,12 @@ impl Window {
     }
 
     pub(crate) fn grouping(&self) -> &Grouping {
-        &self.grouping
+        &self.config.grouping
     }
 
     /// Whether several messages may travel in one frame.
     pub(crate) fn groups(&self) -> bool {
-        !matches!(self.grouping, Grouping::None)
+        !matches!(self.config.grouping, Grouping::None)
     }
 
     pub(crate) fn held(&self) -> &[Held] {
@@ -153,7 +153,7 @@ impl Window {
         arrival: Arrival,
     ) -> Option<Timestamp> {
         let now = arrival.now;
-        match &self.grouping {
+        match &self.config.grouping {
             Grouping::Batching { interval } => Some(self.until.unwrap_or(now.plus(*interval))),
             Grouping::Conflation { .. } if arrival.more => {
                 Some(self.until.filter(|until| *until > now).unwrap_or(now.plus(MAX_GATHERING)))

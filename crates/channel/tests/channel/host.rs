@@ -26,7 +26,6 @@ pub(crate) struct Host {
 
 pub(crate) fn config() -> Config {
     Config {
-        name: ChannelName::parse("orders").unwrap(),
         site: "dun".parse().unwrap(),
         persisted: false,
         persist_last: false,
@@ -54,7 +53,8 @@ pub(crate) fn persisted() -> Host {
 
 impl Host {
     pub(crate) fn open(config: Config, seed: u64, now: u64) -> Self {
-        let channel = Channel::new(config, &mut SmallRng::seed_from_u64(seed));
+        let name = ChannelName::parse("orders").unwrap();
+        let channel = Channel::new(name, Arc::new(config), &mut SmallRng::seed_from_u64(seed));
         Self { channel, now: START + now, tokens: 0 }
     }
 

@@ -1,0 +1,82 @@
+//! A map that holds one entry without an allocation, because most have one: a node of a tree has room
+//! for eleven.
+
+use std::borrow::Borrow;
+use std::collections::BTreeMap;
+use std::mem;
+
+#[derive(Debug)]
+pub(crate) enum Few<K, V> {
+    None,
+    One(K, V),
+    Many(BTreeMap<K, V>),
+}
+
+impl<K: Ord, V> Few<K, V> {
+    pub(crate) fn get<Q: Ord + ?Sized>(&self, key: &Q) -> Option<&V>
+    where
+        K: Borrow<Q>,
+    {
+        match self {
+            Self::None => None,
+            Self::One(known, value) => (known.borrow() == key).then_some(value),
+            Self::Many(map) => map.get(key),
+        }
+    }
+
+    /// Changes the value of `key`, which is its default if it has none.
+    pub(crate) fn update(&mut self, key: K, change: impl FnOnce(&mut V))
+    where
+        V: Default,
+    {
+        match self {
+            Self::One(known, value) if *known == key => change(value),
+            Self::Many(map) => change(map.entry(key).or_default()),
+            Self::None | Self::One(..) => {
+                let mut value = V::default();
+                change(&mut value);
+                self.insert(key, value);
+            }
+        }
+    }
+
+    pub(crate) fn insert(&mut self, key: K, value: V) {
+        *self = match mem::replace(self, Self::None) {
+            Self::One(known, before) if known != key => {
+                Self::Many(BTreeMap::from([(known, before), (key, value)]))
+            }
+            Self::None | Self::One(..) => Self::One(key, value),
+            Self::Many(mut map) => {
+                map.insert(key, value);
+                Self::Many(map)
+            }
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn few_or_many_it_is_a_map(steps in prop::collection::vec((0_u8..4, any::<u8>(), any::<bool>()), 0..8)) {
+            let (mut few, mut map) = (Few::None, BTreeMap::new());
+            for (key, value, is_insert) in steps {
+                if is_insert {
+                    few.insert(key, value);
+                    map.insert(key, value);
+                } else {
+                    few.update(key, |known: &mut u8| *known = known.wrapping_add(value));
+                    let known = map.entry(key).or_insert(0_u8);
+                    *known = known.wrapping_add(value);
+                }
+                for key in 0..4 {
+                    prop_assert_eq!(few.get(&key), map.get(&key));
+                }
+            }
+        }
+    }
+}
