@@ -278,9 +278,27 @@ fn plain_run(bytes: &[u8]) -> usize {
     let found = |found: u8, byte: &u8| found | u8::from(special(*byte));
     let (chunks, _) = bytes.as_chunks::<CHUNK>();
     let plain = chunks.iter().take_while(|chunk| chunk.iter().fold(0, found) == 0);
-    let skipped = plain.count() * CHUNK;
-    let rest = bytes.get(skipped..).unwrap_or_default();
-    skipped + rest.iter().position(|byte| special(*byte)).unwrap_or(rest.len())
+    let mut at = plain.count() * CHUNK;
+    let rest = bytes.get(at..).unwrap_or_default();
+    let (words, _) = rest.as_chunks::<8>();
+    for word in words {
+        let special = special_bytes(u64::from_le_bytes(*word));
+        if special != 0 {
+            return at + special.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
+    let rest = bytes.get(at..).unwrap_or_default();
+    at + rest.iter().position(|byte| special(*byte)).unwrap_or(rest.len())
+}
+
+/// The top bit of each special byte of a word; bits above the lowest one set may be wrong.
+fn special_bytes(word: u64) -> u64 {
+    const ONES: u64 = u64::MAX / 0xff;
+    let quotes = (word ^ (ONES * u64::from(b'"'))).wrapping_sub(ONES);
+    let backslashes = (word ^ (ONES * u64::from(b'\\'))).wrapping_sub(ONES);
+    let controls = word.wrapping_sub(ONES * 0x20);
+    (quotes | backslashes | controls) & !word & (ONES * 0x80)
 }
 
 pub(crate) struct JsonWriter {
