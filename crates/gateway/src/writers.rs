@@ -41,6 +41,7 @@ pub(crate) struct Writers {
 
 #[derive(Debug)]
 struct Writer {
+    share: Share,
     jobs: SyncSender<Job>,
     /// Jobs that are not done.
     waiting: Arc<AtomicUsize>,
@@ -64,7 +65,7 @@ impl Writers {
             thread::Builder::new()
                 .name(format!("writer-{index}"))
                 .spawn(move || work(&hub, share, &receiver, &done))?;
-            Ok(Writer { jobs, waiting })
+            Ok(Writer { share, jobs, waiting })
         };
         let threads = (0..threads).map(start).collect::<io::Result<_>>()?;
         Ok(Self { hub, threads })
@@ -84,9 +85,8 @@ impl Writers {
         if self.threads.is_empty() {
             self.perform(job);
         }
-        for (index, thread) in self.threads.iter().enumerate() {
-            let share = Share { of: self.threads.len(), index };
-            if job.transports().iter().any(|transport| share.has(*transport)) {
+        for thread in &self.threads {
+            if job.transports().iter().any(|transport| thread.share.has(*transport)) {
                 thread.waiting.fetch_add(1, Release);
                 if thread.jobs.send(job.clone()).is_err() {
                     tracing::error!("a thread that writes to sockets has ended");

@@ -30,7 +30,7 @@ pub(crate) enum Telling {
 }
 
 /// The frames for everybody who calls the channel the same and wants the same of it.
-struct Audience {
+struct Told {
     requested: Arc<str>,
     inband: Inband,
     format: Format,
@@ -90,7 +90,7 @@ impl Node {
         if objects.is_empty() {
             objects.push(empty_root());
         }
-        let mut told: Vec<Audience> = Vec::new();
+        let mut told: Vec<Told> = Vec::new();
         let mut refused = None;
         let mut attachments = Vec::new();
         for (id, subscriber) in slot.fanout.subscribers() {
@@ -104,7 +104,7 @@ impl Node {
                 continue;
             }
             match subscriber.subscription.inband_frames(&objects, &sequence, max, now) {
-                Ok(frames) => told.push(Audience {
+                Ok(frames) => told.push(Told {
                     requested: Arc::clone(&subscriber.subscription.requested),
                     inband,
                     format: subscriber.format,
@@ -114,7 +114,7 @@ impl Node {
                 Err(error) => refused = Some(error),
             }
         }
-        for Audience { frames, mut transports, .. } in told {
+        for Told { frames, mut transports, .. } in told {
             transports.sort_unstable();
             let transports: Arc<[TransportId]> = transports.into();
             self.effects.extend(frames.into_iter().map(|frame| Effect::Deliver {
@@ -133,7 +133,7 @@ impl Node {
     }
 }
 
-impl Audience {
+impl Told {
     fn includes(&self, subscriber: &Subscriber, inband: Inband) -> bool {
         self.inband == inband
             && self.format == subscriber.format

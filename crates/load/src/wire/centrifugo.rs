@@ -3,8 +3,8 @@
 
 use memchr::memmem;
 
-use super::websocket::{self, Opcode, push_frame};
-use super::{Channel, Event, Phase, Place, Wire, WireError};
+use super::websocket::{self, Opcode, frame, push_frame};
+use super::{Channel, Event, Phase, Place, Wire, WireError, leading_number, push_number};
 
 const PATH: &str = "/connection/websocket";
 const CONNECT: &[u8] = b"{\"id\":1,\"connect\":{}}";
@@ -18,8 +18,7 @@ pub(super) struct Centrifugo {
 
 impl Centrifugo {
     pub(super) fn at(place: &Place) -> Self {
-        let target = if place.path.is_empty() { PATH } else { &place.path };
-        Self { upgrade: websocket::upgrade(place, target, None) }
+        Self { upgrade: websocket::upgrade(place, place.path_or(PATH)) }
     }
 }
 
@@ -28,22 +27,12 @@ impl Wire for Centrifugo {
         out.extend_from_slice(&self.upgrade);
     }
 
-    fn greets(&self) -> bool {
-        true
-    }
-
     fn subscribe(&self, channel: &Channel, out: &mut Vec<u8>) {
         push_command(SUBSCRIBE_ID, b"subscribe", channel, None, out);
     }
 
-    fn introduce_publisher(&self, _out: &mut Vec<u8>) {}
-
     fn publish(&self, serial: u64, channel: &Channel, payload: &[u8], out: &mut Vec<u8>) {
         push_command(serial + PUBLISH_ID, b"publish", channel, Some(payload), out);
-    }
-
-    fn acknowledges(&self) -> bool {
-        true
     }
 
     fn read(
@@ -52,20 +41,18 @@ impl Wire for Centrifugo {
         input: &[u8],
         hear: &mut dyn FnMut(Event<'_>),
     ) -> Result<usize, WireError> {
-        let mut start = 0;
-        if *phase == Phase::Opening {
-            let Some(end) = websocket::upgraded(input)? else { return Ok(0) };
-            (*phase, start) = (Phase::Open, end);
-            hear(Event::Reply(frame(CONNECT)));
+        let before = *phase;
+        let Some(frames) = websocket::open(phase, input)? else { return Ok(0) };
+        if before == Phase::Opening {
+            hear(Event::Reply(frame(Opcode::Text, CONNECT)));
         }
-        let frames = input.get(start..).unwrap_or_default();
         let read = websocket::read(frames, hear, |payload, hear| {
             for line in payload.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
                 hear(event(line)?);
             }
             Ok(())
         })?;
-        Ok(start + read)
+        Ok(input.len() - frames.len() + read)
     }
 }
 
@@ -75,12 +62,9 @@ fn event(line: &[u8]) -> Result<Event<'_>, WireError> {
         return Ok(Event::Message(line));
     }
     if line == b"{}" {
-        return Ok(Event::Reply(frame(b"{}")));
+        return Ok(Event::Reply(frame(Opcode::Text, b"{}")));
     }
-    let id = line.strip_prefix(b"{\"id\":").map(|rest| {
-        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit());
-        digits.fold(0u64, |id, digit| id.saturating_mul(10).saturating_add(u64::from(digit - b'0')))
-    });
+    let id = line.strip_prefix(b"{\"id\":").and_then(leading_number);
     let failed = memmem::find(line, b"\"error\":").is_some();
     Ok(match (id, id.and_then(|id| id.checked_sub(PUBLISH_ID))) {
         (Some(_), Some(serial)) if failed => Event::Refused { serial, count: 1, reason: text() },
@@ -95,7 +79,7 @@ fn event(line: &[u8]) -> Result<Event<'_>, WireError> {
 fn push_command(id: u64, method: &[u8], channel: &Channel, data: Option<&[u8]>, out: &mut Vec<u8>) {
     push_frame(Opcode::Text, out, |out| {
         out.extend_from_slice(b"{\"id\":");
-        out.extend_from_slice(itoa::Buffer::new().format(id).as_bytes());
+        push_number(id, out);
         out.extend_from_slice(b",\"");
         out.extend_from_slice(method);
         out.extend_from_slice(b"\":{\"channel\":\"");
@@ -109,12 +93,6 @@ fn push_command(id: u64, method: &[u8], channel: &Channel, data: Option<&[u8]>, 
         }
         out.extend_from_slice(b"}}");
     });
-}
-
-fn frame(command: &[u8]) -> Vec<u8> {
-    let mut out = Vec::new();
-    push_frame(Opcode::Text, &mut out, |out| out.extend_from_slice(command));
-    out
 }
 
 #[cfg(test)]

@@ -5,7 +5,9 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 
 use super::realtime::{self, Format};
 use super::websocket::{Opcode, push_frame};
-use super::{Channel, Churn, Event, Phase, Place, Realtime, Wire, WireError};
+use super::{
+    Channel, Churn, Event, Phase, Place, Realtime, Wire, WireError, leading_number, push_number,
+};
 use crate::LoadError;
 
 pub(super) struct Json {
@@ -45,10 +47,6 @@ impl Wire for Json {
         out.extend_from_slice(&self.hello);
     }
 
-    fn greets(&self) -> bool {
-        true
-    }
-
     fn subscribe(&self, channel: &Channel, out: &mut Vec<u8>) {
         push_frame(Self::OPCODE, out, |out| {
             out.extend_from_slice(b"{\"action\":10,\"channel\":\"");
@@ -57,22 +55,16 @@ impl Wire for Json {
         });
     }
 
-    fn introduce_publisher(&self, _out: &mut Vec<u8>) {}
-
     fn publish(&self, serial: u64, channel: &Channel, payload: &[u8], out: &mut Vec<u8>) {
         push_frame(Self::OPCODE, out, |out| {
             out.extend_from_slice(b"{\"action\":15,\"msgSerial\":");
-            out.extend_from_slice(itoa::Buffer::new().format(serial).as_bytes());
+            push_number(serial, out);
             out.extend_from_slice(b",\"channel\":\"");
             out.extend_from_slice(channel.name.as_bytes());
             out.extend_from_slice(b"\",\"messages\":[{\"data\":\"");
             out.extend_from_slice(payload);
             out.extend_from_slice(b"\"}]}");
         });
-    }
-
-    fn acknowledges(&self) -> bool {
-        true
     }
 
     fn realtime(&self) -> Option<&dyn Realtime> {
@@ -145,14 +137,6 @@ fn text<'a>(frame: &'a [u8], key: &[u8]) -> &'a [u8] {
 fn number(frame: &[u8], key: &[u8]) -> Option<u64> {
     let at = memmem::find(frame, key)?;
     leading_number(frame.get(at + key.len()..)?)
-}
-
-fn leading_number(text: &[u8]) -> Option<u64> {
-    let mut digits = text.iter().take_while(|byte| byte.is_ascii_digit()).peekable();
-    digits.peek()?;
-    digits.try_fold(0u64, |number, digit| {
-        number.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
-    })
 }
 
 #[cfg(test)]

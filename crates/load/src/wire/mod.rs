@@ -81,18 +81,22 @@ pub(crate) trait Wire {
     fn hello(&self, out: &mut Vec<u8>);
 
     /// Whether the server says when a client is `Ready`. If not, it is at once.
-    fn greets(&self) -> bool;
+    fn greets(&self) -> bool {
+        true
+    }
 
     fn subscribe(&self, channel: &Channel, out: &mut Vec<u8>);
 
     /// What a connection sends before it publishes for the first time.
-    fn introduce_publisher(&self, out: &mut Vec<u8>);
+    fn introduce_publisher(&self, _out: &mut Vec<u8>) {}
 
     /// One message; `serial` counts what the connection has published.
     fn publish(&self, serial: u64, channel: &Channel, payload: &[u8], out: &mut Vec<u8>);
 
     /// Whether each publish is acknowledged or refused.
-    fn acknowledges(&self) -> bool;
+    fn acknowledges(&self) -> bool {
+        true
+    }
 
     /// What goes beyond messages, if this wire has it.
     fn realtime(&self) -> Option<&dyn Realtime> {
@@ -145,6 +149,25 @@ pub(crate) struct Place {
     /// The path of the URL; empty if it has none.
     pub(crate) path: String,
     pub(crate) key: Option<String>,
+}
+
+impl Place {
+    fn path_or<'a>(&'a self, usual: &'a str) -> &'a str {
+        if self.path.is_empty() { usual } else { &self.path }
+    }
+}
+
+/// The number that a text begins with.
+fn leading_number(text: &[u8]) -> Option<u64> {
+    let mut digits = text.iter().take_while(|byte| byte.is_ascii_digit()).peekable();
+    digits.peek()?;
+    digits.try_fold(0u64, |number, digit| {
+        number.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
+    })
+}
+
+fn push_number(number: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
 impl WireKind {

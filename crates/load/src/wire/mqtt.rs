@@ -15,10 +15,6 @@ impl Wire for Mqtt {
         out.extend_from_slice(CONNECT);
     }
 
-    fn greets(&self) -> bool {
-        true
-    }
-
     fn subscribe(&self, channel: &Channel, out: &mut Vec<u8>) {
         let topic = channel.name.as_bytes();
         push_header(SUBSCRIBE, 2 + 2 + topic.len() + 1, out);
@@ -27,18 +23,12 @@ impl Wire for Mqtt {
         out.push(0);
     }
 
-    fn introduce_publisher(&self, _out: &mut Vec<u8>) {}
-
     fn publish(&self, serial: u64, channel: &Channel, payload: &[u8], out: &mut Vec<u8>) {
         let topic = channel.name.as_bytes();
         push_header(PUBLISH_QOS_1, 2 + topic.len() + 2 + payload.len(), out);
         push_text(topic, out);
         out.extend_from_slice(&packet_id(serial).to_be_bytes());
         out.extend_from_slice(payload);
-    }
-
-    fn acknowledges(&self) -> bool {
-        true
     }
 
     fn read(

@@ -43,18 +43,12 @@ impl Wire for MessagePack {
         out.extend_from_slice(&self.hello);
     }
 
-    fn greets(&self) -> bool {
-        true
-    }
-
     fn subscribe(&self, channel: &Channel, out: &mut Vec<u8>) {
         push_frame(Self::OPCODE, out, |out| {
             out.extend_from_slice(b"\x82\xa6action\x0a\xa7channel");
             push_text(channel.name.as_bytes(), out);
         });
     }
-
-    fn introduce_publisher(&self, _out: &mut Vec<u8>) {}
 
     fn publish(&self, serial: u64, channel: &Channel, payload: &[u8], out: &mut Vec<u8>) {
         push_frame(Self::OPCODE, out, |out| {
@@ -65,10 +59,6 @@ impl Wire for MessagePack {
             out.extend_from_slice(b"\xa8messages\x91\x81\xa4data");
             push_text(payload, out);
         });
-    }
-
-    fn acknowledges(&self) -> bool {
-        true
     }
 
     fn read(

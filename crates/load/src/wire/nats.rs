@@ -5,8 +5,8 @@
 
 use memchr::memmem;
 
-use super::websocket::{self, Opcode, push_frame};
-use super::{Channel, Event, Phase, Place, Wire, WireError};
+use super::websocket::{self, Opcode, frame, push_frame};
+use super::{Channel, Event, Phase, Place, Wire, WireError, push_number};
 
 /// The PING is answered when the server has taken what is before it.
 const CONNECT: &[u8] = b"CONNECT {\"verbose\":false,\"pedantic\":false}\r\nPING\r\n";
@@ -18,18 +18,13 @@ pub(super) struct Nats {
 
 impl Nats {
     pub(super) fn at(place: &Place) -> Self {
-        let target = if place.path.is_empty() { "/" } else { &place.path };
-        Self { upgrade: websocket::upgrade(place, target, None) }
+        Self { upgrade: websocket::upgrade(place, place.path_or("/")) }
     }
 }
 
 impl Wire for Nats {
     fn hello(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.upgrade);
-    }
-
-    fn greets(&self) -> bool {
-        true
     }
 
     fn subscribe(&self, channel: &Channel, out: &mut Vec<u8>) {
@@ -41,8 +36,6 @@ impl Wire for Nats {
             out.extend_from_slice(b"\r\nPING\r\n");
         });
     }
-
-    fn introduce_publisher(&self, _out: &mut Vec<u8>) {}
 
     fn publish(&self, _serial: u64, channel: &Channel, payload: &[u8], out: &mut Vec<u8>) {
         push_frame(Opcode::Binary, out, |out| {
@@ -101,24 +94,16 @@ fn hear_operation<'i>(
             hear(Event::Ready(line));
         }
         (b"PONG", Phase::Open) => hear(Event::Subscribed(line)),
-        (b"PING", _) => hear(Event::Reply(frame(b"PONG\r\n"))),
-        (_, Phase::Opening) if line.starts_with(b"INFO ") => hear(Event::Reply(frame(CONNECT))),
+        (b"PING", _) => hear(Event::Reply(frame(Opcode::Binary, b"PONG\r\n"))),
+        (_, Phase::Opening) if line.starts_with(b"INFO ") => {
+            hear(Event::Reply(frame(Opcode::Binary, CONNECT)));
+        }
         _ if line.starts_with(b"-ERR") => {
             hear(Event::Ended(String::from_utf8_lossy(line).into_owned()));
         }
         _ => hear(Event::Other(line)),
     }
     Some(rest)
-}
-
-fn frame(operation: &[u8]) -> Vec<u8> {
-    let mut out = Vec::new();
-    push_frame(Opcode::Binary, &mut out, |out| out.extend_from_slice(operation));
-    out
-}
-
-fn push_number(number: u64, out: &mut Vec<u8>) {
-    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
 #[cfg(test)]

@@ -17,18 +17,12 @@ impl Wire for RawIngest {
 
     fn subscribe(&self, _channel: &Channel, _out: &mut Vec<u8>) {}
 
-    fn introduce_publisher(&self, _out: &mut Vec<u8>) {}
-
     fn publish(&self, serial: u64, _channel: &Channel, payload: &[u8], out: &mut Vec<u8>) {
         let serial = serial.to_be_bytes();
         websocket::push_frame(Opcode::Binary, out, |out| {
             out.extend_from_slice(&serial);
             out.extend_from_slice(payload.get(serial.len()..).unwrap_or_default());
         });
-    }
-
-    fn acknowledges(&self) -> bool {
-        true
     }
 
     fn read(

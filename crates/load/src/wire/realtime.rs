@@ -24,9 +24,9 @@ pub(super) trait Format {
 pub(super) fn hello<F: Format>(place: &Place, more: &str) -> Result<Vec<u8>, LoadError> {
     let key = place.key.as_deref().ok_or(LoadError::NoKey)?;
     let key = utf8_percent_encode(key, NON_ALPHANUMERIC);
-    let (path, format) = (if place.path.is_empty() { "/" } else { &place.path }, F::NAME);
+    let (path, format) = (place.path_or("/"), F::NAME);
     let target = format!("{path}?v={VERSION}&format={format}&key={key}{more}");
-    Ok(websocket::upgrade(place, &target, None))
+    Ok(websocket::upgrade(place, &target))
 }
 
 pub(super) fn read<F: Format>(
@@ -34,22 +34,12 @@ pub(super) fn read<F: Format>(
     input: &[u8],
     hear: &mut dyn FnMut(Event<'_>),
 ) -> Result<usize, WireError> {
-    let mut at = 0;
-    if *phase == Phase::Opening {
-        let Some(end) = websocket::upgraded(input)? else { return Ok(0) };
-        *phase = Phase::Open;
-        at = end;
-    }
-    while let Some((frame, len)) = websocket::first_frame(input.get(at..).unwrap_or_default())? {
-        at += len;
-        hear(match frame.opcode {
-            Opcode::Text | Opcode::Binary => event::<F>(frame.payload)?,
-            Opcode::Ping => Event::Reply(frame.pong()),
-            Opcode::Pong => Event::Other(frame.payload),
-            Opcode::Close => Event::Ended(frame.close_reason()),
-        });
-    }
-    Ok(at)
+    let Some(frames) = websocket::open(phase, input)? else { return Ok(0) };
+    let read = websocket::read(frames, hear, |frame, hear| {
+        hear(event::<F>(frame)?);
+        Ok(())
+    })?;
+    Ok(input.len() - frames.len() + read)
 }
 
 fn event<F: Format>(frame: &[u8]) -> Result<Event<'_>, WireError> {

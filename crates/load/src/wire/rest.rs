@@ -31,8 +31,6 @@ impl Wire for Rest {
 
     fn subscribe(&self, _channel: &Channel, _out: &mut Vec<u8>) {}
 
-    fn introduce_publisher(&self, _out: &mut Vec<u8>) {}
-
     /// A request for the newest page of the channel; there is no payload.
     fn publish(&self, _serial: u64, channel: &Channel, _payload: &[u8], out: &mut Vec<u8>) {
         let Self { host, key, limit } = self;
@@ -41,10 +39,6 @@ impl Wire for Rest {
             "GET /channels/{name}/messages?limit={limit}&key={key} HTTP/1.1\r\nHost: {host}\r\n\r\n"
         );
         out.extend(request.into_bytes());
-    }
-
-    fn acknowledges(&self) -> bool {
-        true
     }
 
     /// The serial of an answer is always 0: a connection has one request at a time.

@@ -1,8 +1,8 @@
 //! Socket.IO 5 over WebSocket, to a server in which `subscribe` and `publish` are events that are
 //! acknowledged, and subscribers get the event `message` (`crates/xtask/src/bench/peers/socketio.mjs`).
 
-use super::websocket::{self, Opcode, push_frame};
-use super::{Channel, Event, Phase, Place, Wire, WireError};
+use super::websocket::{self, Opcode, frame, push_frame};
+use super::{Channel, Event, Phase, Place, Wire, WireError, leading_number, push_number};
 
 const TARGET: &str = "/socket.io/?EIO=4&transport=websocket";
 /// Of the acknowledgement of a subscription.
@@ -16,8 +16,7 @@ pub(super) struct SocketIo {
 
 impl SocketIo {
     pub(super) fn at(place: &Place) -> Self {
-        let target = if place.path.is_empty() { TARGET } else { &place.path };
-        Self { upgrade: websocket::upgrade(place, target, None) }
+        Self { upgrade: websocket::upgrade(place, place.path_or(TARGET)) }
     }
 }
 
@@ -26,22 +25,12 @@ impl Wire for SocketIo {
         out.extend_from_slice(&self.upgrade);
     }
 
-    fn greets(&self) -> bool {
-        true
-    }
-
     fn subscribe(&self, channel: &Channel, out: &mut Vec<u8>) {
         push_event(SUBSCRIBE_ID, b"subscribe", channel, None, out);
     }
 
-    fn introduce_publisher(&self, _out: &mut Vec<u8>) {}
-
     fn publish(&self, serial: u64, channel: &Channel, payload: &[u8], out: &mut Vec<u8>) {
         push_event(serial + PUBLISH_ID, b"publish", channel, Some(payload), out);
-    }
-
-    fn acknowledges(&self) -> bool {
-        true
     }
 
     fn read(
@@ -50,17 +39,12 @@ impl Wire for SocketIo {
         input: &[u8],
         hear: &mut dyn FnMut(Event<'_>),
     ) -> Result<usize, WireError> {
-        let mut start = 0;
-        if *phase == Phase::Opening {
-            let Some(end) = websocket::upgraded(input)? else { return Ok(0) };
-            (*phase, start) = (Phase::Open, end);
-        }
-        let frames = input.get(start..).unwrap_or_default();
+        let Some(frames) = websocket::open(phase, input)? else { return Ok(0) };
         let read = websocket::read(frames, hear, |packet, hear| {
             hear(event(packet)?);
             Ok(())
         })?;
-        Ok(start + read)
+        Ok(input.len() - frames.len() + read)
     }
 }
 
@@ -68,16 +52,12 @@ fn event(packet: &[u8]) -> Result<Event<'_>, WireError> {
     let text = || String::from_utf8_lossy(packet).into_owned();
     Ok(match packet {
         // Engine.IO opens, and so does the namespace.
-        [b'0', ..] => Event::Reply(frame(b"40")),
+        [b'0', ..] => Event::Reply(frame(Opcode::Text, b"40")),
         [b'4', b'0', ..] => Event::Ready(packet),
-        [b'2', ..] => Event::Reply(frame(b"3")),
+        [b'2', ..] => Event::Reply(frame(Opcode::Text, b"3")),
         [b'4', b'2', ..] => Event::Message(packet),
         [b'4', b'3', rest @ ..] => {
-            let digits = rest.iter().take_while(|byte| byte.is_ascii_digit());
-            let id = digits.fold(0u64, |id, digit| {
-                id.saturating_mul(10).saturating_add(u64::from(digit - b'0'))
-            });
-            match id.checked_sub(PUBLISH_ID) {
+            match leading_number(rest).and_then(|id| id.checked_sub(PUBLISH_ID)) {
                 Some(serial) => Event::Acknowledged { serial, count: 1 },
                 None => Event::Subscribed(packet),
             }
@@ -90,7 +70,7 @@ fn event(packet: &[u8]) -> Result<Event<'_>, WireError> {
 fn push_event(id: u64, name: &[u8], channel: &Channel, data: Option<&[u8]>, out: &mut Vec<u8>) {
     push_frame(Opcode::Text, out, |out| {
         out.extend_from_slice(b"42");
-        out.extend_from_slice(itoa::Buffer::new().format(id).as_bytes());
+        push_number(id, out);
         out.extend_from_slice(b"[\"");
         out.extend_from_slice(name);
         out.extend_from_slice(b"\",\"");
@@ -101,12 +81,6 @@ fn push_event(id: u64, name: &[u8], channel: &Channel, data: Option<&[u8]>, out:
         }
         out.extend_from_slice(b"\"]");
     });
-}
-
-fn frame(packet: &[u8]) -> Vec<u8> {
-    let mut out = Vec::new();
-    push_frame(Opcode::Text, &mut out, |out| out.extend_from_slice(packet));
-    out
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 
 use memchr::memmem;
 
-use super::{Event, Place, WireError};
+use super::{Event, Phase, Place, WireError};
 
 /// The key of the RFC's example: what it proves is of no use here.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
@@ -30,13 +30,11 @@ pub(super) struct Frame<'a> {
 }
 
 /// The request that opens a WebSocket.
-pub(super) fn upgrade(place: &Place, target: &str, protocol: Option<&str>) -> Vec<u8> {
-    let protocol =
-        protocol.map(|name| format!("Sec-WebSocket-Protocol: {name}\r\n")).unwrap_or_default();
+pub(super) fn upgrade(place: &Place, target: &str) -> Vec<u8> {
     let host = &place.authority;
     format!(
         "GET {target} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n{protocol}\r\n"
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n\r\n"
     )
     .into_bytes()
 }
@@ -75,6 +73,23 @@ pub(super) fn read(
         }
     }
     Ok(at)
+}
+
+/// The frames behind the answer to the upgrade, which opens the wire; none while that is not whole.
+pub(super) fn open<'i>(phase: &mut Phase, input: &'i [u8]) -> Result<Option<&'i [u8]>, WireError> {
+    if *phase == Phase::Open {
+        return Ok(Some(input));
+    }
+    let end = upgraded(input)?;
+    end.inspect(|_| *phase = Phase::Open);
+    Ok(end.and_then(|end| input.get(end..)))
+}
+
+/// A masked frame.
+pub(super) fn frame(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    push_frame(opcode, &mut out, |out| out.extend_from_slice(payload));
+    out
 }
 
 /// Appends a masked frame whose payload is what `write` appends.
@@ -150,9 +165,7 @@ impl Opcode {
 impl Frame<'_> {
     /// The answer to a ping.
     pub(super) fn pong(&self) -> Vec<u8> {
-        let mut out = Vec::new();
-        push_frame(Opcode::Pong, &mut out, |out| out.extend_from_slice(self.payload));
-        out
+        frame(Opcode::Pong, self.payload)
     }
 
     /// Code and reason of a close frame.
