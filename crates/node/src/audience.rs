@@ -38,11 +38,12 @@ pub(crate) struct Audiences {
 }
 
 impl Audiences {
-    pub(crate) fn of(subscribers: &BTreeMap<AttachmentId, (Subscriber, Continuity)>) -> Self {
+    pub(crate) fn of(subscribers: &BTreeMap<AttachmentId, Box<Subscriber>>) -> Self {
         let mut audiences = Self::default();
         let mut transports: BTreeMap<usize, Vec<TransportId>> = BTreeMap::new();
-        for (id, (subscriber, continuity)) in subscribers {
-            let plain = *continuity == Continuity::Kept && subscriber.subscription.is_plain();
+        for (id, subscriber) in subscribers {
+            let plain =
+                subscriber.continuity == Continuity::Kept && subscriber.subscription.is_plain();
             match plain.then(|| audiences.place(*id, subscriber)).flatten() {
                 Some(place) => transports.entry(place).or_default().push(subscriber.transport),
                 None => audiences.others.push(*id),

@@ -25,6 +25,7 @@ pub(crate) struct Subscriber {
     pub(crate) completed: Completed,
     /// The number of the entry behind which delivery starts.
     pub(crate) joined: u64,
+    pub(crate) continuity: Continuity,
 }
 
 /// The rates at which connections receive, all their channels together.
@@ -63,7 +64,8 @@ pub(crate) enum Arrival {
 #[derive(Debug)]
 pub(crate) struct Fanout {
     pub(crate) window: Window,
-    subscribers: BTreeMap<AttachmentId, (Subscriber, Continuity)>,
+    /// Boxed, because most channels have few and a node of the tree has room for eleven.
+    subscribers: BTreeMap<AttachmentId, Box<Subscriber>>,
     /// None after a change of subscribers.
     audiences: Option<Audiences>,
     /// What those who want to know of the occupancy were last told.
@@ -102,27 +104,27 @@ impl Fanout {
     }
 
     /// Starts delivery, or goes on with it under other options.
-    pub(crate) fn subscribe(&mut self, mut subscriber: Subscriber) -> Arrival {
+    pub(crate) fn subscribe(&mut self, mut subscriber: Box<Subscriber>) -> Arrival {
         self.audiences = None;
         let id = subscriber.subscription.attachment;
-        let (mut continuity, mut arrival) = (Continuity::Kept, Arrival::New);
-        if let Some((before, known)) = self.subscribers.remove(&id) {
+        let mut arrival = Arrival::New;
+        if let Some(before) = self.subscribers.remove(&id) {
             (subscriber.completed, subscriber.joined) = (before.completed, before.joined);
-            continuity = known;
+            subscriber.continuity = before.continuity;
             arrival = Arrival::Known;
         }
-        self.subscribers.insert(id, (subscriber, continuity));
+        self.subscribers.insert(id, subscriber);
         arrival
     }
 
     pub(crate) fn subscribers(&self) -> impl Iterator<Item = (AttachmentId, &Subscriber)> {
-        self.subscribers.iter().map(|(id, (subscriber, _))| (*id, subscriber))
+        self.subscribers.iter().map(|(id, subscriber)| (*id, subscriber.as_ref()))
     }
 
     /// These were given messages that are not entries: what comes next to them is no delta.
     pub(crate) fn restart_chains(&mut self, attachments: &[AttachmentId]) {
         for id in attachments {
-            if let Some((subscriber, _)) = self.subscribers.get_mut(id) {
+            if let Some(subscriber) = self.subscribers.get_mut(id) {
                 subscriber.subscription.chain.restart();
             }
         }
@@ -132,7 +134,7 @@ impl Fanout {
     pub(crate) fn unsubscribe(&mut self, attachment: AttachmentId) -> Continuity {
         self.audiences = None;
         self.told.remove(&attachment);
-        self.subscribers.remove(&attachment).map(|(_, continuity)| continuity).unwrap_or_default()
+        self.subscribers.remove(&attachment).map(|was| was.continuity).unwrap_or_default()
     }
 
     /// The attachments that were missing something and whose connections may receive again.
@@ -144,9 +146,10 @@ impl Fanout {
     ) -> Vec<(AttachmentId, Arc<str>)> {
         self.audiences = None;
         let mut recovered = Vec::new();
-        for (id, (subscriber, continuity)) in &mut self.subscribers {
-            if *continuity == Continuity::Lost && rates.take(now, subscriber.transport, limit, 0) {
-                *continuity = Continuity::Kept;
+        for (id, subscriber) in &mut self.subscribers {
+            let is_lossy = subscriber.continuity == Continuity::Lost;
+            if is_lossy && rates.take(now, subscriber.transport, limit, 0) {
+                subscriber.continuity = Continuity::Kept;
                 recovered.push((*id, Arc::clone(&subscriber.subscription.requested)));
             }
         }
@@ -154,7 +157,7 @@ impl Fanout {
     }
 
     pub(crate) fn is_lossy(&self) -> bool {
-        self.subscribers.values().any(|(_, continuity)| *continuity == Continuity::Lost)
+        self.subscribers.values().any(|subscriber| subscriber.continuity == Continuity::Lost)
     }
 
     /// Tells the occupancy to those who want to know it and of whom `whom` holds, by what they were
@@ -166,7 +169,7 @@ impl Fanout {
         whom: impl Fn(Option<&Occupancy>) -> bool,
         effects: &mut Vec<Effect>,
     ) {
-        for (id, (subscriber, _)) in &mut self.subscribers {
+        for (id, subscriber) in &mut self.subscribers {
             if !whom(self.told.get(id)) {
                 continue;
             }
@@ -198,15 +201,15 @@ impl Fanout {
                 round.delivered.batches = 1;
                 self.deliver_plain(&audiences, held, delivery.channel, &mut round, effects);
                 for id in &audiences.others {
-                    if let Some((subscriber, continuity)) = self.subscribers.get_mut(id) {
-                        round.consider(&mut delivery, subscriber, continuity);
+                    if let Some(subscriber) = self.subscribers.get_mut(id) {
+                        round.consider(&mut delivery, subscriber);
                     }
                 }
             }
             _ => {
-                for (id, (subscriber, continuity)) in &mut self.subscribers {
+                for (id, subscriber) in &mut self.subscribers {
                     if delivery.only.is_none_or(|only| only == *id) {
-                        round.consider(&mut delivery, subscriber, continuity);
+                        round.consider(&mut delivery, subscriber);
                     }
                 }
             }
@@ -225,7 +228,7 @@ impl Fanout {
         effects: &mut Vec<Effect>,
     ) {
         for audience in &audiences.all {
-            let Some((one, _)) = self.subscribers.get(&audience.like) else { continue };
+            let Some(one) = self.subscribers.get(&audience.like) else { continue };
             let frame = one.subscription.delivery(&held.entry, &held.cursor);
             let frame = protocol::encode(&frame, one.format);
             let transports = Arc::clone(&audience.transports);
@@ -246,12 +249,7 @@ struct Round {
 }
 
 impl Round {
-    fn consider(
-        &mut self,
-        delivery: &mut Delivery<'_>,
-        subscriber: &mut Subscriber,
-        continuity: &mut Continuity,
-    ) {
+    fn consider(&mut self, delivery: &mut Delivery<'_>, subscriber: &mut Subscriber) {
         let start = delivery.held.partition_point(|held| held.number <= subscriber.joined);
         let plan = self.plans.entry(start).or_insert_with(|| delivery.plan(start));
         let mut gap = Gap::NotTold;
@@ -262,7 +260,7 @@ impl Round {
             }
             let own = run.entries.first().filter(|entry| subscriber.is_own_presence(entry));
             if let Some(entry) = own
-                && (*continuity == Continuity::Lost || gap == Gap::Told)
+                && (subscriber.continuity == Continuity::Lost || gap == Gap::Told)
             {
                 let shared = subscriber.without_cursor(entry, &run.cursor);
                 self.frames.entry(at).or_default().push(shared);
@@ -275,11 +273,11 @@ impl Round {
                 Some(_) => Continuity::Kept,
                 None => delivery.admit(subscriber.transport, run),
             };
-            if this == Continuity::Lost || *continuity == Continuity::Lost {
+            if this == Continuity::Lost || subscriber.continuity == Continuity::Lost {
                 subscriber.completed.lose();
                 subscriber.subscription.chain.restart();
             }
-            if this != std::mem::replace(continuity, this) {
+            if this != std::mem::replace(&mut subscriber.continuity, this) {
                 let Subscription { attachment, requested, .. } = &subscriber.subscription;
                 self.delivered.changed.push((*attachment, Arc::clone(requested)));
                 gap = Gap::Told;

@@ -336,13 +336,14 @@ impl Node {
         let inband = subscription.inband;
         let mut arrival = Arrival::Known;
         if let Some(slot) = self.channels.get_mut(&host) {
-            arrival = slot.fanout.subscribe(Subscriber {
+            arrival = slot.fanout.subscribe(Box::new(Subscriber {
                 subscription,
                 transport,
                 format,
                 completed: Completed::default(),
                 joined: slot.fanout.window.count(),
-            });
+                continuity: Continuity::Kept,
+            }));
         }
         self.on_channel(now, host, channel::Event::Occupy { attachment, share });
         // Whoever wants to know the occupancy learns what it is now.

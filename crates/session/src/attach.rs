@@ -171,7 +171,7 @@ impl Session {
             channel: attachment.channel.clone(),
             attach: Attach { attachment: attachment.id, resume, rewind },
         });
-        if let Some(before) = self.attachments.insert(Arc::clone(requested), attachment) {
+        if let Some(before) = self.attachments.insert(Arc::clone(requested), Box::new(attachment)) {
             ctx.effects.push(Effect::Detach { channel: before.channel, attachment: before.id });
         }
         Ok(())
@@ -282,7 +282,8 @@ impl Session {
         requested: &Arc<str>,
         objects: &[ObjectState],
     ) {
-        let sees = self.attachments.get(requested).is_some_and(Attachment::sees_objects);
+        let sees =
+            self.attachments.get(requested).is_some_and(|attachment| attachment.sees_objects());
         if sees && !objects.is_empty() {
             let sequence = ctx.sync_sequence();
             let frame_size = ctx.app.limits.max_message_size as usize;
@@ -299,7 +300,7 @@ impl Session {
         requested: &Arc<str>,
         members: &[Arc<Member>],
     ) {
-        if self.attachments.get(requested).is_some_and(Attachment::sees_presence) {
+        if self.attachments.get(requested).is_some_and(|attachment| attachment.sees_presence()) {
             let sequence = ctx.sync_sequence();
             let frame_size = ctx.app.limits.max_message_size as usize;
             for frame in sync_frames(members, &sequence, requested, frame_size) {

@@ -51,8 +51,9 @@ pub struct Session {
     /// The highest msgSerial on this transport, and on those before it.
     pub(crate) last_msg_serial: Option<i64>,
     pub(crate) sent_before: Option<i64>,
-    /// By the name that the client used.
-    pub(crate) attachments: BTreeMap<Arc<str>, Attachment>,
+    /// By the name that the client used. Boxed: a node of the tree has room for eleven, and most sessions
+    /// have one.
+    pub(crate) attachments: BTreeMap<Arc<str>, Box<Attachment>>,
     pub(crate) members: Members,
     /// Changes when the members had to leave.
     pub(crate) presence_life: u32,
@@ -157,7 +158,8 @@ impl Session {
         self.acks.clear();
         self.pings = VecDeque::new();
         self.sent_before = self.sent_before.max(self.last_msg_serial.take());
-        for (_, Attachment { channel, id, .. }) in std::mem::take(&mut self.attachments) {
+        for attachment in std::mem::take(&mut self.attachments).into_values() {
+            let Attachment { channel, id, .. } = *attachment;
             ctx.effects.push(Effect::Detach { channel, attachment: id });
         }
     }
