@@ -12,7 +12,7 @@ use crate::{check, e2e, fuzz, sim, test};
 /// Simulated runs per build: as many as fit in the time a change may take to be judged.
 const SEEDS: &str = "10000";
 /// How long each fuzz target runs per build.
-const FUZZ_SECONDS: &str = "60";
+const FUZZ_SECONDS: &str = "30";
 
 type Step = fn(&mut Totals) -> Result<()>;
 
