@@ -207,8 +207,7 @@ impl Channel {
         } else {
             self.presence.commit(now, &entry);
             self.messages.commit(now, &entry);
-            let changes_objects = matches!(entry.body, Body::Objects(_));
-            if changes_objects {
+            if matches!(entry.body, Body::Objects(_)) {
                 self.objects_mut().commit(now, &entry);
             }
             self.log.append(Arc::clone(&entry), now);
@@ -219,10 +218,8 @@ impl Channel {
             }
             let cursor = cursor_at(&entry);
             effects.push(Effect::Deliver { entry, cursor });
-            if changes_objects {
-                let due = self.objects_mut().snapshot_if_due();
-                effects.extend(due.map(Effect::StoreObjects));
-            }
+            let snapshot = self.objects.as_mut().and_then(|objects| objects.snapshot_if_due());
+            effects.extend(snapshot.map(Effect::StoreObjects));
         }
         let published = |token| Effect::Published { token, result: Ok(accepted) };
         effects.extend(waiters.into_iter().map(published));

@@ -133,9 +133,9 @@ impl AppState {
     ) -> Arc<channel::Config> {
         let persisted = self.app.persists(name);
         let rules = self.app.namespace(name);
-        // Rules that make no sense were refused with their app.
-        let grouping = rules.and_then(|rules| rules.grouping().ok()).unwrap_or(Grouping::None);
         let make = || {
+            // Rules that make no sense were refused with their app.
+            let grouping = rules.and_then(|rules| rules.grouping().ok()).unwrap_or(Grouping::None);
             let mut limits = channel::Limits::new(&self.app.limits, &node.limits);
             if matches!(grouping, Grouping::Batching { .. }) {
                 limits.presence_members = self.app.limits.presence_members_batched as usize;

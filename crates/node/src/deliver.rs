@@ -42,10 +42,7 @@ impl Node {
 
     /// How long the publisher of an append lets it wait for more.
     fn rollup(&self, entry: &Entry) -> std::time::Duration {
-        if entry.body.change().is_none() {
-            return session::DEFAULT_APPEND_ROLLUP;
-        }
-        let connection = entry.connection_id.as_ref();
+        let connection = entry.body.change().and(entry.connection_id.as_ref());
         let session = connection.and_then(|id| self.by_connection.get(id));
         let slot = session.and_then(|session| self.sessions.get(session));
         slot.map_or(session::DEFAULT_APPEND_ROLLUP, |slot| slot.session.append_rollup())

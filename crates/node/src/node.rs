@@ -266,7 +266,7 @@ impl Node {
     }
 
     /// Depth first: what an effect causes happens before the effect behind it, so that no live
-    /// delivery overtakes the attach that it belongs to.
+    /// delivery overtakes the attach that it belongs to. Nothing that is worked off calls this.
     pub(crate) fn work_off(&mut self, now: Timestamp) {
         self.work.reverse();
         while let Some(work) = self.work.pop() {

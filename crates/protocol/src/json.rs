@@ -12,9 +12,6 @@ use serde_json::Number;
 use crate::read::{Kind, Problem, Read, Reader, descend};
 use crate::write::Writer;
 
-/// Bytes that the longer strings are looked through by.
-const CHUNK: usize = 16;
-
 pub(crate) struct JsonReader<'a> {
     text: &'a str,
     at: usize,
@@ -273,23 +270,15 @@ impl<'a> Reader<'a> for JsonReader<'a> {
 /// How many bytes can stand in a string as they are: up to a quote, backslash or control
 /// character.
 fn plain_run(bytes: &[u8]) -> usize {
-    let special = |byte: u8| (byte == b'"') | (byte == b'\\') | (byte < 0x20);
-    // Every byte of a chunk is looked at, without branches, so that the compiler compares them all at once.
-    let found = |found: u8, byte: &u8| found | u8::from(special(*byte));
-    let (chunks, _) = bytes.as_chunks::<CHUNK>();
-    let plain = chunks.iter().take_while(|chunk| chunk.iter().fold(0, found) == 0);
-    let mut at = plain.count() * CHUNK;
-    let rest = bytes.get(at..).unwrap_or_default();
-    let (words, _) = rest.as_chunks::<8>();
-    for word in words {
+    let (words, tail) = bytes.as_chunks::<8>();
+    for (index, word) in words.iter().enumerate() {
         let special = special_bytes(u64::from_le_bytes(*word));
         if special != 0 {
-            return at + special.trailing_zeros() as usize / 8;
+            return index * 8 + special.trailing_zeros() as usize / 8;
         }
-        at += 8;
     }
-    let rest = bytes.get(at..).unwrap_or_default();
-    at + rest.iter().position(|byte| special(*byte)).unwrap_or(rest.len())
+    let special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
+    words.len() * 8 + tail.iter().position(special).unwrap_or(tail.len())
 }
 
 /// The top bit of each special byte of a word; bits above the lowest one set may be wrong.

@@ -51,7 +51,8 @@ impl AckQueue {
     /// Records an outcome; a token that is not waited for (any more) is ignored.
     pub(crate) fn settle(&mut self, token: PublishToken, result: Result<PublishResult, ErrorInfo>) {
         let at = self.publishes.binary_search_by_key(&token, |publish| publish.token);
-        if let Some(publish) = at.ok().and_then(|at| self.publishes.get_mut(at)) {
+        let publish = at.ok().and_then(|at| self.publishes.get_mut(at));
+        if let Some(publish) = publish.filter(|known| matches!(known.outcome, Outcome::Waiting)) {
             publish.outcome = match result {
                 Ok(result) => Outcome::Accepted(result),
                 Err(error) => Outcome::Refused(error),
@@ -138,6 +139,17 @@ mod tests {
             drained(&mut queue),
             [(Action::Nack, 5, 2), (Action::Nack, 7, 1), (Action::Ack, 8, 1)]
         );
+    }
+
+    #[test]
+    fn an_outcome_is_not_replaced() {
+        let mut queue = AckQueue::default();
+        queue.wait(0, PublishToken(0));
+        queue.wait(1, PublishToken(1));
+        queue.settle(PublishToken(1), Err(error::TIMEOUT.info()));
+        queue.settle(PublishToken(1), Ok(PublishResult::default()));
+        queue.settle(PublishToken(0), Ok(PublishResult::default()));
+        assert_eq!(drained(&mut queue), [(Action::Ack, 0, 1), (Action::Nack, 1, 1)]);
     }
 
     #[test]

@@ -97,13 +97,10 @@ pub struct Serial {
 impl Serial {
     /// The serial of the item at `index` of the entry.
     pub fn item(&self, index: usize) -> Arc<str> {
-        let mut room = [0; MAX_TEXT];
-        let mut text = Text { free: &mut room };
-        text.serial(self);
+        let mut text = Text::of(self);
         text.push(":");
         text.push_padded(index as u64, 3);
-        let free = text.free.len();
-        written(&room, free).into()
+        text.as_str().into()
     }
 
     /// Parses an entry's serial, with or without an index.
@@ -121,26 +118,25 @@ impl Serial {
 
 impl fmt::Display for Serial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut room = [0; MAX_TEXT];
-        let mut text = Text { free: &mut room };
-        text.serial(self);
-        let free = text.free.len();
-        f.write_str(written(&room, free))
+        f.write_str(Text::of(self).as_str())
     }
 }
 
 /// Text that is put together without an allocation: every delivery and every acknowledgement has a serial.
-struct Text<'a> {
-    free: &'a mut [u8],
+struct Text {
+    room: [u8; MAX_TEXT],
+    len: usize,
 }
 
-impl Text<'_> {
-    fn serial(&mut self, serial: &Serial) {
-        self.push_padded(serial.ms, 14);
-        self.push("-");
-        self.push_padded(u64::from(serial.counter), 3);
-        self.push("@");
-        self.push(serial.series.as_str());
+impl Text {
+    fn of(serial: &Serial) -> Self {
+        let mut text = Self { room: [0; MAX_TEXT], len: 0 };
+        text.push_padded(serial.ms, 14);
+        text.push("-");
+        text.push_padded(u64::from(serial.counter), 3);
+        text.push("@");
+        text.push(serial.series.as_str());
+        text
     }
 
     /// The number with at least so many digits.
@@ -153,17 +149,17 @@ impl Text<'_> {
     }
 
     fn push(&mut self, text: &str) {
-        if let Some((room, free)) = std::mem::take(&mut self.free).split_at_mut_checked(text.len())
-        {
-            room.copy_from_slice(text.as_bytes());
-            self.free = free;
+        let end = self.len + text.len();
+        if let Some(free) = self.room.get_mut(self.len..end) {
+            free.copy_from_slice(text.as_bytes());
+            self.len = end;
         }
     }
-}
 
-fn written(room: &[u8], free: usize) -> &str {
-    let written = room.len().checked_sub(free).and_then(|len| room.get(..len));
-    written.and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default()
+    fn as_str(&self) -> &str {
+        let written = self.room.get(..self.len).unwrap_or_default();
+        std::str::from_utf8(written).unwrap_or_default()
+    }
 }
 
 /// A hybrid logical clock: strictly increasing, never behind anything that it has seen.
