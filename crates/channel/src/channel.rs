@@ -43,7 +43,8 @@ pub struct Channel {
     pub(crate) pending: Pending,
     pub(crate) ids: Ids,
     pub(crate) log: Log,
-    pub(crate) presence: Presence,
+    /// None until the first event.
+    pub(crate) presence: Option<Box<Presence>>,
     pub(crate) messages: Messages,
     /// None until the first operation.
     pub(crate) objects: Option<Box<Objects>>,
@@ -92,7 +93,7 @@ impl Channel {
             pending: Pending::default(),
             ids: Ids::new(config.limits.id_window()),
             log: Log::new(series, &config.limits),
-            presence: Presence::new(&config.limits),
+            presence: None,
             messages: Messages::new(config.limits.retention),
             objects: None,
             attachments: BTreeSet::new(),
@@ -144,7 +145,7 @@ impl Channel {
                 None => self.publish(now, publish, effects),
             },
         }
-        let members = self.presence.committed().present();
+        let members = self.present();
         effects.extend(self.counts.tell(now, members).map(Effect::Occupancy));
     }
 
@@ -161,7 +162,9 @@ impl Channel {
         }
         self.log.trim(now);
         self.ids.expire(now);
-        self.presence.expire(now);
+        if let Some(presence) = &mut self.presence {
+            presence.expire(now);
+        }
         self.messages.expire(now);
         self.collect_objects(now, effects);
     }
@@ -176,7 +179,7 @@ impl Channel {
             self.pending.deadline(),
             self.log.deadline(),
             self.ids.deadline(),
-            self.presence.committed().deadline(),
+            self.presence.as_ref().and_then(|presence| presence.committed().deadline()),
             self.counts.deadline(),
             self.messages.deadline(),
             self.objects.as_ref().and_then(|objects| objects.deadline()),
@@ -191,7 +194,7 @@ impl Channel {
             && self.conflation.collected.is_empty()
             && matches!(self.stage, Stage::Unloaded | Stage::Loaded)
             && self.pending.len() == 0
-            && self.presence.committed().present() == 0
+            && self.present() == 0
             && self.objects.as_ref().is_none_or(|objects| objects.is_idle())
             && self.log.is_over(now)
             && self.ids.is_over(now)
@@ -229,7 +232,15 @@ impl Channel {
 
     /// The presence set, ordered by connection and client.
     pub fn members(&self) -> impl Iterator<Item = &Arc<Member>> {
-        self.presence.committed().members()
+        self.presence.iter().flat_map(|presence| presence.committed().members())
+    }
+
+    fn present(&self) -> usize {
+        self.presence.as_ref().map_or(0, |presence| presence.committed().present())
+    }
+
+    pub(crate) fn presence_mut(&mut self) -> &mut Presence {
+        self.presence.get_or_insert_with(|| Box::new(Presence::new(&self.config.limits)))
     }
 
     /// None if there is no object with that id; the root is there from the first operation on.
@@ -253,13 +264,13 @@ impl Channel {
     }
 
     pub fn occupancy(&self) -> Occupancy {
-        self.counts.occupancy(self.presence.committed().present())
+        self.counts.occupancy(self.present())
     }
 
     pub fn metrics(&self) -> Metrics {
         Metrics {
             attachments: self.attachments.len(),
-            members: self.presence.committed().present(),
+            members: self.present(),
             entries: self.log.len(),
             bytes: self.log.bytes(),
             pending: self.pending.len(),

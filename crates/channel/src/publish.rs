@@ -17,6 +17,7 @@ use crate::event::{Accepted, Effect, Publish, PublishToken};
 use crate::log::{before, cursor_at};
 use crate::objects::Objects;
 use crate::pending::{Append, Wait};
+use crate::presence::Presence;
 
 const NOTHING_APPENDED: Accepted = Accepted { serial: None, items: 0, dropped: 0 };
 
@@ -93,7 +94,9 @@ impl Channel {
             self.commit(now, append, effects);
             return;
         }
-        self.presence.fail(&append.entry);
+        if let Some(presence) = &mut self.presence {
+            presence.fail(&append.entry);
+        }
         self.messages.fail(&append.entry);
         if let Some(objects) = &mut self.objects {
             objects.fail(&append.entry);
@@ -153,10 +156,11 @@ impl Channel {
             effects.push(Effect::Store(Arc::clone(&append.entry)));
         }
         if !append.entry.body.is_ephemeral() {
-            self.presence.stage(&append.entry);
             self.messages.stage(&append.entry);
-            if matches!(append.entry.body, Body::Objects(_)) {
-                self.objects_mut().stage(&append.entry);
+            match append.entry.body {
+                Body::Presence(_) => self.presence_mut().stage(&append.entry),
+                Body::Objects(_) => self.objects_mut().stage(&append.entry),
+                Body::Messages(_) | Body::Annotations(_) => {}
             }
         }
         self.pending.push(append, deadline);
@@ -205,10 +209,11 @@ impl Channel {
         if entry.body.is_ephemeral() {
             effects.push(Effect::Deliver { entry, cursor: self.log.head() });
         } else {
-            self.presence.commit(now, &entry);
             self.messages.commit(now, &entry);
-            if matches!(entry.body, Body::Objects(_)) {
-                self.objects_mut().commit(now, &entry);
+            match entry.body {
+                Body::Presence(_) => self.presence_mut().commit(now, &entry),
+                Body::Objects(_) => self.objects_mut().commit(now, &entry),
+                Body::Messages(_) | Body::Annotations(_) => {}
             }
             self.log.append(Arc::clone(&entry), now);
             self.keep_last(&entry, effects);
@@ -267,7 +272,10 @@ impl Channel {
                 Ok(Some(body))
             }
             Body::Presence(items) => {
-                let items = self.presence.resolve(id, connection, items)?;
+                let items = match &self.presence {
+                    Some(presence) => presence.resolve(id, connection, items)?,
+                    None => Presence::new(&self.config.limits).resolve(id, connection, items)?,
+                };
                 Ok((!items.is_empty()).then_some(Body::Presence(items)))
             }
         }

@@ -26,6 +26,8 @@ pub(crate) struct Subscriber {
     /// The number of the entry behind which delivery starts.
     pub(crate) joined: u64,
     pub(crate) continuity: Continuity,
+    /// The occupancy that it was last told, if it wants to know.
+    pub(crate) told: Option<Occupancy>,
 }
 
 /// The rates at which connections receive, all their channels together.
@@ -68,8 +70,6 @@ pub(crate) struct Fanout {
     subscribers: BTreeMap<AttachmentId, Box<Subscriber>>,
     /// None after a change of subscribers.
     audiences: Option<Audiences>,
-    /// What those who want to know of the occupancy were last told.
-    told: BTreeMap<AttachmentId, Occupancy>,
 }
 
 /// Entries on their way to the attachments of a channel.
@@ -100,7 +100,7 @@ pub(crate) struct Delivered {
 
 impl Fanout {
     pub(crate) fn new(window: Window) -> Self {
-        Self { window, subscribers: BTreeMap::new(), audiences: None, told: BTreeMap::new() }
+        Self { window, subscribers: BTreeMap::new(), audiences: None }
     }
 
     /// Starts delivery, or goes on with it under other options.
@@ -110,7 +110,7 @@ impl Fanout {
         let mut arrival = Arrival::New;
         if let Some(before) = self.subscribers.remove(&id) {
             (subscriber.completed, subscriber.joined) = (before.completed, before.joined);
-            subscriber.continuity = before.continuity;
+            (subscriber.continuity, subscriber.told) = (before.continuity, before.told);
             arrival = Arrival::Known;
         }
         self.subscribers.insert(id, subscriber);
@@ -133,7 +133,6 @@ impl Fanout {
     /// Ends delivery; says whether the attachment is missing something.
     pub(crate) fn unsubscribe(&mut self, attachment: AttachmentId) -> Continuity {
         self.audiences = None;
-        self.told.remove(&attachment);
         self.subscribers.remove(&attachment).map(|was| was.continuity).unwrap_or_default()
     }
 
@@ -169,15 +168,15 @@ impl Fanout {
         whom: impl Fn(Option<&Occupancy>) -> bool,
         effects: &mut Vec<Effect>,
     ) {
-        for (id, subscriber) in &mut self.subscribers {
-            if !whom(self.told.get(id)) {
+        for subscriber in self.subscribers.values_mut() {
+            if !whom(subscriber.told.as_ref()) {
                 continue;
             }
             let Some(frame) = subscriber.subscription.occupancy(occupancy, now) else { continue };
             subscriber.subscription.chain.restart();
             let frame = protocol::encode(&frame, subscriber.format);
             effects.push(Effect::Send { transport: subscriber.transport, frame });
-            self.told.insert(*id, *occupancy);
+            subscriber.told = Some(*occupancy);
         }
     }
 

@@ -343,6 +343,7 @@ impl Node {
                 completed: Completed::default(),
                 joined: slot.fanout.window.count(),
                 continuity: Continuity::Kept,
+                told: None,
             }));
         }
         self.on_channel(now, host, channel::Event::Occupy { attachment, share });
@@ -472,5 +473,15 @@ impl Node {
 
     fn app_of(&self, key: SessionKey) -> Option<AppId> {
         self.sessions.get(&key).map(|slot| slot.session.app_id().clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_channel_is_in_a_kilobyte() {
+        assert!(size_of::<Slot>() <= 1024, "{}", size_of::<Slot>());
     }
 }
