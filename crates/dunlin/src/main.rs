@@ -22,6 +22,10 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use cli::{Cli, Command};
+use mimalloc::MiMalloc;
+
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// The command line or the configuration is at fault; clap's own code for it.
 const USAGE: u8 = 2;
