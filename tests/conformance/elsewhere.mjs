@@ -1,10 +1,11 @@
 // What tests look for on the internet, answered inside the browser: pages reach nothing but loopback. Known are the hosts from which
-// the library learns that there is internet, a service that echoes requests and signs JWTs, and an address from which no answer
-// comes. Everything else is refused.
+// the library learns that there is internet, a service that echoes requests and signs JWTs, an address from which no answer
+// comes, and the host that the suite has of its own, which stands for the server. Everything else is refused.
 
 import { createCipheriv, createHash, createHmac, randomBytes } from 'node:crypto';
 
 const LOOPBACK = ['localhost', '127.0.0.1'];
+const OWN_HOST = 'sandbox.realtime.ably-nonprod.net';
 const NO_ANSWER = '10.255.255.1';
 const cors = (request) => ({
   'access-control-allow-origin': request.headers()['origin'] ?? '*',
@@ -14,10 +15,14 @@ const cors = (request) => ({
 });
 
 /** Answers for the hosts named above in every page of the context. */
-export async function answerElsewhere(context) {
-  await context.route((url) => !LOOPBACK.includes(url.hostname), (route, request) => {
+export async function answerElsewhere(context, server) {
+  await context.route((url) => !LOOPBACK.includes(url.hostname), async (route, request) => {
     const url = new URL(request.url());
     if (url.hostname === NO_ANSWER) return undefined;
+    if (url.hostname === OWN_HOST) {
+      const response = await route.fetch({ url: new URL(url.pathname + url.search, server).href });
+      return route.fulfill({ response });
+    }
     const answer = request.method() === 'OPTIONS' ? { status: 204 } : HOSTS[url.hostname]?.(url, request);
     return answer ? route.fulfill({ ...answer, headers: { ...cors(request), 'content-type': answer.type ?? 'text/plain' } }) : route.abort();
   });
@@ -29,7 +34,6 @@ export async function answerElsewhere(context) {
 
 const HOSTS = {
   'internet-up.ably-realtime.com': () => ({ status: 200, body: 'yes\n' }),
-  'sandbox.realtime.ably-nonprod.net': () => ({ status: 200, type: 'application/json', body: `[${Date.now()}]` }),
   'echo.ably.io': (url, request) => {
     const query = url.searchParams;
     const parameters = (text) => JSON.stringify(Object.fromEntries(new URLSearchParams(text)));
