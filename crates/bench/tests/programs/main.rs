@@ -20,9 +20,10 @@ struct Program {
 }
 
 impl Program {
+    /// With signals as they are at a terminal, also where a shell in the background ignores SIGINT.
     fn start(path: &str, args: &[&str]) -> Self {
-        let mut command = Command::new(path);
-        command.args(["--listen", "127.0.0.1:0"]).args(args);
+        let mut command = Command::new("env");
+        command.args(["--default-signal", path, "--listen", "127.0.0.1:0"]).args(args);
         Self::ready(Process::start(&mut command))
     }
 
