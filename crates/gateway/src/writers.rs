@@ -1,5 +1,5 @@
-//! The threads that write to sockets when a turn of the node has more to send than one thread should
-//! write: on a machine with several cores a large fan-out is done by all of them.
+//! The threads that write to sockets when the node's thread has more to send than it should write
+//! itself: on a machine with several cores a large fan-out is done by all of them.
 //!
 //! Invariant: what is for one connection happens in the order in which it was handed over. Each
 //! connection has its thread, and the caller does something itself only while all of them are idle.

@@ -10,8 +10,9 @@ use std::time::Instant;
 
 use node::{ChannelKey, Event};
 use store::{Write, WriteRequest, Writer};
+use tokio::sync::mpsc::UnboundedSender;
 
-use super::{Inbox, Inside};
+use super::Inside;
 
 /// Asks for the outcome of one append.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +24,7 @@ pub(crate) struct Append {
 
 pub(super) struct Appends {
     writer: Arc<Writer>,
-    outcomes: Inbox,
+    outcomes: UnboundedSender<Inside>,
     order: Order,
 }
 
@@ -50,7 +51,7 @@ pub(crate) enum Durable {
 }
 
 impl Appends {
-    pub(super) fn new(writer: Arc<Writer>, outcomes: Inbox) -> Self {
+    pub(super) fn new(writer: Arc<Writer>, outcomes: UnboundedSender<Inside>) -> Self {
         Self { writer, outcomes, order: Order::default() }
     }
 
@@ -59,12 +60,12 @@ impl Appends {
         let outcomes = self.outcomes.clone();
         let done = Box::new(move |durable| {
             let durable = if durable { Durable::Yes } else { Durable::No };
-            outcomes.put(Inside::Appended { append, durable });
+            tell(&outcomes, Inside::Appended { append, durable });
         });
         if self.writer.try_write(WriteRequest { write, done }).is_ok() {
             self.order.take();
         } else if let Some(refused) = self.order.refuse(append) {
-            self.outcomes.put(Inside::Refused(refused));
+            tell(&self.outcomes, Inside::Refused(refused));
         }
     }
 
@@ -72,6 +73,11 @@ impl Appends {
     pub(super) fn complete(&mut self) -> impl Iterator<Item = Append> {
         self.order.complete()
     }
+}
+
+fn tell(outcomes: &UnboundedSender<Inside>, outcome: Inside) {
+    // A driver that has ended wants no outcome.
+    outcomes.send(outcome).ok();
 }
 
 impl Order {
