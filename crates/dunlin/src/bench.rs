@@ -44,6 +44,10 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = duration, global = true)]
     warmup: Duration,
 
+    /// How long to wait at the end for the next delivery; what has not come by then is lost
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration, global = true)]
+    patience: Duration,
+
     /// Bytes of data in a message
     #[arg(long, value_name = "BYTES", default_value_t = 300, global = true)]
     payload: usize,
@@ -229,6 +233,7 @@ impl From<BenchArgs> for Options {
             pid: args.pid,
             warmup: args.warmup,
             duration: args.duration,
+            patience: args.patience,
             payload: args.payload,
             channel: args.channel.unwrap_or_else(|| format!("bench-{}", std::process::id())),
             scenario: args.scenario.into(),

@@ -12,8 +12,6 @@ use crate::report::{Part, Second};
 use crate::watch::{Counts, Measured, Watch};
 
 pub(crate) const SECOND: u64 = 1_000_000_000;
-/// Without any delivery for so long, what has not come is lost.
-const PATIENCE: u64 = 5 * SECOND;
 
 /// What goes on between the engine and a scenario's accounting.
 pub(crate) trait Scene: Player {
@@ -35,6 +33,7 @@ pub(crate) trait Scene: Player {
 pub(crate) struct Course {
     pub(crate) warmup: Duration,
     pub(crate) duration: Duration,
+    pub(crate) patience: Duration,
 }
 
 pub(crate) fn measure(
@@ -53,21 +52,26 @@ pub(crate) fn measure(
     told.play(engine, scene, course.duration, watch, Part::Measured)?;
     let after = watch.read(engine, scene.counts())?;
     scene.stop(after.now);
-    drain(engine, scene)?;
+    drain(engine, scene, course.patience)?;
     Ok(Measured { timeline: told.timeline, ..watch.between(&before, &after) })
 }
 
 /// Waits for what is under way.
-fn drain(engine: &mut Engine, scene: &mut dyn Scene) -> Result<(), LoadError> {
-    let (mut heard, mut until) = (scene.counts().delivered, engine.now() + PATIENCE);
+fn drain(engine: &mut Engine, scene: &mut dyn Scene, patience: Duration) -> Result<(), LoadError> {
+    let patience = nanoseconds(patience);
+    let (mut heard, mut until) = (scene.counts().delivered, engine.now().saturating_add(patience));
     while !scene.is_settled() && engine.now() < until {
         engine.turn(scene, until)?;
         let delivered = scene.counts().delivered;
         if delivered > heard {
-            (heard, until) = (delivered, engine.now() + PATIENCE);
+            (heard, until) = (delivered, engine.now().saturating_add(patience));
         }
     }
     Ok(())
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Where progress is told, and what has been.
@@ -85,7 +89,7 @@ impl Told<'_> {
         watch: &mut Watch,
         part: Part,
     ) -> Result<(), LoadError> {
-        let end = engine.now() + u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        let end = engine.now().saturating_add(nanoseconds(duration));
         let (mut began, mut counted) = (engine.now(), scene.counts());
         while engine.now() < end {
             let until = end.min(began + SECOND);

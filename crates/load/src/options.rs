@@ -22,6 +22,8 @@ pub struct Options {
     pub pid: Option<u32>,
     pub warmup: Duration,
     pub duration: Duration,
+    /// At the end: without any delivery for so long, what has not come is lost.
+    pub patience: Duration,
     /// Bytes of the data of each message.
     pub payload: usize,
     /// What the names of channels begin with.
@@ -180,6 +182,7 @@ mod tests {
             pid: None,
             warmup: Duration::ZERO,
             duration: Duration::from_secs(1),
+            patience: Duration::from_secs(1),
             payload: 300,
             channel: "bench-1".to_owned(),
             scenario: Scenario::FanOut {

@@ -3,16 +3,27 @@
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
+use std::time::Duration;
 
 use serde_json::Value;
 use testkit::Folder;
 
 use crate::process::{Server, dunlin};
 
-/// Exit code and the result as JSON.
+/// Exit code and the result as JSON. A machine that stands still for some seconds loses nothing.
 fn bench(address: SocketAddr, key: &str, args: &[&str]) -> (Option<i32>, Value) {
+    bench_with_patience("30s", address, key, args)
+}
+
+fn bench_with_patience(
+    patience: &str,
+    address: SocketAddr,
+    key: &str,
+    args: &[&str],
+) -> (Option<i32>, Value) {
     let mut command = dunlin();
     command.arg("bench").args(args).args(["--json", "--warmup", "100ms", "--duration", "400ms"]);
+    command.args(["--patience", patience]);
     command.args(["--url", &format!("http://{address}"), "--key", key]);
     let output = command.output().unwrap();
     let result = serde_json::from_slice(&output.stdout);
@@ -103,9 +114,24 @@ fn what_a_server_refuses_is_told_and_not_missed() {
 fn a_message_that_is_lost_fails_the_run() {
     let address = faulty(|number| usize::from(number != 3));
     let args = ["fan-out", "--subscribers", "1", "--rate", "100", "--wire", "raw"];
-    let (code, result) = bench(address, "", &args);
+    let (code, result) = bench_with_patience("5s", address, "", &args);
     assert_eq!((code, &result["verdict"]), (Some(1), &"fail".into()), "{result}");
     assert_eq!((&result["lost"], &result["duplicated"]), (&1.into(), &0.into()), "{result}");
+}
+
+#[test]
+fn only_what_comes_within_the_patience_is_not_lost() {
+    let slow = |number| {
+        if number == 3 {
+            thread::sleep(Duration::from_secs(2));
+        }
+        1
+    };
+    let args = ["fan-out", "--subscribers", "1", "--rate", "100", "--wire", "raw"];
+    for (patience, verdict) in [("30s", "pass"), ("500ms", "fail")] {
+        let (_, result) = bench_with_patience(patience, faulty(slow), "", &args);
+        assert_eq!(result["verdict"], verdict, "{result}");
+    }
 }
 
 #[test]

@@ -94,8 +94,8 @@ impl Run<'_> {
     }
 
     fn course(&self) -> Course {
-        let Options { warmup, duration, .. } = *self.options;
-        Course { warmup, duration }
+        let Options { warmup, duration, patience, .. } = *self.options;
+        Course { warmup, duration, patience }
     }
 
     fn tell(&mut self, what: &str) -> Result<(), LoadError> {
