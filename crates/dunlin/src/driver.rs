@@ -1,9 +1,10 @@
-//! The thread that owns the node: it takes events, asks the clock, and carries out effects.
+//! What owns the node: it takes events, asks the clock, and carries out effects.
 //!
 //! A turn works off what has gathered, whatever it is, and then carries out all effects in their
-//! order; only when nothing is there does the thread sleep, until the node's next deadline. It never
-//! waits for a disk or a peer: frames are queued, entries are handed to the store's writer, reads
-//! are others' work.
+//! order. Whoever brings a client's event takes the turn at once if nobody else is at it ([`Relay`]);
+//! the driver's thread takes the others, and those for what the store answers and for the node's
+//! deadlines. A turn never waits for a disk or a peer: frames are queued, entries are handed to the
+//! store's writer, reads are others' work.
 //!
 //! Clients' events come through the gateway's bounded queue. What the store answers comes through a
 //! queue of its own, so that a flood of frames cannot hold it up.
@@ -11,9 +12,11 @@
 mod appends;
 mod push;
 mod reads;
+mod relay;
 
 use std::io;
 use std::sync::Arc;
+use std::sync::mpsc::{self, Sender};
 use std::time::{Duration, Instant};
 
 use ::push::{Delivery, Failure};
@@ -22,12 +25,12 @@ use node::{AttachmentId, ChannelKey, Effect, Event, Node, Ticket, Volume};
 use store::{Place, Store, Write, WriteRequest, Writer};
 use telemetry::{Health, Metrics};
 use tokio::runtime::Handle;
-use tokio::sync::mpsc::{Receiver, UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc::Receiver, oneshot};
 use types::{AppId, Entry, ErrorInfo, RecordChange, Timestamp};
 
 use crate::clock::Clock;
 use appends::{Append, Appends, Durable};
+use relay::{Alarm, Next, Relay, Worker};
 
 /// Clients' frames and requests that one turn takes at most, but for what comes with the last of
 /// them: what the first of them causes leaves soon.
@@ -96,56 +99,64 @@ pub(crate) struct Driver {
 
 /// The running thread. It ends when it is told to stop; what was handed to the store is then done.
 pub(crate) struct Running {
-    inside: UnboundedSender<Inside>,
+    inside: Inbox,
     ended: oneshot::Receiver<()>,
+}
+
+/// Where what comes from within the process is put.
+#[derive(Clone, Debug)]
+pub(crate) struct Inbox {
+    queue: Sender<Inside>,
+    alarm: Alarm,
 }
 
 struct Turns {
     driver: Driver,
+    mail: Mail,
     appends: Appends,
-    inside: UnboundedSender<Inside>,
+    inside: Inbox,
     effects: Vec<Effect>,
     /// What leaves for transports.
     outgoing: Turn,
+    told_to_stop: bool,
 }
 
-/// The queues, and what was taken out of them for the next turn.
+/// The queues, and what was taken out of them for this turn.
 struct Mail {
-    inside: UnboundedReceiver<Inside>,
+    inside: mpsc::Receiver<Inside>,
     outside: Receiver<Event>,
     from_inside: Vec<Inside>,
     from_outside: Vec<Event>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Then {
-    GoOn,
-    End,
-}
-
 impl Driver {
     pub(crate) fn start(self, outside: Receiver<Event>) -> io::Result<Running> {
-        let (inside, receiver) = unbounded_channel();
-        let (ending, ended) = oneshot::channel();
-        let mail = Mail {
-            inside: receiver,
-            outside,
-            from_inside: Vec::new(),
-            from_outside: Vec::with_capacity(MAX_TURN),
-        };
-        let turns = Turns {
-            appends: Appends::new(Arc::clone(&self.writer), inside.clone()),
-            inside: inside.clone(),
-            effects: Vec::new(),
-            outgoing: Turn::new(Arc::clone(&self.hub), helpers())?,
-            driver: self,
-        };
-        let timer = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-        std::thread::Builder::new().name("driver".into()).spawn(move || {
-            timer.block_on(turns.run(mail));
-            // Nobody waits any more if the grace is over.
-            ending.send(()).ok();
+        let (queue, receiver) = mpsc::channel();
+        let hub = Arc::clone(&self.hub);
+        let (relay, ended) = Relay::start("driver", |alarm| {
+            let inside = Inbox { queue: queue.clone(), alarm };
+            Ok(Turns {
+                mail: Mail {
+                    inside: receiver,
+                    outside,
+                    from_inside: Vec::new(),
+                    from_outside: Vec::with_capacity(MAX_TURN),
+                },
+                appends: Appends::new(Arc::clone(&self.writer), inside.clone()),
+                inside,
+                effects: Vec::new(),
+                outgoing: Turn::new(Arc::clone(&self.hub), helpers())?,
+                told_to_stop: false,
+                driver: self,
+            })
         })?;
+        let inside = Inbox { queue, alarm: relay.alarm().clone() };
+        let relay = Arc::downgrade(&relay);
+        hub.on_event(move || {
+            if let Some(relay) = relay.upgrade() {
+                relay.take_turn();
+            }
+        });
         Ok(Running { inside, ended })
     }
 }
@@ -153,41 +164,33 @@ impl Driver {
 impl Running {
     /// Tells clients to reconnect; from now on nobody new is served.
     pub(crate) fn leave(&self) {
-        self.tell(Inside::Leave);
+        self.inside.put(Inside::Leave);
     }
 
     pub(crate) fn stop(&self) {
-        self.tell(Inside::Stop);
+        self.inside.put(Inside::Stop);
     }
 
     /// Waits for the end of the thread; an error if it did not end by itself.
     pub(crate) async fn ended(&mut self) -> Result<(), oneshot::error::RecvError> {
         (&mut self.ended).await
     }
+}
 
-    fn tell(&self, message: Inside) {
-        if self.inside.send(message).is_err() {
-            tracing::error!("the driver has ended already");
+impl Inbox {
+    /// A driver that has ended takes nothing more.
+    fn put(&self, message: Inside) {
+        if self.queue.send(message).is_ok() {
+            self.alarm.ring();
         }
     }
 }
 
 impl Mail {
-    /// Waits until something is there, but not longer than `patience`; then takes what is there.
-    async fn gather(&mut self, patience: Duration) {
-        let first = async {
-            tokio::select! {
-                biased;
-                Some(message) = self.inside.recv() => self.from_inside.push(message),
-                Some(event) = self.outside.recv() => self.from_outside.push(event),
-            }
-        };
-        // When the time is over there is nothing to take, and that is an answer too.
-        tokio::time::timeout(patience, first).await.ok();
-        while let Ok(message) = self.inside.try_recv() {
-            self.from_inside.push(message);
-        }
-        let mut frames: usize = self.from_outside.iter().map(Event::frames).sum();
+    /// Takes what is there, up to a bound.
+    fn gather(&mut self) {
+        self.from_inside.extend(self.inside.try_iter());
+        let mut frames = 0;
         while frames < MAX_TURN
             && let Ok(event) = self.outside.try_recv()
         {
@@ -197,26 +200,34 @@ impl Mail {
     }
 }
 
-impl Turns {
-    async fn run(mut self, mut mail: Mail) {
-        let mut then = Then::GoOn;
-        while then == Then::GoOn {
-            self.driver.health.turned(Instant::now());
-            mail.gather(self.patience()).await;
-            let began = Instant::now();
-            self.report(&mail);
-            then = self.turn(&mut mail, began);
-            self.driver.metrics.turn_seconds.observe(began.elapsed().as_secs_f64());
+impl Worker for Turns {
+    fn turn(&mut self) -> Next {
+        let began = Instant::now();
+        self.driver.health.turned(began);
+        self.mail.gather();
+        self.report();
+        let now = self.driver.clock.now();
+        self.handle(now, began);
+        self.carry_out(began);
+        self.driver.metrics.turn_seconds.observe(began.elapsed().as_secs_f64());
+        if self.told_to_stop {
+            return Next::End;
         }
-    }
-
-    fn patience(&self) -> Duration {
+        if !self.mail.outside.is_empty() {
+            return Next::TurnIn(Duration::ZERO);
+        }
         let deadline = self.driver.node.next_deadline().unwrap_or(Timestamp(u64::MAX));
-        deadline.since(self.driver.clock.now()).min(MAX_SLEEP)
+        Next::TurnIn(deadline.since(self.driver.clock.now()).min(MAX_SLEEP))
     }
 
-    fn report(&self, mail: &Mail) {
-        let metrics = &self.driver.metrics;
+    fn may_wait(&self) -> bool {
+        self.outgoing.may_wait()
+    }
+}
+
+impl Turns {
+    fn report(&self) {
+        let (metrics, mail) = (&self.driver.metrics, &self.mail);
         let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         metrics.queued_events.set(gauge(mail.outside.len()));
         metrics.sessions.set(gauge(self.driver.node.session_count()));
@@ -225,10 +236,9 @@ impl Turns {
         metrics.events.inc_by(u64::try_from(events).unwrap_or(u64::MAX));
     }
 
-    fn turn(&mut self, mail: &mut Mail, began: Instant) -> Then {
-        let now = self.driver.clock.now();
-        let mut then = Then::GoOn;
-        for message in mail.from_inside.drain(..) {
+    fn handle(&mut self, now: Timestamp, began: Instant) {
+        let mut messages = std::mem::take(&mut self.mail.from_inside);
+        for message in messages.drain(..) {
             match message {
                 Inside::Appended { append, durable } => {
                     self.appended(now, append, durable, began);
@@ -256,10 +266,11 @@ impl Turns {
                     self.driver.node.handle(now, Event::Pushed { app, delivery, outcome });
                 }
                 Inside::Leave => self.driver.node.handle(now, Event::Shutdown),
-                Inside::Stop => then = Then::End,
+                Inside::Stop => self.told_to_stop = true,
             }
         }
-        for event in mail.from_outside.drain(..) {
+        self.mail.from_inside = messages;
+        for event in self.mail.from_outside.drain(..) {
             let messages = u64::try_from(event.messages()).unwrap_or(u64::MAX);
             self.driver.metrics.messages_received.inc_by(messages);
             self.driver.node.handle(now, event);
@@ -267,8 +278,6 @@ impl Turns {
         if self.driver.node.next_deadline().is_some_and(|deadline| deadline <= now) {
             self.driver.node.handle(now, Event::Tick);
         }
-        self.carry_out(began);
-        then
     }
 
     fn appended(&mut self, now: Timestamp, append: Append, durable: Durable, began: Instant) {
@@ -324,32 +333,32 @@ impl Turns {
             Effect::Load { channel, app, name, since } => {
                 self.read(move |store, inside| {
                     let entries = reads::recent(store, &app, &name, since);
-                    inside.send(Inside::Loaded { channel, entries }).ok();
+                    inside.put(Inside::Loaded { channel, entries });
                 });
             }
             Effect::LoadMessages { channel, app, name, messages } => {
                 self.read(move |store, inside| {
                     let entries = reads::about(store, &app, &name, &messages);
-                    inside.send(Inside::MessagesLoaded { channel, entries }).ok();
+                    inside.put(Inside::MessagesLoaded { channel, entries });
                 });
             }
             Effect::LoadBacklog { channel, attachment, app, name, query } => {
                 self.read(move |store, inside| {
                     let entries = reads::backlog(store, &app, &name, &query);
-                    inside.send(Inside::BacklogLoaded { channel, attachment, entries }).ok();
+                    inside.put(Inside::BacklogLoaded { channel, attachment, entries });
                 });
             }
             Effect::Push { app, delivery } => {
                 let outcome = Err(push::not_configured());
                 // The driver reads its own queue as long as it lives.
-                self.inside.send(Inside::Pushed { app, delivery, outcome }).ok();
+                self.inside.put(Inside::Pushed { app, delivery, outcome });
             }
             Effect::ReadHistory { request, app, name, query } => {
                 let hub = Arc::clone(hub);
                 self.read(move |store, inside| {
                     let response = reads::history(store, &app, &name, &query);
                     if let Some(volume) = Volume::of_response(&response) {
-                        inside.send(Inside::Answered { app, volume }).ok();
+                        inside.put(Inside::Answered { app, volume });
                     }
                     hub.reply(request, response);
                 });
@@ -368,7 +377,7 @@ impl Turns {
         let inside = self.inside.clone();
         self.write(Write::Records(changes), move |durable| {
             if let Some(ticket) = ticket {
-                inside.send(Inside::Kept { ticket, durable }).ok();
+                inside.put(Inside::Kept { ticket, durable });
             }
         });
     }
@@ -383,7 +392,7 @@ impl Turns {
     }
 
     /// Reads from the store on another thread. A driver that has ended wants no answer.
-    fn read(&self, read: impl FnOnce(&Store, &UnboundedSender<Inside>) + Send + 'static) {
+    fn read(&self, read: impl FnOnce(&Store, &Inbox) + Send + 'static) {
         let (store, inside) = (self.driver.store.clone(), self.inside.clone());
         self.driver.reads.spawn_blocking(move || read(&store, &inside));
     }

@@ -97,7 +97,7 @@ impl Server {
     pub(crate) async fn set_keys(&self, apps: Vec<App>) {
         for app in apps {
             let keys = Event::Keys { app: app.id, keys: app.keys };
-            if self.hub.events().send(keys).await.is_err() {
+            if self.hub.tell(keys).await.is_err() {
                 tracing::error!("nobody takes the keys: the driver has ended");
             }
         }

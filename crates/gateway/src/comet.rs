@@ -125,7 +125,7 @@ pub(crate) fn open(
         Event::Connect { transport: transport.id, format, query, origin: Box::new(origin) };
     let (hub, id) = (Arc::clone(hub), transport.id);
     tokio::spawn(async move {
-        if hub.events().send(connect).await.is_ok() {
+        if hub.tell(connect).await.is_ok() {
             carrier.run(receiver).await;
             close(&hub, transport).await;
             sleep(REMEMBERED).await;
@@ -138,7 +138,7 @@ async fn close(hub: &Hub, transport: Transport) {
     let id = transport.id;
     drop(transport);
     // A node that is gone needs no news.
-    hub.events().send(Event::TransportClosed { transport: id }).await.ok();
+    hub.tell(Event::TransportClosed { transport: id }).await.ok();
 }
 
 impl Comet {
@@ -156,13 +156,13 @@ impl Comet {
             Ok(frames) => {
                 for frame in frames {
                     let event = Event::Frame { transport, frame };
-                    hub.events().send(event).await.map_err(gone)?;
+                    hub.tell(event).await.map_err(gone)?;
                 }
                 Ok(())
             }
             Err(error) => {
                 let event = Event::BadFrame { transport, error: error.clone() };
-                hub.events().send(event).await.map_err(gone)?;
+                hub.tell(event).await.map_err(gone)?;
                 Err(error)
             }
         }

@@ -2,7 +2,7 @@
 //!
 //! The format that the connect URL asks for is the connection's: a frame of the other kind (text
 //! on a MessagePack connection, binary on a JSON one) is a bad frame, whatever is in it. Frames are
-//! decoded here, on the connection's task, so that the node's thread does not have to.
+//! decoded here, on the connection's task, outside of the node's turns, which come one after the other.
 //!
 //! Invariants: the node hears of a transport once that it is open and then once that it is closed,
 //! and its frames in between and in order; nothing is read from a client while the node is busy.
@@ -16,7 +16,7 @@ use std::{
 use bytes::Bytes;
 use node::{Event, Origin, TransportId};
 use protocol::{Format, ProtocolMessage};
-use tokio::{net::TcpStream, sync::mpsc::error::TrySendError};
+use tokio::net::TcpStream;
 use types::{ErrorInfo, error};
 
 use crate::{
@@ -28,7 +28,7 @@ use crate::{
 const WRITE_STALL: Duration = Duration::from_secs(30);
 
 /// Frames in one event.
-const MAX_GATHERED: usize = 32;
+const MAX_GATHERED: usize = 64;
 
 /// How long closing may take, from the decision to the end of the stream.
 const LINGER: Duration = Duration::from_secs(5);
@@ -52,7 +52,7 @@ pub(crate) async fn open(
     let (transport, outbox) = hub.open_socket(format, stream);
     let origin = Box::new(origin);
     let connect = Event::Connect { transport: transport.id, format, query, origin };
-    hub.events().send(connect).await.ok()?;
+    hub.tell(connect).await.ok()?;
     Some(Opened { transport, outbox, format })
 }
 
@@ -67,8 +67,8 @@ pub(crate) async fn serve(opened: Opened, hub: Arc<Hub>, leftover: Bytes, max_me
     drop(transport);
     log(id, &ended);
     // A node that is gone needs no news.
-    if let Ok(room) = inbound.hub.events().reserve().await {
-        room.send(Event::TransportClosed { transport: id });
+    if let Ok(room) = inbound.hub.room().await {
+        room.tell(Event::TransportClosed { transport: id });
     }
 }
 
@@ -85,7 +85,7 @@ fn log(transport: TransportId, ended: &Ended) {
 }
 
 /// Turns what a peer sends into events, and waits for the node to have room for them. What one read
-/// brings is one event, so that the node's thread is woken once for it.
+/// brings is one event, so that it is worked off in one turn.
 struct Inbound {
     hub: Arc<Hub>,
     transport: TransportId,
@@ -115,7 +115,7 @@ impl Inbound {
     fn hand_over(&mut self, event: Event) -> Intake {
         if !self.waiting.is_empty() {
             self.waiting.push_back(event);
-        } else if let Err(TrySendError::Full(event)) = self.hub.events().try_send(event) {
+        } else if let Some(event) = self.hub.try_tell(event) {
             self.waiting.push_back(event);
         }
         if self.waiting.is_empty() { Intake::More } else { Intake::Full }
@@ -155,10 +155,10 @@ impl Handler for Inbound {
 
     async fn ready(&mut self) {
         while !self.waiting.is_empty()
-            && let Ok(room) = self.hub.events().reserve().await
+            && let Ok(room) = self.hub.room().await
             && let Some(event) = self.waiting.pop_front()
         {
-            room.send(event);
+            room.tell(event);
         }
     }
 }

@@ -84,13 +84,13 @@ struct Gone;
 impl Stream {
     async fn run(mut self, connect: Event) {
         let id = self.transport.id;
-        if self.hub.events().send(connect).await.is_ok() {
+        if self.hub.tell(connect).await.is_ok() {
             // Both ends of it are the end.
             self.carry().await.ok();
         }
         drop(self.transport);
         // A node that is gone needs no news.
-        self.hub.events().send(Event::TransportClosed { transport: id }).await.ok();
+        self.hub.tell(Event::TransportClosed { transport: id }).await.ok();
     }
 
     async fn carry(&mut self) -> Result<(), Gone> {
@@ -115,7 +115,7 @@ impl Stream {
             Step::Attach(frames) => {
                 for frame in frames {
                     let event = Event::Frame { transport: self.transport.id, frame };
-                    self.hub.events().send(event).await.map_err(|_node_gone| Gone)?;
+                    self.hub.tell(event).await.map_err(|_node_gone| Gone)?;
                 }
                 Ok(())
             }

@@ -1,14 +1,15 @@
-//! Where the IO tasks and the thread that owns the node meet: events one way, frames and responses
+//! Where the IO tasks and the node meet: events one way, frames and responses
 //! the other.
 //!
-//! Events queue up to a bound, beyond which connections stop reading from their sockets. Frames
-//! never wait: a transport that does not take them in time is told so and closed. Nothing here
-//! waits while it holds a lock, and the node's thread never waits at all.
+//! Events queue up to a bound, beyond which connections stop reading from their sockets. Who has queued
+//! one rings, so that it is worked off. Frames never wait: a transport that does not take them in time
+//! is told so and closed. Nothing here waits or rings while it holds a lock.
 
 use std::{
     collections::HashMap,
+    fmt,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
@@ -19,7 +20,10 @@ use node::{Event, Request, RequestId, Response, TransportId};
 use protocol::{Action, Format, ProtocolMessage};
 use tokio::{
     net::TcpStream,
-    sync::{mpsc, oneshot},
+    sync::{
+        mpsc::{self, error::TrySendError},
+        oneshot,
+    },
     time::timeout,
 };
 use types::{ErrorInfo, NodeLimits, error};
@@ -45,6 +49,7 @@ const REPLY_SLACK: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Hub {
     events: mpsc::Sender<Event>,
+    bell: OnceLock<Bell>,
     peers: Mutex<Peers>,
     requests: Mutex<HashMap<RequestId, oneshot::Sender<Response>>>,
     comets: Comets,
@@ -52,6 +57,19 @@ pub struct Hub {
     counters: Counters,
     send_queue_bytes: usize,
     reply_deadline: Duration,
+}
+
+/// What is called when an event has been queued.
+struct Bell(Box<dyn Fn() + Send + Sync>);
+
+/// There is no node any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NodeGone;
+
+/// Room for one event.
+pub(crate) struct Room<'a> {
+    permit: mpsc::Permit<'a, Event>,
+    hub: &'a Hub,
 }
 
 /// What went through the hub since it was made; `connections` is how many there are now.
@@ -96,11 +114,12 @@ struct Pending<'a> {
 }
 
 impl Hub {
-    /// A hub, and the events for the node's thread to work off in order.
+    /// A hub, and the events for the node to work off in order.
     pub fn new(limits: &NodeLimits) -> (Arc<Self>, mpsc::Receiver<Event>) {
         let (events, receiver) = mpsc::channel(EVENT_QUEUE);
         let hub = Self {
             events,
+            bell: OnceLock::new(),
             peers: Mutex::default(),
             requests: Mutex::default(),
             comets: Comets::default(),
@@ -112,9 +131,38 @@ impl Hub {
         (Arc::new(hub), receiver)
     }
 
-    /// The queue of events, for those that come from elsewhere than clients.
-    pub fn events(&self) -> &mpsc::Sender<Event> {
-        &self.events
+    /// Calls `ring` from now on for each event that has been queued, on the thread of whoever queued it.
+    /// Only the first call counts.
+    pub fn on_event(&self, ring: impl Fn() + Send + Sync + 'static) {
+        self.bell.set(Bell(Box::new(ring))).ok();
+    }
+
+    /// Tells the node, as soon as there is room.
+    pub async fn tell(&self, event: Event) -> Result<(), NodeGone> {
+        self.room().await?.tell(event);
+        Ok(())
+    }
+
+    /// Gives the event back if there is no room. A node that is gone takes anything.
+    pub(crate) fn try_tell(&self, event: Event) -> Option<Event> {
+        match self.events.try_send(event) {
+            Ok(()) => self.ring(),
+            Err(TrySendError::Full(event)) => return Some(event),
+            Err(TrySendError::Closed(_)) => {}
+        }
+        None
+    }
+
+    /// Waits for room; cancel safe.
+    pub(crate) async fn room(&self) -> Result<Room<'_>, NodeGone> {
+        let permit = self.events.reserve().await.map_err(|_closed| NodeGone)?;
+        Ok(Room { permit, hub: self })
+    }
+
+    fn ring(&self) {
+        if let Some(Bell(ring)) = self.bell.get() {
+            ring();
+        }
     }
 
     pub fn counters(&self) -> &Counters {
@@ -203,7 +251,7 @@ impl Hub {
         self.counters.requests.fetch_add(1, Relaxed);
         let event = Event::Request { id: pending.id, request: Box::new(request) };
         let exchange = async {
-            self.events.send(event).await.ok()?;
+            self.tell(event).await.ok()?;
             receiver.await.ok()
         };
         match timeout(self.reply_deadline, exchange).await {
@@ -277,6 +325,19 @@ impl Hub {
     }
 }
 
+impl Room<'_> {
+    pub(crate) fn tell(self, event: Event) {
+        self.permit.send(event);
+        self.hub.ring();
+    }
+}
+
+impl fmt::Debug for Bell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Bell")
+    }
+}
+
 impl Drop for Transport {
     fn drop(&mut self) {
         lock(&self.hub.peers).remove(self.id);
@@ -338,6 +399,27 @@ mod tests {
         drop(transports);
         assert_eq!((known(), hub.counters.connections.load(Relaxed)), (0, 0));
         assert_eq!(hub.counters.connections_opened.load(Relaxed), 2);
+    }
+
+    #[tokio::test]
+    async fn an_event_is_in_the_queue_when_the_bell_rings_and_one_without_room_does_not_ring() {
+        let (hub, mut events) = Hub::new(&NodeLimits::default());
+        let (rung, taken) = std::sync::mpsc::channel();
+        let length = {
+            let hub = Arc::downgrade(&hub);
+            move || hub.upgrade().map(|hub| EVENT_QUEUE - hub.events.capacity())
+        };
+        hub.on_event(move || rung.send(length()).unwrap());
+        let event = || Event::TransportClosed { transport: TransportId(1) };
+        hub.tell(event()).await.unwrap();
+        assert_eq!(taken.try_recv(), Ok(Some(1)));
+        assert!((1..EVENT_QUEUE).all(|_| hub.try_tell(event()).is_none()));
+        assert_eq!(taken.try_iter().last(), Some(Some(EVENT_QUEUE)));
+        assert!(hub.try_tell(event()).is_some());
+        assert!(taken.try_recv().is_err());
+        events.recv().await.unwrap();
+        hub.room().await.unwrap().tell(event());
+        assert_eq!(taken.try_recv(), Ok(Some(EVENT_QUEUE)));
     }
 
     #[tokio::test]

@@ -2,7 +2,7 @@
 //!
 //! In reading order: [`serve`] accepts TCP connections and speaks HTTP on them; `rest` turns
 //! requests into operations of the node and its responses into answers; `connection` turns a
-//! WebSocket into events; the [`Hub`] is where all of them meet the thread that owns the node, which hands
+//! WebSocket into events; the [`Hub`] is where all of them meet the node, whose driver hands
 //! over what it sends in [`Turn`]s;
 //! [`ws`] is the server side of the WebSocket protocol on plain TCP streams.
 //!

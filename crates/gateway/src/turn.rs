@@ -103,6 +103,11 @@ impl Turn {
         self.hand_over(&[Job::Close(transport)]);
     }
 
+    /// Whether so much is left to write that handing over more might wait for it.
+    pub fn may_wait(&self) -> bool {
+        self.writers.are_behind()
+    }
+
     /// Hands over all that has gathered: at the end of the turn at the latest.
     pub fn flush(&mut self) {
         if self.single.is_empty() && self.runs.is_empty() {

@@ -1,5 +1,5 @@
-//! The threads that write to sockets when the node's thread has more to send than it should write
-//! itself: on a machine with several cores a large fan-out is done by all of them.
+//! The threads that write to sockets when a turn of the node has more to send than one thread should
+//! write: on a machine with several cores a large fan-out is done by all of them.
 //!
 //! Invariant: what is for one connection happens in the order in which it was handed over. Each
 //! connection has its thread, and the caller does something itself only while all of them are idle.
@@ -75,6 +75,11 @@ impl Writers {
         self.threads.iter().all(|thread| thread.waiting.load(Acquire) == 0)
     }
 
+    /// Whether one of the threads has so much to do that [`Writers::dispatch`] might wait soon.
+    pub(crate) fn are_behind(&self) -> bool {
+        self.threads.iter().any(|thread| thread.waiting.load(Acquire) > QUEUE / 2)
+    }
+
     /// Does the job here. Only while all threads are idle.
     pub(crate) fn perform(&self, job: &Job) {
         perform(&self.hub, job, |_| true);
@@ -125,5 +130,30 @@ fn perform(hub: &Hub, job: &Job, mine: impl Fn(TransportId) -> bool) {
         }
         Job::Ping(transport) => hub.ping(*transport),
         Job::Close(transport) => hub.close(*transport),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use types::NodeLimits;
+
+    use super::*;
+
+    #[test]
+    fn the_threads_are_behind_before_a_caller_would_have_to_wait() {
+        let (hub, _events) = Hub::new(&NodeLimits::default());
+        let (jobs, unread) = sync_channel(QUEUE);
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let share = Share { of: 1, index: 0 };
+        let writers = Writers { hub, threads: vec![Writer { share, jobs, waiting }] };
+        let room = || QUEUE - unread.try_iter().count();
+        for _ in 0..QUEUE / 2 {
+            assert!(!writers.are_behind());
+            writers.dispatch(&Job::Ping(TransportId(1)));
+        }
+        assert!(!writers.are_behind());
+        writers.dispatch(&Job::Ping(TransportId(1)));
+        assert!(writers.are_behind());
+        assert!(room() > 0);
     }
 }

@@ -10,9 +10,8 @@ use std::time::Instant;
 
 use node::{ChannelKey, Event};
 use store::{Write, WriteRequest, Writer};
-use tokio::sync::mpsc::UnboundedSender;
 
-use super::Inside;
+use super::{Inbox, Inside};
 
 /// Asks for the outcome of one append.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +23,7 @@ pub(crate) struct Append {
 
 pub(super) struct Appends {
     writer: Arc<Writer>,
-    outcomes: UnboundedSender<Inside>,
+    outcomes: Inbox,
     order: Order,
 }
 
@@ -51,7 +50,7 @@ pub(crate) enum Durable {
 }
 
 impl Appends {
-    pub(super) fn new(writer: Arc<Writer>, outcomes: UnboundedSender<Inside>) -> Self {
+    pub(super) fn new(writer: Arc<Writer>, outcomes: Inbox) -> Self {
         Self { writer, outcomes, order: Order::default() }
     }
 
@@ -60,12 +59,12 @@ impl Appends {
         let outcomes = self.outcomes.clone();
         let done = Box::new(move |durable| {
             let durable = if durable { Durable::Yes } else { Durable::No };
-            tell(&outcomes, Inside::Appended { append, durable });
+            outcomes.put(Inside::Appended { append, durable });
         });
         if self.writer.try_write(WriteRequest { write, done }).is_ok() {
             self.order.take();
         } else if let Some(refused) = self.order.refuse(append) {
-            tell(&self.outcomes, Inside::Refused(refused));
+            self.outcomes.put(Inside::Refused(refused));
         }
     }
 
@@ -73,11 +72,6 @@ impl Appends {
     pub(super) fn complete(&mut self) -> impl Iterator<Item = Append> {
         self.order.complete()
     }
-}
-
-fn tell(outcomes: &UnboundedSender<Inside>, outcome: Inside) {
-    // A driver that has ended wants no outcome.
-    outcomes.send(outcome).ok();
 }
 
 impl Order {

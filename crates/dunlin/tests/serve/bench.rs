@@ -30,10 +30,12 @@ fn bench_with_patience(
     (output.status.code(), result.unwrap_or_else(|_| panic!("{output:?}")))
 }
 
+/// Takes as many frames from one connection as it can.
 fn serve(limits: &str) -> (Server, Folder) {
     let folder = Folder::new();
+    let config = folder.write("dunlin.toml", "[node]\nconnection_frame_rate = 0");
     let mut command = dunlin();
-    command.args(["serve", "--listen", "127.0.0.1:0", limits]);
+    command.args(["serve", "--listen", "127.0.0.1:0", limits, "--config"]).arg(config);
     (Server::start_with(&mut command, &folder.path().join("data")), folder)
 }
 
