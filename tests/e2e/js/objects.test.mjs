@@ -12,7 +12,8 @@ const INCREMENTS = 120;
 const KILLED_AFTER = [30, 80];
 const modes = ['OBJECT_SUBSCRIBE', 'OBJECT_PUBLISH'];
 
-const server = await startServer();
+/** Each operation follows the last at once, which may be more of them than a connection is allowed by default. */
+const server = await startServer({ config: 'unlimited = true' });
 
 async function objectsOf(client, name) {
   return client.channels.get(name, { modes }).object.get();
