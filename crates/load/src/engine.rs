@@ -9,7 +9,7 @@ mod socket;
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
@@ -90,7 +90,7 @@ impl Engine {
 
     /// Nanoseconds since the engine began.
     pub(crate) fn now(&self) -> u64 {
-        u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX)
+        nanoseconds(self.began.elapsed())
     }
 
     pub(crate) fn wire(&self) -> &dyn Wire {
@@ -216,7 +216,7 @@ impl Engine {
                 transport.flush()?;
             } else if let Some(error) = transport.stream.take_error()? {
                 slot.transport = None;
-                let now = nanoseconds(self.began);
+                let now = nanoseconds(self.began.elapsed());
                 player.hear(connection, Event::Ended(error.to_string()), now);
                 return Ok(());
             } else {
@@ -226,7 +226,7 @@ impl Engine {
                 }
                 transport.flush()?;
                 if !self.wire.greets() {
-                    player.hear(connection, Event::Ready(&[]), nanoseconds(self.began));
+                    player.hear(connection, Event::Ready(&[]), nanoseconds(self.began.elapsed()));
                 }
             }
         }
@@ -238,7 +238,7 @@ impl Engine {
             transport.flush()?;
             if let Some(end) = end {
                 slot.transport = None;
-                player.hear(connection, Event::Ended(end), nanoseconds(self.began));
+                player.hear(connection, Event::Ended(end), nanoseconds(self.began.elapsed()));
             }
         }
         Ok(())
@@ -306,7 +306,7 @@ impl Reading<'_> {
                 Err(error) => return Ok(Some(error.to_string())),
             };
             let input = self.buffer.get(..kept + count).unwrap_or_default();
-            let now = nanoseconds(self.began);
+            let now = nanoseconds(self.began.elapsed());
             let outbox = &mut transport.outbox;
             let used = self.wire.read(&mut transport.phase, input, &mut |event| match event {
                 Event::Reply(bytes) => outbox.extend(bytes),
@@ -330,6 +330,6 @@ fn event_data(turn: u32, connection: usize) -> epoll::EventData {
     epoll::EventData::new_u64((u64::from(turn) << 32) | connection as u64)
 }
 
-fn nanoseconds(began: Instant) -> u64 {
-    u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX)
+pub(crate) fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::LoadError;
 use crate::account::Tally;
-use crate::engine::{Engine, Player};
+use crate::engine::{Engine, Player, nanoseconds};
 use crate::latency::Latency;
 use crate::report::{Part, Second};
 use crate::watch::{Counts, Measured, Watch};
@@ -68,10 +68,6 @@ fn drain(engine: &mut Engine, scene: &mut dyn Scene, patience: Duration) -> Resu
         }
     }
     Ok(())
-}
-
-fn nanoseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Where progress is told, and what has been.

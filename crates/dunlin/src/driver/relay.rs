@@ -3,7 +3,7 @@
 //!
 //! Invariant: work that was there when [`Relay::take_turn`] was called is done. Who finds somebody at
 //! a turn, or a worker that might have to wait, rings for the relay's own thread, which takes the next
-//! one: nobody else ever waits.
+//! one: nobody else waits for a turn.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -256,12 +256,17 @@ mod tests {
         (relay, ended, taken)
     }
 
+    /// The thread sleeps for long; the next turn wants another one soon, which is the last.
+    fn asleep() -> (Started, thread::ThreadId) {
+        let started = script(&[NEVER, NEVER, Duration::from_millis(1)], Duration::ZERO);
+        wait_for_sleep(&started.0);
+        let thread = started.2.recv().unwrap();
+        (started, thread)
+    }
+
     #[test]
     fn the_thread_wakes_for_what_is_due_earlier_than_it_knew() {
-        let (relay, ended, taken) =
-            script(&[NEVER, NEVER, Duration::from_millis(1)], Duration::ZERO);
-        wait_for_sleep(&relay);
-        let thread = taken.recv().unwrap();
+        let ((relay, ended, taken), thread) = asleep();
         relay.take_turn();
         assert_ne!(taken.recv().unwrap(), thread);
         // The last turn, which ends it.
@@ -272,10 +277,7 @@ mod tests {
 
     #[test]
     fn the_thread_wakes_although_it_went_to_sleep_late() {
-        let (relay, _ended, taken) =
-            script(&[NEVER, NEVER, Duration::from_millis(1)], Duration::ZERO);
-        wait_for_sleep(&relay);
-        let thread = taken.recv().unwrap();
+        let ((relay, _ended, taken), thread) = asleep();
         relay.place.lock().unwrap().wakes = Instant::now();
         relay.take_turn();
         assert_ne!(taken.recv().unwrap(), thread);

@@ -3,7 +3,7 @@
 use super::Run;
 use super::gather::{self, Opening, Role};
 use crate::account::Tally;
-use crate::engine::{Engine, Player};
+use crate::engine::{Engine, Player, nanoseconds};
 use crate::watch::Counts;
 use crate::wire::Event;
 use crate::{LoadError, Report};
@@ -69,7 +69,7 @@ struct Idle {
 
 impl Idle {
     fn wait(&mut self, engine: &mut Engine, time: std::time::Duration) -> Result<(), LoadError> {
-        let until = engine.now() + u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        let until = engine.now().saturating_add(nanoseconds(time));
         while engine.now() < until {
             engine.turn(self, until)?;
         }

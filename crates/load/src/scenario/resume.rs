@@ -7,7 +7,7 @@ use super::Run;
 use super::broadcast::Broadcast;
 use super::topology::{Stage, Topology};
 use crate::account::Tally;
-use crate::engine::{Engine, Player};
+use crate::engine::{Engine, Player, nanoseconds};
 use crate::latency::Latency;
 use crate::measure::{Scene, measure};
 use crate::watch::Counts;
@@ -32,7 +32,7 @@ pub(super) fn run(run: &mut Run<'_>, shape: Shape) -> Result<Report, LoadError> 
     let channels = run.channels(1);
     let mut stage = Stage::join(run, &mut engine, &topology, channels)?;
     let mut scene = Resume {
-        after: u64::try_from(run.options.duration.as_nanos() / 3).unwrap_or_default(),
+        after: nanoseconds(run.options.duration / 3),
         drop_at: None,
         dropped_at: 0,
         positions: BTreeMap::new(),
@@ -142,7 +142,7 @@ impl Scene for Resume {
 
     fn measure(&mut self, now: u64) {
         self.inner.measure(now);
-        self.drop_at = Some(now + self.after);
+        self.drop_at = Some(now.saturating_add(self.after));
     }
 
     fn stop(&mut self, now: u64) {
