@@ -52,8 +52,11 @@ impl Messages {
         }
         let said = message.version.as_ref().and_then(|version| version.serial.clone());
         let version = said.unwrap_or_else(|| Arc::clone(&serial));
-        // A rewind shows a message as it is; when it breaks off, what is resumed repeats how it came to be so.
-        if known.as_ref().is_some_and(|known| !known.from_the_start && known.version > version) {
+        // A rewind shows a message as it is; when it breaks off, what is resumed repeats how it came to be so:
+        // from a full version on, for an append continues that.
+        let repeats =
+            known.as_ref().is_some_and(|known| !known.from_the_start && known.version > version);
+        if repeats && message.action == MessageAction::Append {
             return None;
         }
         let before = known.as_ref().map(|known| Arc::clone(&known.version));
@@ -72,7 +75,7 @@ impl Messages {
                 (known.version, known.data, known.deleted) = (next.version, data, next.deleted);
             }
         }
-        Some(Step { serial, before, version, action: message.action })
+        (!repeats).then_some(Step { serial, before, version, action: message.action })
     }
 }
 
@@ -80,5 +83,40 @@ pub(crate) fn join(data: &Data, more: &Data) -> Data {
     match (data, more) {
         (Data::Text(data), Data::Text(more)) => Data::Text(format!("{data}{more}").into()),
         _ => more.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use types::Version;
+
+    use super::*;
+
+    fn version(action: MessageAction, version: &str, data: &str) -> Message {
+        let version = Version { serial: Some(version.into()), ..Version::default() };
+        Message {
+            serial: Some("m".into()),
+            version: Some(version.into()),
+            data: Data::Text(data.into()),
+            action,
+            ..Message::default()
+        }
+    }
+
+    #[test]
+    fn what_a_resume_repeats_behind_a_rewind_leaves_the_message_as_it_was() {
+        let mut messages = Messages::default();
+        let mut receive = |action, number: &str, data| {
+            let step = messages.receive(&version(action, number, data));
+            let known = &messages.known["m"];
+            (step.is_some(), known.version.to_string(), known.data.clone())
+        };
+        let text = |text: &str| Data::Text(text.into());
+        let rewound = receive(MessageAction::Update, "3", "ab");
+        assert_eq!(rewound, (true, "3".to_owned(), text("ab")));
+        let repeated = receive(MessageAction::Update, "2", "a");
+        assert_eq!(repeated, (false, "2".to_owned(), text("a")));
+        let appended = receive(MessageAction::Append, "3", "b");
+        assert_eq!(appended, (true, "3".to_owned(), text("ab")));
     }
 }
