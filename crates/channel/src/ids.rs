@@ -4,6 +4,7 @@
 //! Ids are kept in generations of a quarter of the window, dropped as a whole, so an id lives for
 //! one window to one and a quarter. Within a generation the ids of a connection form a run sorted
 //! by msgSerial: 64 bytes an id. A named id takes 64 bytes, its text and the share of a tree node.
+//! A run knows the highest msgSerial of its connection up to then: the newest one tells what is new.
 //!
 //! Ids of pending entries are not here; see `pending`.
 
@@ -33,8 +34,16 @@ struct Generation {
     first: Timestamp,
     last: Timestamp,
     len: usize,
-    runs: Few<ConnectionId, Vec<Sent>>,
+    runs: Few<ConnectionId, Run>,
     named: Few<Arc<str>, Accepted>,
+}
+
+/// What one connection published, by msgSerial.
+#[derive(Debug, Default)]
+struct Run {
+    /// The highest msgSerial here and in the runs before.
+    latest: Option<i64>,
+    sent: Vec<Sent>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -51,14 +60,33 @@ impl Ids {
 
     /// What became of the publish with this id, and what it said if that is known.
     pub(crate) fn find(&self, id: &EntryId) -> Option<(Accepted, Option<Content>)> {
-        self.generations.iter().rev().find_map(|generation| generation.find(id))
+        match id {
+            EntryId::Named(name) => {
+                let mut newest_first = self.generations.iter().rev();
+                let accepted = newest_first.find_map(|generation| generation.named.get(name))?;
+                Some((*accepted, None))
+            }
+            EntryId::Connection { connection_id, msg_serial } => self
+                .runs(connection_id)
+                .take_while(|run| Some(*msg_serial) <= run.latest)
+                .find_map(|run| run.find(*msg_serial))
+                .map(|sent| (sent.accepted, sent.content)),
+        }
     }
 
-    /// Whether a later publish of the same connection is remembered.
+    /// Whether a later publish of the same connection was accepted.
     pub(crate) fn has_later(&self, id: &EntryId) -> bool {
         let EntryId::Connection { connection_id, msg_serial } = id else { return false };
-        let mut runs = self.generations.iter().filter_map(|known| known.runs.get(connection_id));
-        runs.any(|run| run.last().is_some_and(|sent| sent.msg_serial > *msg_serial))
+        self.latest(connection_id) > Some(*msg_serial)
+    }
+
+    fn latest(&self, connection_id: &ConnectionId) -> Option<i64> {
+        self.runs(connection_id).next()?.latest
+    }
+
+    /// Newest first.
+    fn runs(&self, connection_id: &ConnectionId) -> impl Iterator<Item = &Run> {
+        self.generations.iter().rev().filter_map(|known| known.runs.get(connection_id))
     }
 
     /// Remembers `id` for a window from `at`, which must not go backwards.
@@ -70,7 +98,7 @@ impl Ids {
         accepted: Accepted,
     ) {
         let width = self.window / GENERATIONS;
-        let current = match self.generations.pop_back() {
+        let mut current = match self.generations.pop_back() {
             Some(last) if at.since(last.first) < width => last,
             full => {
                 self.generations.extend(full);
@@ -78,7 +106,17 @@ impl Ids {
                 Generation::new(at)
             }
         };
-        self.generations.push_back(current.with(at, id, content, accepted));
+        (current.last, current.len) = (at, current.len + 1);
+        match id {
+            EntryId::Named(name) => current.named.insert(name, accepted),
+            EntryId::Connection { connection_id, msg_serial } => {
+                let begins = current.runs.get(&connection_id).is_none();
+                let before = if begins { self.latest(&connection_id) } else { None };
+                let sent = Sent { msg_serial, content, accepted };
+                current.runs.update(connection_id, |run| run.add(before, sent));
+            }
+        }
+        self.generations.push_back(current);
         self.len += 1;
     }
 
@@ -110,53 +148,26 @@ impl Generation {
     fn new(at: Timestamp) -> Self {
         Self { first: at, last: at, len: 0, runs: Few::None, named: Few::None }
     }
-
-    fn find(&self, id: &EntryId) -> Option<(Accepted, Option<Content>)> {
-        match id {
-            EntryId::Named(name) => self.named.get(name).map(|accepted| (*accepted, None)),
-            EntryId::Connection { connection_id, msg_serial } => {
-                let run = self.runs.get(connection_id)?;
-                if run.last().is_some_and(|last| last.msg_serial < *msg_serial) {
-                    return None;
-                }
-                let at = run.binary_search_by_key(msg_serial, |sent| sent.msg_serial).ok()?;
-                run.get(at).map(|sent| (sent.accepted, sent.content))
-            }
-        }
-    }
-
-    fn with(
-        mut self,
-        at: Timestamp,
-        id: EntryId,
-        content: Option<Content>,
-        accepted: Accepted,
-    ) -> Self {
-        self.last = at;
-        self.len += 1;
-        match id {
-            EntryId::Named(name) => {
-                self.named.insert(name, accepted);
-            }
-            EntryId::Connection { connection_id, msg_serial } => {
-                let sent = Sent { msg_serial, content, accepted };
-                self.runs.update(connection_id, |run| add(run, sent));
-            }
-        }
-        self
-    }
 }
 
-fn add(run: &mut Vec<Sent>, sent: Sent) {
-    if run.is_empty() {
-        run.reserve_exact(1);
+impl Run {
+    fn find(&self, msg_serial: i64) -> Option<&Sent> {
+        let at = self.sent.binary_search_by_key(&msg_serial, |sent| sent.msg_serial).ok()?;
+        self.sent.get(at)
     }
-    match run.last() {
-        Some(last) if last.msg_serial > sent.msg_serial => {
-            let place = run.partition_point(|known| known.msg_serial < sent.msg_serial);
-            run.insert(place, sent);
+
+    fn add(&mut self, before: Option<i64>, sent: Sent) {
+        self.latest = self.latest.max(before).max(Some(sent.msg_serial));
+        if self.sent.is_empty() {
+            self.sent.reserve_exact(1);
         }
-        Some(_) | None => run.push(sent),
+        match self.sent.last() {
+            Some(last) if last.msg_serial > sent.msg_serial => {
+                let place = self.sent.partition_point(|known| known.msg_serial < sent.msg_serial);
+                self.sent.insert(place, sent);
+            }
+            Some(_) | None => self.sent.push(sent),
+        }
     }
 }
 
@@ -201,5 +212,17 @@ mod tests {
         }
         assert!((0..10).all(|n| ids.find(&id("c", n)).is_some() == [1, 3, 5, 9].contains(&n)));
         assert!(ids.find(&id("d", 1)).is_none());
+    }
+
+    #[test]
+    fn ids_are_found_in_whatever_order_their_generations_hold_them() {
+        let mut ids = Ids::new(Duration::from_millis(40));
+        for (ms, msg_serial) in [(0, 5), (10, 3), (20, 9), (30, 1)] {
+            ids.insert(Timestamp(ms), id("c", msg_serial), None, NOTHING);
+        }
+        assert_eq!(ids.generations.len(), 4);
+        assert!((0..10).all(|n| ids.find(&id("c", n)).is_some() == [1, 3, 5, 9].contains(&n)));
+        assert!((0..9).all(|n| ids.has_later(&id("c", n))) && !ids.has_later(&id("c", 9)));
+        assert!(!ids.has_later(&id("d", 0)));
     }
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
 use types::{Entry, EntryId, ErrorInfo, Timestamp, error};
 
 use crate::content::{Content, check_repeat};
@@ -19,6 +20,9 @@ const MAX_BYTES: usize = 16 << 20;
 /// Publishers that may wait for one entry: each repeat over a new transport is one more, and the
 /// transport before is gone. One more is refused with 50004.
 const MAX_WAITERS: usize = 16;
+
+/// Publishes that are answered with one entry.
+pub(crate) type Waiters = SmallVec<[PublishToken; 1]>;
 
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
@@ -35,7 +39,8 @@ pub(crate) struct Append {
     pub(crate) content: Option<Content>,
     /// As in [`crate::Accepted`].
     pub(crate) dropped: u64,
-    pub(crate) waiters: Vec<PublishToken>,
+    /// Mostly one.
+    pub(crate) waiters: Waiters,
     pub(crate) wait: Wait,
 }
 

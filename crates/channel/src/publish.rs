@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use smallvec::smallvec;
 use types::{
     Body, ClientId, ConnectionId, Entry, EntryId, ErrorInfo, ObjectAction, ObjectId, ObjectMessage,
     ObjectOperation, Timestamp, error,
@@ -13,10 +14,10 @@ use types::{
 
 use crate::Channel;
 use crate::content::{Content, check_repeat};
-use crate::event::{Accepted, Effect, Publish, PublishToken};
+use crate::event::{Accepted, Effect, Publish};
 use crate::log::{before, cursor_at};
 use crate::objects::Objects;
-use crate::pending::{Append, Wait};
+use crate::pending::{Append, Wait, Waiters};
 use crate::presence::Presence;
 
 const NOTHING_APPENDED: Accepted = Accepted { serial: None, items: 0, dropped: 0 };
@@ -32,7 +33,7 @@ struct Draft {
     body: Body,
     /// As in [`Accepted`].
     dropped: u64,
-    waiters: Vec<PublishToken>,
+    waiters: Waiters,
 }
 
 /// Where a publish stands when its event has been handled.
@@ -134,7 +135,7 @@ impl Channel {
             return Ok(Progress::Known(NOTHING_APPENDED));
         };
         self.check_rates(now, connection_id.as_ref(), &body)?;
-        let draft = Draft { id, content, connection_id, body, dropped, waiters: vec![token] };
+        let draft = Draft { id, content, connection_id, body, dropped, waiters: smallvec![token] };
         self.append(now, draft, effects);
         Ok(Progress::Appended)
     }
@@ -195,7 +196,7 @@ impl Channel {
                 connection_id: None,
                 body: Body::Objects(ids.iter().map(delete).collect()),
                 dropped: 0,
-                waiters: Vec::new(),
+                waiters: Waiters::new(),
             };
             self.append(now, draft, effects);
         }
