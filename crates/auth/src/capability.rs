@@ -237,9 +237,8 @@ impl Capability {
 
     /// Rules for a room or space are about the channels that belong to it, too.
     fn matching<'a>(&'a self, resource: &'a str) -> impl Iterator<Item = Operations> + 'a {
-        let owner = types::owner_of_channel(resource);
-        let of_owner = owner.into_iter().flat_map(|owner| self.matching_exactly(owner));
-        self.matching_exactly(resource).chain(of_owner)
+        let owner = std::iter::once_with(|| types::owner_of_channel(resource)).flatten();
+        self.matching_exactly(resource).chain(owner.flat_map(|owner| self.matching_exactly(owner)))
     }
 
     fn matching_exactly<'a>(&'a self, resource: &'a str) -> impl Iterator<Item = Operations> + 'a {
@@ -249,7 +248,7 @@ impl Capability {
             Operations::EVERY
         };
         let everywhere = (!resource.starts_with('[')).then_some(self.everywhere);
-        let exact = self.rules.get(resource).copied();
+        let exact = std::iter::once_with(|| self.rules.get(resource).copied()).flatten();
         let patterns = self.patterns.iter().filter(|(pattern, _)| pattern.matches(resource));
         let patterns = patterns.map(|(_, operations)| *operations);
         everywhere.into_iter().chain(exact).chain(patterns).map(move |set| set.meet(possible))

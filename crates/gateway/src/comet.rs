@@ -155,7 +155,7 @@ impl Comet {
         match frames {
             Ok(frames) => {
                 for frame in frames {
-                    let event = Event::Frame { transport, frame };
+                    let event = Event::Frame { transport, frame: Box::new(frame) };
                     hub.tell(event).await.map_err(gone)?;
                 }
                 Ok(())

@@ -130,6 +130,10 @@ impl Handler for Inbound {
         counters.bytes_in.fetch_add(u64::try_from(payload.len()).unwrap_or(u64::MAX), Relaxed);
         match decoded {
             Ok(frame) => {
+                if self.gathered.is_empty() {
+                    // Most reads bring one.
+                    self.gathered.reserve_exact(1);
+                }
                 self.gathered.push(frame);
                 if self.gathered.len() < MAX_GATHERED { Intake::More } else { self.on_pause() }
             }
@@ -145,7 +149,9 @@ impl Handler for Inbound {
         let mut frames = std::mem::take(&mut self.gathered);
         match (frames.pop(), frames.is_empty()) {
             (None, _) => Intake::More,
-            (Some(frame), true) => self.hand_over(Event::Frame { transport, frame }),
+            (Some(frame), true) => {
+                self.hand_over(Event::Frame { transport, frame: Box::new(frame) })
+            }
             (Some(last), false) => {
                 frames.push(last);
                 self.hand_over(Event::Frames { transport, frames })

@@ -114,6 +114,7 @@ impl Stream {
         match step {
             Step::Attach(frames) => {
                 for frame in frames {
+                    let frame = Box::new(frame);
                     let event = Event::Frame { transport: self.transport.id, frame };
                     self.hub.tell(event).await.map_err(|_node_gone| Gone)?;
                 }

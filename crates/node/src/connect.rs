@@ -12,7 +12,6 @@ use crate::apps::{admit, identify};
 use crate::event::Effect;
 use crate::node::{Node, SessionKey, SessionSlot, Work};
 use crate::origin::Origin;
-use crate::timers::TimerKey;
 
 const CONNECTION_ID_LENGTH: usize = 10;
 
@@ -171,14 +170,13 @@ impl Node {
             effects: &mut effects,
         };
         let session = Session::open(&mut ctx, id.clone(), connect, reason);
-        let deadline = session.next_deadline(&ctx);
-        self.timers.set(TimerKey::Session(key.0), deadline);
         let slot = SessionSlot { session, format, opened_at: now, origin };
         self.tell_connection_opened(now, &slot);
         self.sessions.insert(key, Box::new(slot));
         self.by_connection.insert(id, key);
         self.by_transport.insert(transport, key);
         self.push_work(effects.into_iter().map(|effect| Work::Session(key, effect)));
+        self.touch_session(key);
         Ok(())
     }
 

@@ -31,9 +31,13 @@ impl Node {
         self.push_messages(now, key, &entry);
         let Some(slot) = self.channels.get_mut(&key) else { return };
         let changes_objects = matches!(entry.body, Body::Objects(_));
-        match slot.fanout.window.take_in(entry, cursor, Arrival { now, rollup, more }) {
-            Due::Now => self.flush(now, key),
-            Due::At(at) => self.timers.set(TimerKey::Window(key.0), Some(at)),
+        if slot.fanout.is_unheard() {
+            slot.fanout.window.pass_by(cursor);
+        } else {
+            match slot.fanout.window.take_in(entry, cursor, Arrival { now, rollup, more }) {
+                Due::Now => self.flush(now, key),
+                Due::At(at) => self.timers.set(TimerKey::Window(key.0), Some(at)),
+            }
         }
         if changes_objects {
             self.objects_changed(now, key);
@@ -50,8 +54,10 @@ impl Node {
 
     /// Delivers what waits.
     pub(crate) fn flush(&mut self, now: Timestamp, key: ChannelKey) {
-        self.timers.set(TimerKey::Window(key.0), None);
         let Some(slot) = self.channels.get_mut(&key) else { return };
+        if slot.fanout.window.waits() {
+            self.timers.set(TimerKey::Window(key.0), None);
+        }
         let held = slot.fanout.window.take(now);
         self.deliver_held(now, key, &held, None);
     }

@@ -35,7 +35,6 @@ pub struct Ticket(pub u64);
 pub struct RequestId(pub u64);
 
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "frames are the common case; boxes cost more")]
 pub enum Event {
     /// A transport is open; `query` holds the decoded parameters of the connect URL.
     Connect {
@@ -46,7 +45,7 @@ pub enum Event {
     },
     Frame {
         transport: TransportId,
-        frame: ProtocolMessage,
+        frame: Box<ProtocolMessage>,
     },
     /// Several that came together, in order.
     Frames {

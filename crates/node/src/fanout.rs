@@ -117,6 +117,11 @@ impl Fanout {
         arrival
     }
 
+    /// Whether nobody is there to deliver to, nothing waits, and nothing is counted of what is delivered.
+    pub(crate) fn is_unheard(&self) -> bool {
+        self.subscribers.is_empty() && !self.window.waits() && !self.window.groups()
+    }
+
     pub(crate) fn subscribers(&self) -> impl Iterator<Item = (AttachmentId, &Subscriber)> {
         self.subscribers.iter().map(|(id, subscriber)| (*id, subscriber.as_ref()))
     }

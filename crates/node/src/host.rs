@@ -79,17 +79,21 @@ impl Node {
         let Some(slot) = self.channels.get_mut(&key) else { return };
         let mut effects = std::mem::take(&mut self.channel_effects);
         slot.host.handle(now, event, &mut effects);
-        let idle = slot.host.is_idle(now);
-        if effects.is_empty() && idle {
-            self.deactivate(now, key);
-            self.channel_effects = effects;
-            return;
-        }
-        // One that is idle is looked at again once its effects have been worked off.
-        let deadline = if idle { Some(now) } else { slot.host.next_deadline() };
-        self.timers.set(TimerKey::Channel(key.0), deadline);
         self.push_work(effects.drain(..).map(|effect| Work::Channel(key, effect)));
         self.channel_effects = effects;
+        if self.touched_channels.last() != Some(&key) {
+            self.touched_channels.push(key);
+        }
+    }
+
+    /// Ends the channel if it is idle.
+    pub(crate) fn schedule_channel(&mut self, now: Timestamp, key: ChannelKey) {
+        let Some(slot) = self.channels.get(&key) else { return };
+        if slot.host.is_idle(now) {
+            self.deactivate(now, key);
+        } else {
+            self.timers.set(TimerKey::Channel(key.0), slot.host.next_deadline());
+        }
     }
 
     pub(crate) fn deactivate(&mut self, now: Timestamp, key: ChannelKey) {

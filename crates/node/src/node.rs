@@ -92,6 +92,9 @@ pub struct Node {
     work: Vec<Work>,
     /// Sessions whose clients are to be told what became of their publishes.
     unacknowledged: Vec<SessionKey>,
+    /// What something has happened to since deadlines were looked at last.
+    touched_sessions: Vec<SessionKey>,
+    pub(crate) touched_channels: Vec<ChannelKey>,
     /// Empty, and with room for what a session or a channel asks for.
     session_effects: Vec<session::Effect>,
     pub(crate) channel_effects: Vec<channel::Effect>,
@@ -130,6 +133,8 @@ impl Node {
             effects: Vec::new(),
             work: Vec::new(),
             unacknowledged: Vec::new(),
+            touched_sessions: Vec::new(),
+            touched_channels: Vec::new(),
             session_effects: Vec::new(),
             channel_effects: Vec::new(),
             leaving: false,
@@ -156,14 +161,10 @@ impl Node {
                     self.connect(now, transport, format, Dial { query: &query, origin: &origin });
                 }
             }
-            Event::Frame { transport, frame } => {
-                self.on_transport(now, transport, |session, ctx| session.handle_frame(ctx, frame));
-            }
-            Event::Frames { transport, frames } => {
-                for frame in frames {
-                    self.on_transport(now, transport, |session, ctx| {
-                        session.handle_frame(ctx, frame);
-                    });
+            Event::Frame { transport, mut frame } => self.take_frame(now, transport, &mut frame),
+            Event::Frames { transport, mut frames } => {
+                for frame in &mut frames {
+                    self.take_frame(now, transport, frame);
                     self.work_off(now);
                 }
             }
@@ -198,11 +199,12 @@ impl Node {
             Event::Shutdown => self.shut_down(now),
             Event::Tick => {}
         }
-        self.work_off(now);
+        self.settle(now);
         self.fire_timers(now);
         self.tell_answered(now);
         self.work_off(now);
         self.acknowledge(now);
+        self.settle(now);
     }
 
     /// What the driver has to do, in order. Empties `effects` of earlier content first.
@@ -261,7 +263,38 @@ impl Node {
                 TimerKey::Pushes => self.push_to_channels(now),
                 TimerKey::Stats => self.save_stats(now),
             }
+            self.settle(now);
+        }
+    }
+
+    /// Works off what there is, and then looks once at the deadlines of whatever something has happened to.
+    fn settle(&mut self, now: Timestamp) {
+        self.work_off(now);
+        while !self.touched_sessions.is_empty() || !self.touched_channels.is_empty() {
+            let mut sessions = std::mem::take(&mut self.touched_sessions);
+            for key in sessions.drain(..) {
+                self.schedule_session(key);
+            }
+            self.touched_sessions = sessions;
+            let mut channels = std::mem::take(&mut self.touched_channels);
+            for key in channels.drain(..) {
+                self.schedule_channel(now, key);
+            }
+            self.touched_channels = channels;
             self.work_off(now);
+        }
+    }
+
+    fn schedule_session(&mut self, key: SessionKey) {
+        let slot = self.sessions.get(&key);
+        let deadline = slot.and_then(|slot| slot.session.next_deadline(&self.config.limits));
+        self.timers.set(TimerKey::Session(key.0), deadline);
+    }
+
+    /// Notes that something happens to a session.
+    pub(crate) fn touch_session(&mut self, key: SessionKey) {
+        if self.touched_sessions.last() != Some(&key) {
+            self.touched_sessions.push(key);
         }
     }
 
@@ -293,6 +326,10 @@ impl Node {
 
     pub(crate) fn push_work(&mut self, work: impl IntoIterator<Item = Work>) {
         self.work.extend(work);
+    }
+
+    fn take_frame(&mut self, now: Timestamp, transport: TransportId, frame: &mut ProtocolMessage) {
+        self.on_transport(now, transport, |session, ctx| session.handle_frame(ctx, frame));
     }
 
     fn forget_transport(&mut self, transport: TransportId) {
@@ -331,10 +368,9 @@ impl Node {
             effects: &mut effects,
         };
         act(&mut slot.session, &mut ctx);
-        let deadline = slot.session.next_deadline(&ctx);
-        self.timers.set(TimerKey::Session(key.0), deadline);
         self.work.extend(effects.drain(..).map(|effect| Work::Session(key, effect)));
         self.session_effects = effects;
+        self.touch_session(key);
     }
 
     fn session_effect(&mut self, now: Timestamp, key: SessionKey, effect: session::Effect) {
@@ -382,8 +418,8 @@ impl Node {
     }
 
     fn end_session(&mut self, now: Timestamp, key: SessionKey, reason: Option<&ErrorInfo>) {
-        self.timers.set(TimerKey::Session(key.0), None);
         let Some(slot) = self.sessions.remove(&key) else { return };
+        self.touch_session(key);
         self.by_connection.remove(slot.session.id());
         if let Some(transport) = slot.session.transport() {
             self.forget_transport(transport);

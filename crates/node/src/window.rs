@@ -111,6 +111,11 @@ impl Window {
         !matches!(self.config.grouping, Grouping::None)
     }
 
+    /// Whether something is due later.
+    pub(crate) fn waits(&self) -> bool {
+        self.until.is_some()
+    }
+
     pub(crate) fn held(&self) -> &[Held] {
         &self.held
     }
@@ -131,6 +136,12 @@ impl Window {
             }
             None => Due::Now,
         }
+    }
+
+    /// Takes note of an entry that nobody is there to receive.
+    pub(crate) fn pass_by(&mut self, cursor: Cursor) {
+        self.count += 1;
+        self.newest = Some(cursor);
     }
 
     /// How long the next entry of the same topic has to wait for its turn; none if it need not.

@@ -80,13 +80,13 @@ fn check_annotation(annotation: &Annotation) -> Result<(), ErrorInfo> {
 }
 
 impl Session {
-    pub(crate) fn handle_annotation(&mut self, ctx: &mut Context<'_>, frame: ProtocolMessage) {
+    pub(crate) fn handle_annotation(&mut self, ctx: &mut Context<'_>, frame: &mut ProtocolMessage) {
         let count = u32::try_from(frame.annotations.len()).unwrap_or(u32::MAX);
         self.handle_publish(ctx, frame, count, Self::check_annotation_frame);
     }
 
-    fn check_annotation_frame(&self, ctx: &Context<'_>, mut frame: ProtocolMessage) -> Checked {
-        let channel = ChannelRef::parse(frame.channel.unwrap_or_default())?;
+    fn check_annotation_frame(&self, ctx: &Context<'_>, frame: &mut ProtocolMessage) -> Checked {
+        let channel = ChannelRef::parse(frame.channel.take().unwrap_or_default())?;
         self.check_channel(ctx, &channel)?;
         if channel.filter.is_some() {
             return Err(error::INVALID_CHANNEL_NAME.with("a derived channel has no annotations"));
@@ -103,7 +103,7 @@ impl Session {
         check_mutable(ctx.app, &channel.name)?;
         let named = check_annotations(&self.principal, &ctx.app.limits, &mut frame.annotations)?;
         let id = self.entry_id(named, frame.msg_serial);
-        Ok((channel, id, Body::Annotations(frame.annotations)))
+        Ok((channel, id, Body::Annotations(std::mem::take(&mut frame.annotations))))
     }
 }
 

@@ -208,7 +208,7 @@ fn delivery(
     let mut frame = ProtocolMessage::new(Action::Message);
     frame.channel = Some(Arc::clone(requested));
     frame.channel_serial = Some(cursor.encode(channel).into());
-    frame.id = Some(entry.id.to_string().into());
+    frame.id = Some(entry.id.text());
     frame.connection_id = entry.connection_id.clone();
     frame.timestamp = Some(entry.timestamp);
     match &entry.body {

@@ -78,13 +78,13 @@ pub fn check_objects_size(limits: &AppLimits, objects: &[ObjectMessage]) -> Resu
 }
 
 impl Session {
-    pub(crate) fn handle_object(&mut self, ctx: &mut Context<'_>, frame: ProtocolMessage) {
+    pub(crate) fn handle_object(&mut self, ctx: &mut Context<'_>, frame: &mut ProtocolMessage) {
         let count = u32::try_from(frame.state.len()).unwrap_or(u32::MAX);
         self.handle_publish(ctx, frame, count, Self::check_object_frame);
     }
 
-    fn check_object_frame(&self, ctx: &Context<'_>, frame: ProtocolMessage) -> Checked {
-        let channel = ChannelRef::parse(frame.channel.unwrap_or_default())?;
+    fn check_object_frame(&self, ctx: &Context<'_>, frame: &mut ProtocolMessage) -> Checked {
+        let channel = ChannelRef::parse(frame.channel.take().unwrap_or_default())?;
         self.check_channel(ctx, &channel)?;
         if channel.filter.is_some() {
             return Err(error::INVALID_CHANNEL_NAME.with("a derived channel has no objects"));
@@ -96,8 +96,7 @@ impl Session {
         if attachment.is_some_and(|attachment| attachment.modes & flags::OBJECT_PUBLISH == 0) {
             return Err(error::MODE_MISSING.info());
         }
-        let objects = frame
-            .state
+        let objects = std::mem::take(&mut frame.state)
             .into_iter()
             .map(|item| self.check_object(ctx, item))
             .collect::<Result<Vec<_>, ErrorInfo>>()?;

@@ -14,13 +14,13 @@ use crate::session::Session;
 use crate::{Context, Effect};
 
 impl Session {
-    pub(crate) fn handle_presence(&mut self, ctx: &mut Context<'_>, frame: ProtocolMessage) {
+    pub(crate) fn handle_presence(&mut self, ctx: &mut Context<'_>, frame: &mut ProtocolMessage) {
         let count = u32::try_from(frame.presence.len()).unwrap_or(u32::MAX);
         self.handle_publish(ctx, frame, count, Self::check_presence_frame);
     }
 
-    fn check_presence_frame(&self, ctx: &Context<'_>, mut frame: ProtocolMessage) -> Checked {
-        let channel = ChannelRef::parse(frame.channel.unwrap_or_default())?;
+    fn check_presence_frame(&self, ctx: &Context<'_>, frame: &mut ProtocolMessage) -> Checked {
+        let channel = ChannelRef::parse(frame.channel.take().unwrap_or_default())?;
         if channel.filter.is_some() {
             return Err(error::INVALID_CHANNEL_NAME.with("a derived channel has no presence"));
         }
@@ -45,7 +45,11 @@ impl Session {
             self.check_presence(item)?;
             item.id.get_or_insert_with(|| format!("{}:{msg_serial}:{index}", self.id).into());
         }
-        Ok((channel, self.presence_id(msg_serial), Body::Presence(frame.presence)))
+        Ok((
+            channel,
+            self.presence_id(msg_serial),
+            Body::Presence(std::mem::take(&mut frame.presence)),
+        ))
     }
 
     fn check_presence(&self, item: &mut PresenceMessage) -> Result<(), ErrorInfo> {

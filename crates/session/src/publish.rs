@@ -1,6 +1,7 @@
 //! MESSAGE from a client: what is checked before a publish goes to the channel's host. REST
 //! publishes pass the same checks.
 
+use std::mem::take;
 use std::sync::Arc;
 
 use auth::{Operation, Principal};
@@ -52,6 +53,9 @@ pub fn check_messages(
         message.summary = None;
     }
     extras::check(messages)?;
+    if messages.iter().all(|message| message.id.is_none()) {
+        return Ok(None);
+    }
     let ids: Vec<Option<&str>> = messages.iter().map(|message| message.id.as_deref()).collect();
     named_id(&ids)
 }
@@ -111,11 +115,11 @@ pub fn publish_result(accepted: Accepted) -> PublishResult {
 }
 
 /// Turns a frame into what its channel's host is asked to append.
-type Check = fn(&Session, &Context<'_>, ProtocolMessage) -> Checked;
+type Check = fn(&Session, &Context<'_>, &mut ProtocolMessage) -> Checked;
 pub(crate) type Checked = Result<(ChannelRef, EntryId, Body), ErrorInfo>;
 
 impl Session {
-    pub(crate) fn handle_message(&mut self, ctx: &mut Context<'_>, frame: ProtocolMessage) {
+    pub(crate) fn handle_message(&mut self, ctx: &mut Context<'_>, frame: &mut ProtocolMessage) {
         let count = self.rollup.count(ctx.now, self.params.append_rollup, &frame.messages);
         let count = u32::try_from(count).unwrap_or(u32::MAX);
         self.handle_publish(ctx, frame, count, Self::check_message_frame);
@@ -125,7 +129,7 @@ impl Session {
     pub(crate) fn handle_publish(
         &mut self,
         ctx: &mut Context<'_>,
-        frame: ProtocolMessage,
+        frame: &mut ProtocolMessage,
         count: u32,
         check: Check,
     ) {
@@ -234,8 +238,8 @@ impl Session {
         Ok(())
     }
 
-    fn check_message_frame(&self, ctx: &Context<'_>, mut frame: ProtocolMessage) -> Checked {
-        let channel = ChannelRef::parse(frame.channel.unwrap_or_default())?;
+    fn check_message_frame(&self, ctx: &Context<'_>, frame: &mut ProtocolMessage) -> Checked {
+        let channel = ChannelRef::parse(frame.channel.take().unwrap_or_default())?;
         self.check_channel(ctx, &channel)?;
         if channel.filter.is_some() {
             return Err(
@@ -250,7 +254,7 @@ impl Session {
             check_mutable(ctx.app, &channel.name)?;
             let named = check_change(&self.principal, &ctx.app.limits, change)?;
             let id = self.entry_id(named, frame.msg_serial);
-            return Ok((channel, id, Body::Messages(frame.messages)));
+            return Ok((channel, id, Body::Messages(take(&mut frame.messages))));
         }
         if !self.principal.capability.permits(channel.name.as_str(), Operation::Publish) {
             return Err(error::CAPABILITY_MISSING.info());
@@ -266,7 +270,7 @@ impl Session {
         let named = named.filter(|_| !ctx.app.batches(&channel.name));
         check_push(ctx.app, &channel.name, &frame.messages)?;
         let id = self.entry_id(named, frame.msg_serial);
-        Ok((channel, id, Body::Messages(frame.messages)))
+        Ok((channel, id, Body::Messages(take(&mut frame.messages))))
     }
 
     /// The id under which a publish is accepted once: the client's own, if it gave one.

@@ -164,21 +164,22 @@ impl Session {
         }
     }
 
-    pub fn handle_frame(&mut self, ctx: &mut Context<'_>, frame: ProtocolMessage) {
+    /// What is kept of the frame is taken out of it: frames are large, and most pass through many hands.
+    pub fn handle_frame(&mut self, ctx: &mut Context<'_>, frame: &mut ProtocolMessage) {
         if !self.frame_rate.take(ctx.now, ctx.limits.connection_frame_rate, 1) {
             self.fail(ctx, error::FATAL_FRAME_RATE.info());
             return;
         }
         match frame.action {
-            Action::Heartbeat => self.handle_heartbeat(ctx, frame.id),
+            Action::Heartbeat => self.handle_heartbeat(ctx, frame.id.take()),
             Action::Close => self.handle_close(ctx),
             Action::Disconnect => self.disconnect(ctx, None),
-            Action::Attach => self.handle_attach(ctx, &frame),
-            Action::Detach => self.handle_detach(ctx, &frame.channel.unwrap_or_default()),
+            Action::Attach => self.handle_attach(ctx, frame),
+            Action::Detach => self.handle_detach(ctx, &frame.channel.take().unwrap_or_default()),
             Action::Message => self.handle_message(ctx, frame),
             Action::Presence => self.handle_presence(ctx, frame),
-            Action::Sync => self.handle_sync(ctx, frame.channel.unwrap_or_default()),
-            Action::Auth => self.handle_auth(ctx, frame),
+            Action::Sync => self.handle_sync(ctx, frame.channel.take().unwrap_or_default()),
+            Action::Auth => self.handle_auth(ctx, frame.access_token.take()),
             Action::Object => self.handle_object(ctx, frame),
             Action::Annotation => self.handle_annotation(ctx, frame),
             // Not sent by clients, or not known to this version: tolerated (RTF1).
@@ -259,8 +260,8 @@ impl Session {
         self.end(ctx, None);
     }
 
-    fn handle_auth(&mut self, ctx: &mut Context<'_>, frame: ProtocolMessage) {
-        match frame.access_token {
+    fn handle_auth(&mut self, ctx: &mut Context<'_>, access_token: Option<Arc<str>>) {
+        match access_token {
             Some(token) => ctx.effects.push(Effect::Authenticate(token)),
             None => self.fail(ctx, error::PROTOCOL_ERROR.with("AUTH without an access token")),
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use auth::Method;
 use protocol::{Action, ProtocolMessage};
-use types::{Timestamp, error};
+use types::{NodeLimits, Timestamp, error};
 
 use crate::session::Session;
 use crate::{Context, Effect, Heartbeats};
@@ -22,7 +22,7 @@ const PING_PAUSE: Duration = Duration::from_millis(2);
 
 impl Session {
     /// When [`Session::tick`] has something to do, at the latest.
-    pub fn next_deadline(&self, ctx: &Context<'_>) -> Option<Timestamp> {
+    pub fn next_deadline(&self, limits: &NodeLimits) -> Option<Timestamp> {
         match self.dropped_at {
             None => {
                 let token = self
@@ -32,8 +32,8 @@ impl Session {
                 let answer = self.pings.front().map(|(at, _)| *at);
                 [token, self.heartbeat_at, self.reattach_by, answer].into_iter().flatten().min()
             }
-            Some(dropped_at) if self.members.is_empty() => Some(dropped_at.plus(state_ttl(ctx))),
-            Some(dropped_at) => Some(dropped_at.plus(self.grace(ctx))),
+            Some(dropped_at) if self.members.is_empty() => Some(dropped_at.plus(state_ttl(limits))),
+            Some(dropped_at) => Some(dropped_at.plus(self.grace(limits))),
         }
     }
 
@@ -41,10 +41,10 @@ impl Session {
         match self.dropped_at {
             None => self.tick_connected(ctx),
             Some(dropped_at) => {
-                if ctx.now >= dropped_at.plus(self.grace(ctx)) && !self.members.is_empty() {
+                if ctx.now >= dropped_at.plus(self.grace(ctx.limits)) && !self.members.is_empty() {
                     self.leave_all(ctx);
                 }
-                if ctx.now >= dropped_at.plus(state_ttl(ctx)) {
+                if ctx.now >= dropped_at.plus(state_ttl(ctx.limits)) {
                     self.end(
                         ctx,
                         Some(error::RESUME_FAILED.with("the connection was not resumed in time")),
@@ -116,14 +116,14 @@ impl Session {
             .unwrap_or(Duration::from_millis(ctx.limits.max_idle_interval_ms))
     }
 
-    fn grace(&self, ctx: &Context<'_>) -> Duration {
+    fn grace(&self, limits: &NodeLimits) -> Duration {
         self.params
             .remain_present_for
-            .unwrap_or(Duration::from_millis(ctx.limits.remain_present_for_ms))
-            .min(state_ttl(ctx))
+            .unwrap_or(Duration::from_millis(limits.remain_present_for_ms))
+            .min(state_ttl(limits))
     }
 }
 
-fn state_ttl(ctx: &Context<'_>) -> Duration {
-    Duration::from_millis(ctx.limits.connection_state_ttl_ms)
+fn state_ttl(limits: &NodeLimits) -> Duration {
+    Duration::from_millis(limits.connection_state_ttl_ms)
 }

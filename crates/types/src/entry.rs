@@ -17,14 +17,22 @@ pub enum EntryId {
     Named(Arc<str>),
 }
 
-impl fmt::Display for EntryId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl EntryId {
+    /// As it travels. Put together by hand, because every delivery has one.
+    pub fn text(&self) -> Arc<str> {
         match self {
             Self::Connection { connection_id, msg_serial } => {
-                write!(f, "{connection_id}:{msg_serial}")
+                let mut number = itoa::Buffer::new();
+                [connection_id.as_str(), ":", number.format(*msg_serial)].concat().into()
             }
-            Self::Named(id) => f.write_str(id),
+            Self::Named(id) => Arc::clone(id),
         }
+    }
+}
+
+impl fmt::Display for EntryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text())
     }
 }
 

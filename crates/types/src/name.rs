@@ -32,8 +32,9 @@ pub const CHANNELS_OF_OWNERS: [&str; 3] = [CHAT, "$space", "$cursors"];
 
 /// The room or space that the channel `name` belongs to, if it does.
 pub fn owner_of_channel(name: &str) -> Option<&str> {
-    let owner_of = |channel: &&str| name.strip_suffix(channel)?.strip_suffix("::");
-    CHANNELS_OF_OWNERS.iter().find_map(owner_of).filter(|owner| !owner.is_empty())
+    let kind = name.rfind('$').and_then(|at| name.get(at..))?;
+    let known = CHANNELS_OF_OWNERS.iter().find(|channel| **channel == kind)?;
+    name.strip_suffix(known)?.strip_suffix("::").filter(|owner| !owner.is_empty())
 }
 
 /// Channel params, by name.

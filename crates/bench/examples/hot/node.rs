@@ -15,6 +15,8 @@ use crate::codec::{frame, published};
 const START: u64 = 1_700_000_000_000;
 /// Attached to the channel on which members come and go.
 const AUDIENCE: u64 = 10;
+/// Messages that come with one read.
+const TOGETHER: u64 = 16;
 const ATTACH: &str = r#"{"action":10,"channel":"room"}"#;
 const DETACH: &str = r#"{"action":12,"channel":"room"}"#;
 /// What a presence event says that the member does.
@@ -31,7 +33,17 @@ pub(crate) fn publish(count: u64, subscribers: u64) {
     }
 }
 
-/// The same while somebody else attaches or detaches before each message.
+/// Messages that came with one read, on a channel that nobody is attached to, and their acknowledgement.
+pub(crate) fn publish_unheard(count: u64) {
+    let mut room = Room::with_subscribers(0);
+    let publisher = room.connect();
+    let message = published();
+    for read in 0..count {
+        room.send_together(publisher, &message, read);
+    }
+}
+
+/// One message to so many subscribers while somebody else attaches or detaches before each.
 pub(crate) fn publish_among_changes(count: u64, subscribers: u64) {
     let mut room = Room::with_subscribers(subscribers);
     let (publisher, client) = (room.connect(), room.connect());
@@ -106,7 +118,7 @@ impl Room {
         };
         let config = Config {
             identity: Identity { site: "dun".parse().unwrap(), server_id: "node".into() },
-            limits: NodeLimits::default(),
+            limits: NodeLimits { connection_frame_rate: 0, ..NodeLimits::default() },
             apps: vec![app],
             sealing_key: SealingKey::from_bytes([7; 32]),
             incarnation: 1,
@@ -143,12 +155,21 @@ impl Room {
     }
 
     fn send(&mut self, transport: TransportId, frame: ProtocolMessage) {
-        self.handle(Event::Frame { transport, frame });
+        self.handle(Event::Frame { transport, frame: Box::new(frame) });
     }
 
     fn send_numbered(&mut self, transport: TransportId, frame: &ProtocolMessage, serial: u64) {
         let frame = ProtocolMessage { msg_serial: Some(serial.cast_signed()), ..frame.clone() };
         self.send(transport, frame);
+    }
+
+    fn send_together(&mut self, transport: TransportId, frame: &ProtocolMessage, read: u64) {
+        let numbered = |index: u64| {
+            let serial = read * TOGETHER + index;
+            ProtocolMessage { msg_serial: Some(serial.cast_signed()), ..frame.clone() }
+        };
+        let frames = (0..TOGETHER).map(numbered).collect();
+        self.handle(Event::Frames { transport, frames });
     }
 
     /// A millisecond later.
@@ -185,6 +206,17 @@ mod tests {
             room.send_numbered(publisher, &published(), serial);
             assert_eq!(receivers(&room, Action::Message), 100);
             assert_eq!(receivers(&room, Action::Ack), 1);
+        }
+    }
+
+    #[test]
+    fn messages_that_come_together_are_acknowledged_together() {
+        let mut room = Room::with_subscribers(0);
+        let publisher = room.connect();
+        for read in 0..3 {
+            room.send_together(publisher, &published(), read);
+            let [Effect::Acknowledge { frame, .. }] = room.effects.as_slice() else { panic!() };
+            assert_eq!(decode(Format::Json, frame).unwrap().count, Some(16));
         }
     }
 

@@ -172,7 +172,7 @@ async fn a_busy_node_slows_its_clients_down_and_misses_nothing() {
         let mut seen = 0;
         while seen < count {
             let frames = match events.recv().await.unwrap() {
-                Event::Frame { frame, .. } => vec![frame],
+                Event::Frame { frame, .. } => vec![*frame],
                 Event::Frames { frames, .. } => frames,
                 other => panic!("{other:?}"),
             };

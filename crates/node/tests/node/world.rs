@@ -327,7 +327,7 @@ impl World {
     pub(crate) fn send(&mut self, transport: TransportId, frame: &ProtocolMessage) {
         let format = self.transports[&transport].format;
         let frame = protocol::decode(format, &protocol::encode(frame, format)).unwrap();
-        self.handle(Event::Frame { transport, frame });
+        self.handle(Event::Frame { transport, frame: Box::new(frame) });
     }
 
     /// What arrived since the last look.

@@ -113,7 +113,7 @@ impl World {
                 match protocol::decode(format, &bytes) {
                     Ok(frame) => {
                         self.trace.note(self.now, || format!("{transport:?} > {}", show(&frame)));
-                        self.feed(Event::Frame { transport, frame })
+                        self.feed(Event::Frame { transport, frame: Box::new(frame) })
                     }
                     Err(error) => {
                         violation("codec", format!("a client's frame was refused: {error}"))

@@ -81,7 +81,7 @@ impl World {
         let (event, input) = match protocol::decode(format, bytes) {
             Ok(frame) => {
                 self.trace.note(self.now, || format!("{transport:?} raves {}", show(&frame)));
-                (Event::Frame { transport, frame }, Input::Frame)
+                (Event::Frame { transport, frame: Box::new(frame) }, Input::Frame)
             }
             Err(error) => (Event::BadFrame { transport, error }, Input::Noise),
         };
