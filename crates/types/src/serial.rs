@@ -98,8 +98,8 @@ impl Serial {
     /// The serial of the item at `index` of the entry.
     pub fn item(&self, index: usize) -> Arc<str> {
         let mut text = Text::of(self);
-        text.push(":");
-        text.push_padded(index as u64, 3);
+        text.push(b":");
+        text.push_padded::<3>(index as u64);
         text.as_str().into()
     }
 
@@ -131,27 +131,40 @@ struct Text {
 impl Text {
     fn of(serial: &Serial) -> Self {
         let mut text = Self { room: [0; MAX_TEXT], len: 0 };
-        text.push_padded(serial.ms, 14);
-        text.push("-");
-        text.push_padded(u64::from(serial.counter), 3);
-        text.push("@");
-        text.push(serial.series.as_str());
+        text.push_padded::<14>(serial.ms);
+        text.push(b"-");
+        text.push_padded::<3>(serial.counter.into());
+        text.push(b"@");
+        text.push(&serial.series.0);
         text
     }
 
-    /// The number with at least so many digits.
-    fn push_padded(&mut self, number: u64, digits: usize) {
-        let mut buffer = itoa::Buffer::new();
-        let number = buffer.format(number);
-        let missing = digits.saturating_sub(number.len());
-        self.push("00000000000000".get(..missing).unwrap_or_default());
-        self.push(number);
+    /// The number with at least `N` digits, of which there are no more than 16.
+    #[inline]
+    fn push_padded<const N: usize>(&mut self, number: u64) {
+        #[expect(clippy::cast_possible_truncation, reason = "no more than 16")]
+        if number >= const { 10_u64.pow(N as u32) } {
+            return self.push_all(itoa::Buffer::new().format(number).as_bytes());
+        }
+        let halves = [eight_digits(number / 100_000_000), eight_digits(number % 100_000_000)];
+        if let Some(digits) = halves.as_flattened().last_chunk::<N>() {
+            self.push(digits);
+        }
     }
 
-    fn push(&mut self, text: &str) {
-        let end = self.len + text.len();
+    #[inline]
+    fn push<const N: usize>(&mut self, bytes: &[u8; N]) {
+        let free = self.room.get_mut(self.len..).and_then(|free| free.first_chunk_mut());
+        if let Some(free) = free {
+            *free = *bytes;
+            self.len += N;
+        }
+    }
+
+    fn push_all(&mut self, bytes: &[u8]) {
+        let end = self.len + bytes.len();
         if let Some(free) = self.room.get_mut(self.len..end) {
-            free.copy_from_slice(text.as_bytes());
+            free.copy_from_slice(bytes);
             self.len = end;
         }
     }
@@ -160,6 +173,18 @@ impl Text {
         let written = self.room.get(..self.len).unwrap_or_default();
         std::str::from_utf8(written).unwrap_or_default()
     }
+}
+
+/// The digits of a number below 100,000,000. All of them are found together: the word is divided into
+/// halves of four digits each, these into quarters of two, and these into bytes of one.
+#[inline]
+fn eight_digits(number: u64) -> [u8; 8] {
+    let fours = (number / 10_000) | ((number % 10_000) << 32);
+    let hundreds = ((fours * 10_486) >> 20) & 0x7f_0000_007f;
+    let twos = hundreds | ((fours - hundreds * 100) << 16);
+    let tens = ((twos * 103) >> 10) & 0x000f_000f_000f_000f;
+    let ones = tens | ((twos - tens * 10) << 8);
+    (ones | 0x3030_3030_3030_3030).to_le_bytes()
 }
 
 /// A hybrid logical clock: strictly increasing, never behind anything that it has seen.
@@ -185,8 +210,8 @@ impl Clock {
 
 #[cfg(test)]
 mod tests {
-    use rand::SeedableRng;
     use rand::rngs::SmallRng;
+    use rand::{RngExt, SeedableRng};
 
     use super::*;
 
@@ -208,6 +233,20 @@ mod tests {
         let seen = Serial { ms: 5_000, counter: 7, series };
         clock.observe(&seen);
         assert!(clock.next(Timestamp(10), series) > seen);
+    }
+
+    #[test]
+    fn numbers_have_at_least_their_width_and_all_their_digits() {
+        let powers = (0..20).map(|power| 10_u64.pow(power));
+        let near = powers.flat_map(|power| [power - 1, power, power + 1, power / 7 * 5]);
+        let (mut rng, series) = (SmallRng::seed_from_u64(2), series());
+        let random = std::iter::repeat_with(|| rng.random::<u64>() >> rng.random_range(0..64));
+        for number in near.chain(random.take(10_000)).chain([u64::MAX]) {
+            let serial = Serial { ms: number, counter: (number % 1_500) as u16, series };
+            let text = format!("{number:014}-{:03}@{series}", serial.counter);
+            assert_eq!(serial.to_string(), text);
+            assert_eq!(*serial.item(number as usize), format!("{text}:{number:03}"));
+        }
     }
 
     #[test]
