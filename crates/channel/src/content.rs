@@ -11,7 +11,10 @@ use types::{
     Annotation, Body, Data, Entry, EntryId, ErrorInfo, Extras, Message, PresenceMessage,
     USER_CLAIM, error,
 };
-use xxhash_rust::xxh3::Xxh3Default;
+use xxhash_rust::xxh3::xxh3_64;
+
+/// 2⁶⁴ by the golden ratio: bits in no pattern.
+const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Content(NonZeroU64);
@@ -38,7 +41,7 @@ impl Content {
     }
 
     fn hash(body: &Body) -> Self {
-        let mut hasher = Xxh3Default::new();
+        let mut hasher = Pieces(GOLDEN);
         match body {
             Body::Messages(messages) => {
                 0_u8.hash(&mut hasher);
@@ -58,6 +61,37 @@ impl Content {
             }
         }
         Self(NonZeroU64::new(hasher.finish()).unwrap_or(NonZeroU64::MAX))
+    }
+}
+
+/// A hash of pieces, each hashed by itself: most are a few bytes long, and a hasher that gathers them
+/// costs several times as much as they do. Their order counts, and where each of them ends.
+struct Pieces(u64);
+
+impl Hasher for Pieces {
+    fn write(&mut self, bytes: &[u8]) {
+        self.write_u64(xxh3_64(bytes));
+    }
+
+    #[inline]
+    fn write_u8(&mut self, number: u8) {
+        self.write_u64(number.into());
+    }
+
+    #[inline]
+    fn write_u64(&mut self, number: u64) {
+        // Only together do the halves of the product depend on every bit.
+        let (low, high) = (self.0 ^ number).carrying_mul(GOLDEN, 0);
+        self.0 = low ^ high;
+    }
+
+    #[inline]
+    fn write_usize(&mut self, number: usize) {
+        self.write_u64(number as u64);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }
 
@@ -110,5 +144,126 @@ fn hash_data(data: &Data, hasher: &mut impl Hasher) {
         Data::None => 0_u8.hash(hasher),
         Data::Text(text) => (1_u8, text).hash(hasher),
         Data::Binary(bytes) => (2_u8, bytes).hash(hasher),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::sync::Arc;
+
+    use serde_json::json;
+    use types::{MessageAction, Version};
+
+    use super::*;
+
+    /// A message with what the text says of it: fields by their first letter, `|` between them.
+    fn message(text: &str) -> Message {
+        let mut message = Message::default();
+        for field in text.split('|') {
+            let (field, value) = field.split_at_checked(1).unwrap_or_default();
+            match field {
+                "i" => message.id = Some(value.into()),
+                "n" => message.name = Some(value.into()),
+                "e" => message.encoding = Some(value.into()),
+                "c" => message.client_id = Some(value.into()),
+                "d" => message.data = Data::Text(value.into()),
+                "b" => message.data = Data::Binary(value.to_owned().into()),
+                "x" => message.extras = json!({ "said": value }).as_object().cloned().map(Arc::new),
+                "y" => message.extras = json!({ value: "said" }).as_object().cloned().map(Arc::new),
+                "a" => message.action = MessageAction::from_code(value.parse().unwrap()).unwrap(),
+                "s" => message.serial = Some(value.into()),
+                _ => assert_eq!(field, ""),
+            }
+        }
+        message
+    }
+
+    fn content(messages: &[&str]) -> Content {
+        Content::hash(&Body::Messages(messages.iter().map(|text| message(text)).collect()))
+    }
+
+    #[test]
+    fn what_says_something_else_is_other_content() {
+        let long = format!("d{}", "x".repeat(300));
+        let contents: &[&[&str]] = &[
+            &[],
+            &[""],
+            &["", ""],
+            &["", "", ""],
+            &["i"],
+            &["n"],
+            &["e"],
+            &["c"],
+            &["d"],
+            &["b"],
+            &["iab"],
+            &["nab"],
+            &["eab"],
+            &["cab"],
+            &["dab"],
+            &["bab"],
+            &["xab"],
+            &["yab"],
+            &["iab|nc"],
+            &["ia|nbc"],
+            &["iabc|n"],
+            &["i|nabc"],
+            &["iabc"],
+            &["nabc"],
+            &["nab|ec"],
+            &["na|ebc"],
+            &["eab|cc"],
+            &["ea|cbc"],
+            &["cab|dc"],
+            &["ca|dbc"],
+            &["dab", "dc"],
+            &["da", "dbc"],
+            &["dc", "dab"],
+            &["dab", "dc", ""],
+            &["dab|nc"],
+            &["d\0"],
+            &["d\0\0"],
+            &["d\u{1}"],
+            &["nb|dc|xa"],
+            &["na|db|xc"],
+            &["nb|da|xc"],
+            &["a1|sab"],
+            &["a1|sac"],
+            &["a2|sab"],
+            &["a5|sab"],
+            &["a5"],
+            &[&long],
+            &[&long, ""],
+            &[&long[..300]],
+            &["nx", &long[..300]],
+        ];
+        let hashes: BTreeSet<u64> = contents.iter().map(|texts| content(texts).0.get()).collect();
+        assert_eq!(hashes.len(), contents.len());
+    }
+
+    #[test]
+    fn every_byte_of_a_long_message_counts() {
+        let data = "x".repeat(1_000);
+        let mut hashes = BTreeSet::from([content(&[&format!("d{data}")]).0.get()]);
+        for at in 0..data.len() {
+            for other in ["y", "z", "X", "\u{7f}"] {
+                let data = format!("d{}{other}{}", &data[..at], &data[at + 1..]);
+                assert!(hashes.insert(content(&[&data]).0.get()));
+            }
+        }
+    }
+
+    #[test]
+    fn what_servers_add_is_not_content() {
+        let said = message("na|db|xc");
+        let mut stored = said.clone();
+        stored.connection_id = Some("connection".into());
+        stored.timestamp = Some(types::Timestamp(1));
+        stored.serial = Some("serial".into());
+        stored.version = Some(Arc::new(Version::default()));
+        types::set_user_claim(&mut stored.extras, Some(json!("claim")));
+        let hash = |message| Content::hash(&Body::Messages(vec![message]));
+        assert_eq!(hash(said), hash(stored));
     }
 }
