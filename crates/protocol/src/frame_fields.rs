@@ -10,6 +10,7 @@ use crate::read::{Decode, Kind, MAX_ITEMS, Problem, Read, Reader};
 use crate::write::{Encode, Writer};
 
 impl Decode for ProtocolMessage {
+    #[inline]
     fn read<'a, R: Reader<'a>>(r: &mut R) -> Read<Self> {
         let mut action = None;
         let mut frame = Self::new(Action::Heartbeat);

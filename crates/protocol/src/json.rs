@@ -20,31 +20,43 @@ pub(crate) struct JsonReader<'a> {
 
 impl<'a> JsonReader<'a> {
     pub(crate) fn new(bytes: &'a [u8]) -> Read<Self> {
-        match std::str::from_utf8(bytes) {
+        match simdutf8::basic::from_utf8(bytes) {
             Ok(text) => Ok(Self { text, at: 0, depth: 0 }),
             Err(_) => Err(Problem::Malformed("not UTF-8")),
         }
     }
 
+    #[inline]
     fn rest(&self) -> &'a [u8] {
         self.text.as_bytes().get(self.at..).unwrap_or_default()
     }
 
+    #[inline]
+    fn byte(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    #[inline]
     fn slice(&self, start: usize) -> &'a str {
         self.text.get(start..self.at).unwrap_or_default()
     }
 
     /// The next byte that is not white space; 0 at the end, which no value begins with.
+    #[inline]
     fn peek(&mut self) -> u8 {
-        loop {
-            match self.rest().first() {
-                Some(b' ' | b'\n' | b'\r' | b'\t') => self.at += 1,
-                Some(byte) => return *byte,
-                None => return 0,
-            }
+        match self.byte() {
+            Some(byte) if byte > b' ' => byte,
+            Some(_) | None => self.peek_after_space(),
         }
     }
 
+    fn peek_after_space(&mut self) -> u8 {
+        let is_space = |byte: &u8| matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
+        self.at += self.rest().iter().take_while(|byte| is_space(byte)).count();
+        self.byte().unwrap_or_default()
+    }
+
+    #[inline]
     fn expect(&mut self, byte: u8, otherwise: &'static str) -> Read<()> {
         if self.peek() != byte {
             return Err(Problem::Malformed(otherwise));
@@ -63,6 +75,7 @@ impl<'a> JsonReader<'a> {
     }
 
     /// After an item: whether another one follows.
+    #[inline]
     fn another(&mut self, close: u8) -> Read<bool> {
         let next = self.peek();
         if next != b',' && next != close {
@@ -73,6 +86,7 @@ impl<'a> JsonReader<'a> {
     }
 
     /// Opens a list or map: whether it has a first item.
+    #[inline]
     fn open(&mut self, open: u8, close: u8, otherwise: &'static str) -> Read<bool> {
         self.expect(open, otherwise)?;
         descend(&mut self.depth)?;
@@ -84,14 +98,15 @@ impl<'a> JsonReader<'a> {
     }
 
     /// The rest of a string that has escapes, after its first run.
-    fn unescape(&mut self, first: &str) -> Read<String> {
+    #[cold]
+    fn unescape(&mut self, first: &str) -> Read<Cow<'a, str>> {
         let mut text = String::with_capacity(first.len() * 2 + 16);
         text.push_str(first);
         loop {
-            match self.rest().first() {
+            match self.byte() {
                 Some(b'"') => {
                     self.at += 1;
-                    return Ok(text);
+                    return Ok(text.into());
                 }
                 Some(b'\\') => text.push(self.escape()?),
                 Some(_) => return Err(Problem::Malformed("control character in a string")),
@@ -150,8 +165,29 @@ impl<'a> JsonReader<'a> {
         if count == 0 { Err(Problem::Malformed("digit expected")) } else { Ok(()) }
     }
 
+    /// A natural number, as most are; of what is any other, or too long to tell at once, nothing is read.
+    fn natural(&mut self) -> Option<u64> {
+        /// Any number of so few digits fits.
+        const DIGITS: usize = 19;
+        let (mut value, mut len) = (0, 0);
+        for byte in self.rest() {
+            match byte {
+                b'0'..=b'9' if len < DIGITS => value = value * 10 + u64::from(byte - b'0'),
+                b'0'..=b'9' | b'.' | b'e' | b'E' => return None,
+                _ => break,
+            }
+            len += 1;
+        }
+        let has_leading_zero = len > 1 && self.byte() == Some(b'0');
+        if len == 0 || has_leading_zero {
+            return None;
+        }
+        self.at += len;
+        Some(value)
+    }
+
     fn eat(&mut self, bytes: &[u8]) -> bool {
-        let eaten = self.rest().first().is_some_and(|byte| bytes.contains(byte));
+        let eaten = self.byte().is_some_and(|byte| bytes.contains(&byte));
         self.at += usize::from(eaten);
         eaten
     }
@@ -162,6 +198,7 @@ impl<'a> Reader<'a> for JsonReader<'a> {
         self.at
     }
 
+    #[inline]
     fn kind(&mut self) -> Read<Kind> {
         Ok(match self.peek() {
             b'n' => Kind::Null,
@@ -182,6 +219,9 @@ impl<'a> Reader<'a> for JsonReader<'a> {
 
     fn number(&mut self) -> Read<Number> {
         self.peek();
+        if let Some(natural) = self.natural() {
+            return Ok(natural.into());
+        }
         let start = self.at;
         self.eat(b"-");
         if !self.eat(b"0") {
@@ -210,14 +250,15 @@ impl<'a> Reader<'a> for JsonReader<'a> {
 
     fn text(&mut self) -> Read<Cow<'a, str>> {
         self.expect(b'"', "string expected")?;
-        let start = self.at;
-        self.at += plain_run(self.rest());
-        let first = self.slice(start);
-        if self.rest().first() == Some(&b'"') {
-            self.at += 1;
-            return Ok(first.into());
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        let run = plain_run(rest.as_bytes());
+        let first = rest.get(..run).unwrap_or_default();
+        self.at += run;
+        if rest.as_bytes().get(run) != Some(&b'"') {
+            return self.unescape(first);
         }
-        Ok(self.unescape(first)?.into())
+        self.at += 1;
+        Ok(first.into())
     }
 
     fn binary(&mut self) -> Read<&'a [u8]> {
@@ -269,8 +310,26 @@ impl<'a> Reader<'a> for JsonReader<'a> {
 
 /// How many bytes can stand in a string as they are: up to a quote, backslash or control
 /// character.
+#[inline]
 fn plain_run(bytes: &[u8]) -> usize {
-    let (words, tail) = bytes.as_chunks::<8>();
+    // Most keys and names end in their first word.
+    let Some((word, rest)) = bytes.split_first_chunk() else { return plain_words(bytes) };
+    match special_bytes(u64::from_le_bytes(*word)) {
+        0 => word.len() + plain_blocks(rest),
+        special => special.trailing_zeros() as usize / 8,
+    }
+}
+
+#[inline(never)]
+fn plain_blocks(bytes: &[u8]) -> usize {
+    let (blocks, _) = bytes.as_chunks::<32>();
+    let start = blocks.iter().take_while(|block| is_plain(block)).count() * 32;
+    start + plain_words(bytes.get(start..).unwrap_or_default())
+}
+
+#[inline(never)]
+fn plain_words(bytes: &[u8]) -> usize {
+    let (words, tail) = bytes.as_chunks();
     for (index, word) in words.iter().enumerate() {
         let special = special_bytes(u64::from_le_bytes(*word));
         if special != 0 {
@@ -279,6 +338,15 @@ fn plain_run(bytes: &[u8]) -> usize {
     }
     let special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
     words.len() * 8 + tail.iter().position(special).unwrap_or(tail.len())
+}
+
+/// Whether nothing in the block is special. Without a branch, so that the compiler makes vector
+/// instructions of it.
+fn is_plain(block: &[u8; 32]) -> bool {
+    let special = block.iter().fold(0, |special, byte| {
+        special | u8::from(*byte == b'"') | u8::from(*byte == b'\\') | u8::from(*byte < 0x20)
+    });
+    special == 0
 }
 
 /// The top bit of each special byte of a word; bits above the lowest one set may be wrong.
@@ -422,6 +490,12 @@ mod tests {
         Ok(value)
     }
 
+    /// A number as serde_json reads it, but floats as precisely as they are written.
+    fn number(text: &str) -> Option<Value> {
+        let value: Value = serde_json::from_str(text).ok()?;
+        Some(if value.is_f64() { text.parse::<f64>().unwrap().into() } else { value })
+    }
+
     fn print(value: &Value) -> String {
         let mut writer = JsonWriter::with_capacity(0);
         writer.value(value);
@@ -513,6 +587,61 @@ mod tests {
             }
         }
         assert_eq!(plain_run("täglich frisch, 24 hours a day".as_bytes()), 31);
+        for len in 0..120 {
+            let mut bytes = vec![0x20; len];
+            assert_eq!(plain_run(&bytes), len);
+            for at in (0..len).rev() {
+                for special in [b'"', b'\\', 0, 0x1f] {
+                    bytes[at] = special;
+                    assert_eq!(plain_run(&bytes), at);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_are_read_as_serde_json_reads_them() {
+        let near = |limit: i128| (-2..=2).map(move |offset| (limit + offset).to_string());
+        let limits = [0, i64::MIN.into(), i64::MAX.into(), u64::MAX.into(), 10_i128.pow(19)];
+        let others = [
+            "00",
+            "01",
+            "-01",
+            "007",
+            "0.0",
+            "-0.0",
+            "0e1",
+            "1e5",
+            "1E+2",
+            "1.5e-3",
+            "1.",
+            "1e",
+            "1x",
+            "1-",
+            "-",
+            "--1",
+            "9999999999999999999",
+            "99999999999999999999",
+            "12345678901234567890123",
+            "1234567890123456789.5",
+            "12345678901234567890e1",
+            "00000000000000000000001",
+        ];
+        for text in limits.into_iter().flat_map(near).chain(others.map(str::to_owned)) {
+            assert_eq!(parse(text.as_bytes()).ok(), number(&text), "{text}");
+        }
+        assert_eq!(parse(b"-0").unwrap(), 0);
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_number_is_said_where_it_is() {
+        for (text, position) in
+            [("01", 1), ("-01", 2), ("1.", 2), ("1e+", 3), ("-x", 1), ("12x", 2)]
+        {
+            let mut reader = JsonReader::new(text.as_bytes()).unwrap();
+            assert!(reader.number().and_then(|_| reader.end()).is_err());
+            assert_eq!(reader.position(), position, "{text}");
+        }
     }
 
     fn values() -> impl Strategy<Value = Value> {
@@ -536,6 +665,14 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn any_number_is_read_as_serde_json_reads_it(
+            text in "-?[0-9]{1,21}(\\.[0-9]{0,3})?([eE][+-]?[0-9]{0,2})?"
+        ) {
+            prop_assume!(text != "-0");
+            prop_assert_eq!(parse(text.as_bytes()).ok(), number(&text));
+        }
 
         #[test]
         fn values_are_read_and_written_as_serde_json_does(value in values()) {

@@ -34,6 +34,7 @@ impl MessageShape {
 }
 
 impl Decode for Message {
+    #[inline]
     fn read<'a, R: Reader<'a>>(r: &mut R) -> Read<Self> {
         let mut message = Self::default();
         let mut payload = Payload::default();

@@ -39,12 +39,14 @@ impl<'a> MsgPackReader<'a> {
         Self { rest: bytes, len: bytes.len(), depth: 0 }
     }
 
+    #[inline]
     fn take<const N: usize>(&mut self) -> Read<[u8; N]> {
         let (bytes, rest) = self.rest.split_first_chunk().ok_or(TRUNCATED)?;
         self.rest = rest;
         Ok(*bytes)
     }
 
+    #[inline]
     fn take_slice(&mut self, len: usize) -> Read<&'a [u8]> {
         let (bytes, rest) = self.rest.split_at_checked(len).ok_or(TRUNCATED)?;
         self.rest = rest;
@@ -63,9 +65,21 @@ impl<'a> MsgPackReader<'a> {
         usize::try_from(u32::from_be_bytes(self.take()?)).or(Err(TRUNCATED))
     }
 
+    /// Most heads are a single byte with a small number in it.
+    #[inline]
     fn head(&mut self) -> Read<Head> {
         let [byte] = self.take()?;
-        Ok(match Marker::from_u8(byte) {
+        match byte {
+            0x00..=0x7f => Ok(Head::Number(byte.into())),
+            0x80..=0x8f => Ok(Head::Map(usize::from(byte & 0x0f))),
+            0x90..=0x9f => Ok(Head::List(usize::from(byte & 0x0f))),
+            0xa0..=0xbf => Ok(Head::Text(usize::from(byte & 0x1f))),
+            0xc0..=0xff => self.head_of(Marker::from_u8(byte)),
+        }
+    }
+
+    fn head_of(&mut self, marker: Marker) -> Read<Head> {
+        Ok(match marker {
             Marker::Null => Head::Null,
             Marker::True => Head::Boolean(true),
             Marker::False => Head::Boolean(false),
@@ -110,11 +124,12 @@ impl<'a> MsgPackReader<'a> {
         })
     }
 
+    #[inline]
     fn str(&mut self) -> Read<&'a str> {
         let Head::Text(len) = self.head()? else {
             return Err(Problem::Malformed("string expected"));
         };
-        match std::str::from_utf8(self.take_slice(len)?) {
+        match simdutf8::basic::from_utf8(self.take_slice(len)?) {
             Ok(text) => Ok(text),
             Err(_) => Err(Problem::Malformed("not UTF-8")),
         }
@@ -130,6 +145,7 @@ impl<'a> Reader<'a> for MsgPackReader<'a> {
         self.len - self.rest.len()
     }
 
+    #[inline]
     fn kind(&mut self) -> Read<Kind> {
         let start = self.rest;
         let head = self.head()?;
@@ -160,6 +176,7 @@ impl<'a> Reader<'a> for MsgPackReader<'a> {
         Ok(value)
     }
 
+    #[inline]
     fn text(&mut self) -> Read<Cow<'a, str>> {
         self.str().map(Cow::Borrowed)
     }

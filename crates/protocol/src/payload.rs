@@ -63,18 +63,19 @@ impl<'a> Payload<'a> {
 
     /// The payload without base64. What claims to be base64 and is not stays as it came (RSL6b).
     pub(crate) fn finish(self) -> (Data, Option<Arc<str>>) {
-        let (steps, last) = split_last(&self.encoding);
         match self.data {
             Arrived::None => (Data::None, encoding(&self.encoding)),
             Arrived::Binary(binary) => {
                 (Data::Binary(Bytes::copy_from_slice(binary)), encoding(&self.encoding))
             }
-            Arrived::Text(text) if last == "base64" => match BASE64.decode(text.as_bytes()) {
-                Ok(binary) => (Data::Binary(binary.into()), encoding(steps)),
-                Err(_) => (Data::Text(text.into()), encoding(&self.encoding)),
+            Arrived::Text(text) => match without_last(&self.encoding, "base64") {
+                Some(steps) => match BASE64.decode(text.as_bytes()) {
+                    Ok(binary) => (Data::Binary(binary.into()), encoding(steps)),
+                    Err(_) => (Data::Text(text.into()), encoding(&self.encoding)),
+                },
+                None => (Data::Text(text.into()), encoding(&self.encoding)),
             },
-            Arrived::Text(text) => (Data::Text(text.into()), encoding(&self.encoding)),
-            Arrived::Json(json) if last == "json" => {
+            Arrived::Json(json) if without_last(&self.encoding, "json").is_some() => {
                 (Data::Text(json.into()), encoding(&self.encoding))
             }
             Arrived::Json(json) => {
@@ -117,8 +118,10 @@ pub(crate) fn decode_base64(text: &str) -> Option<Bytes> {
     BASE64.decode(text.as_bytes()).ok().map(Bytes::from)
 }
 
-fn split_last(encoding: &str) -> (&str, &str) {
-    encoding.rsplit_once('/').unwrap_or(("", encoding))
+/// The steps before the last one, if that is `step`.
+fn without_last<'e>(encoding: &'e str, step: &str) -> Option<&'e str> {
+    let before = encoding.strip_suffix(step)?;
+    if before.is_empty() { Some(before) } else { before.strip_suffix('/') }
 }
 
 fn append<'e>(encoding: &str, step: &'e str) -> Cow<'e, str> {

@@ -102,7 +102,7 @@ pub(crate) trait Reader<'a>: Sized {
             let item = T::read(r)?;
             if items.is_empty() {
                 // Most lists have one item, which may be kept for long.
-                items.reserve_exact(1);
+                items = Vec::with_capacity(1);
             }
             items.push(item);
             Ok(())
