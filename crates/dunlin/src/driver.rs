@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use ::push::{Delivery, Failure};
 use gateway::{Hub, Turn};
-use node::{AttachmentId, ChannelKey, Effect, Event, Node, Ticket, Volume};
+use node::{AttachmentId, ChannelKey, Effect, Event, Node, Stored, Ticket, Volume};
 use store::{Place, Store, Write, WriteRequest, Writer};
 use telemetry::{Health, Metrics};
 use tokio::runtime::Handle;
@@ -115,6 +115,8 @@ struct Turns {
     mail: Mail,
     appends: Appends,
     inside: Inbox,
+    /// What became of appends, until the node is told.
+    outcomes: Vec<Stored>,
     effects: Vec<Effect>,
     /// What leaves for transports.
     outgoing: Turn,
@@ -144,6 +146,7 @@ impl Driver {
                 },
                 appends: Appends::new(Arc::clone(&self.writer), inside.clone()),
                 inside,
+                outcomes: Vec::new(),
                 effects: Vec::new(),
                 outgoing: Turn::new(Arc::clone(&self.hub), helpers())?,
                 told_to_stop: false,
@@ -240,36 +243,32 @@ impl Turns {
         let mut messages = std::mem::take(&mut self.mail.from_inside);
         for message in messages.drain(..) {
             match message {
-                Inside::Appended { append, durable } => {
-                    self.appended(now, append, durable, began);
-                }
-                Inside::Refused(append) => {
-                    self.driver.node.handle(now, append.outcome(Durable::No));
-                }
+                Inside::Appended { append, durable } => self.appended(append, durable, began),
+                Inside::Refused(append) => self.outcomes.push(append.outcome(Durable::No)),
                 Inside::Loaded { channel, entries } => {
-                    self.driver.node.handle(now, Event::Loaded { channel, entries });
+                    self.tell(now, Event::Loaded { channel, entries });
                 }
                 Inside::MessagesLoaded { channel, entries } => {
-                    self.driver.node.handle(now, Event::MessagesLoaded { channel, entries });
+                    self.tell(now, Event::MessagesLoaded { channel, entries });
                 }
                 Inside::BacklogLoaded { channel, attachment, entries } => {
-                    let loaded = Event::BacklogLoaded { channel, attachment, entries };
-                    self.driver.node.handle(now, loaded);
+                    self.tell(now, Event::BacklogLoaded { channel, attachment, entries });
                 }
                 Inside::Kept { ticket, durable } => {
-                    self.driver.node.handle(now, Event::Kept { ticket, durable });
+                    self.tell(now, Event::Kept { ticket, durable });
                 }
                 Inside::Answered { app, volume } => {
-                    self.driver.node.handle(now, Event::Answered { app, volume });
+                    self.tell(now, Event::Answered { app, volume });
                 }
                 Inside::Pushed { app, delivery, outcome } => {
-                    self.driver.node.handle(now, Event::Pushed { app, delivery, outcome });
+                    self.tell(now, Event::Pushed { app, delivery, outcome });
                 }
-                Inside::Leave => self.driver.node.handle(now, Event::Shutdown),
+                Inside::Leave => self.tell(now, Event::Shutdown),
                 Inside::Stop => self.told_to_stop = true,
             }
         }
         self.mail.from_inside = messages;
+        self.tell_outcomes(now);
         for event in self.mail.from_outside.drain(..) {
             let messages = u64::try_from(event.messages()).unwrap_or(u64::MAX);
             self.driver.metrics.messages_received.inc_by(messages);
@@ -280,12 +279,24 @@ impl Turns {
         }
     }
 
-    fn appended(&mut self, now: Timestamp, append: Append, durable: Durable, began: Instant) {
+    fn appended(&mut self, append: Append, durable: Durable, began: Instant) {
         let seconds = began.saturating_duration_since(append.since).as_secs_f64();
         self.driver.metrics.append_seconds.observe(seconds);
-        self.driver.node.handle(now, append.outcome(durable));
-        for refused in self.appends.complete() {
-            self.driver.node.handle(now, refused.outcome(Durable::No));
+        self.outcomes.push(append.outcome(durable));
+        let refused = self.appends.complete();
+        self.outcomes.extend(refused.map(|refused| refused.outcome(Durable::No)));
+    }
+
+    fn tell(&mut self, now: Timestamp, event: Event) {
+        self.tell_outcomes(now);
+        self.driver.node.handle(now, event);
+    }
+
+    /// Those that came one after the other are one event, so that they are acknowledged together.
+    fn tell_outcomes(&mut self, now: Timestamp) {
+        if !self.outcomes.is_empty() {
+            let outcomes = std::mem::take(&mut self.outcomes);
+            self.driver.node.handle(now, Event::Stored(outcomes));
         }
     }
 

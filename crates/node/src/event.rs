@@ -64,12 +64,8 @@ pub enum Event {
         id: RequestId,
         request: Box<Request>,
     },
-    /// Answers [`Effect::Store`].
-    Stored {
-        channel: ChannelKey,
-        position: u64,
-        durable: bool,
-    },
+    /// Answers [`Effect::Store`], and those that followed it.
+    Stored(Vec<Stored>),
     /// Answers [`Effect::Load`].
     Loaded {
         channel: ChannelKey,
@@ -111,6 +107,14 @@ pub enum Event {
     Shutdown,
     /// Time passed.
     Tick,
+}
+
+/// What became of an entry that was to be stored.
+#[derive(Clone, Copy, Debug)]
+pub struct Stored {
+    pub channel: ChannelKey,
+    pub position: u64,
+    pub durable: bool,
 }
 
 impl Event {

@@ -57,7 +57,7 @@ pub use count::Volume;
 pub use event::{
     AppSpec, Caller, ChannelDetails, ChannelKey, ChannelsPage, ChannelsQuery, Effect, Event,
     KeySpec, ObjectQuery, Operation, PresencePage, PresenceQuery, Request, RequestId, Response,
-    Ticket, View,
+    Stored, Ticket, View,
 };
 pub use messages::{Question, VersionsPage, VersionsQuery, What};
 pub use node::Node;

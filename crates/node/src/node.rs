@@ -19,7 +19,7 @@ use crate::client_events::{Credential, Watched};
 use crate::config::Config;
 use crate::connect::Dial;
 use crate::count::{Asker, Volume};
-use crate::event::{ChannelKey, Effect, Event, RequestId, Ticket};
+use crate::event::{ChannelKey, Effect, Event, RequestId, Stored, Ticket};
 use crate::fanout::OutboundRates;
 use crate::host::Slot;
 use crate::origin::Origin;
@@ -176,8 +176,11 @@ impl Node {
                 self.forget_transport(transport);
             }
             Event::Request { id, request } => self.handle_request(now, id, *request),
-            Event::Stored { channel, position, durable } => {
-                self.on_channel(now, channel, channel::Event::Stored { position, durable });
+            Event::Stored(outcomes) => {
+                for Stored { channel, position, durable } in outcomes {
+                    self.on_channel(now, channel, channel::Event::Stored { position, durable });
+                    self.work_off(now);
+                }
             }
             Event::Loaded { channel, entries } => {
                 self.on_channel(now, channel, channel::Event::Loaded(entries));

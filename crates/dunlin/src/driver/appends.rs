@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use node::{ChannelKey, Event};
+use node::{ChannelKey, Stored};
 use store::{Write, WriteRequest, Writer};
 
 use super::{Inbox, Inside};
@@ -37,9 +37,9 @@ struct Order {
 }
 
 impl Append {
-    pub(super) fn outcome(self, durable: Durable) -> Event {
+    pub(super) fn outcome(self, durable: Durable) -> Stored {
         let Self { channel, position, since: _ } = self;
-        Event::Stored { channel, position, durable: durable == Durable::Yes }
+        Stored { channel, position, durable: durable == Durable::Yes }
     }
 }
 

@@ -123,6 +123,20 @@ fn acknowledgements_wait_for_the_ones_before_them() {
 }
 
 #[test]
+fn what_is_stored_together_is_acknowledged_together() {
+    let mut world = world();
+    let client = world.connect(ALL);
+    world.attach(client, "kept:a");
+    world.store.holding = true;
+    for (serial, data) in (0..).zip(["x", "y", "z"]) {
+        world.send(client, &publish("kept:a", serial, data));
+    }
+    world.release_together();
+    let delivered = ["message kept:a x", "message kept:a y", "message kept:a z"];
+    assert_eq!(world.seen(client), [delivered.as_slice(), &["ack 0+3"]].concat());
+}
+
+#[test]
 fn what_could_not_be_stored_is_refused_and_not_delivered() {
     let mut world = world();
     let client = world.connect(ALL);

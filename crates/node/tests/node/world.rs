@@ -9,7 +9,7 @@ use auth::{Capability, ClientPolicy, Credentials, Grant, SealingKey, TokenDetail
 use bytes::Bytes;
 use node::{
     Caller, ChannelKey, Config, Effect, Event, KeptObjects, Node, Operation, Origin,
-    PreviousIncarnation, Request, RequestId, Response, TransportId, Volume, Way,
+    PreviousIncarnation, Request, RequestId, Response, Stored, TransportId, Volume, Way,
 };
 use protocol::{Action, Format, ProtocolMessage};
 use rand_chacha::ChaCha12Rng;
@@ -194,7 +194,7 @@ impl World {
                 if persisted {
                     self.store.entries.entry(key).or_default().push(entry);
                 }
-                return Some(Event::Stored { channel, position, durable: true });
+                return Some(Event::Stored(vec![Stored { channel, position, durable: true }]));
             }
             Effect::StoreObjects { app, name, snapshot, since } => {
                 self.store.keep_objects((app, name), snapshot, since);
@@ -258,13 +258,26 @@ impl World {
         }
     }
 
+    /// The store answers at once for all entries that it held back.
+    pub(crate) fn release_together(&mut self) {
+        self.store.holding = false;
+        let held = std::mem::take(&mut self.store.held).into_iter();
+        let outcomes = held.flat_map(|event| match event {
+            Event::Stored(outcomes) => outcomes,
+            other => panic!("{other:?} is held back"),
+        });
+        let outcomes = outcomes.collect();
+        self.handle(Event::Stored(outcomes));
+    }
+
     /// The store answers that nothing of what it held back worked.
     pub(crate) fn release_failed(&mut self) {
         self.store.holding = false;
         for event in std::mem::take(&mut self.store.held) {
             self.handle(match event {
-                Event::Stored { channel, position, .. } => {
-                    Event::Stored { channel, position, durable: false }
+                Event::Stored(mut outcomes) => {
+                    outcomes.iter_mut().for_each(|outcome| outcome.durable = false);
+                    Event::Stored(outcomes)
                 }
                 Event::Loaded { channel, .. } => failed_load(channel),
                 Event::Kept { ticket, .. } => Event::Kept { ticket, durable: false },

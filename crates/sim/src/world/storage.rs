@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use node::{AttachmentId, ChannelKey, Event, Ticket};
+use node::{AttachmentId, ChannelKey, Event, Stored, Ticket};
 use rand::RngExt;
 use types::{Entry, ErrorInfo, HistoryQuery, Kind, RecordChange, Timestamp, error};
 
@@ -80,7 +80,8 @@ impl World {
             known.commit(self.now, self.incarnation, entry, Standing::Doubtful, ID_WINDOW)?;
         }
         // What waited behind it is committed with it.
-        self.feed_on(Some(name), Event::Stored { channel, position: entry.position, durable })
+        let outcome = Stored { channel, position: entry.position, durable };
+        self.feed_on(Some(name), Event::Stored(vec![outcome]))
     }
 
     pub(super) fn begin_read(&mut self, channel: ChannelKey, name: &str, wanted: Wanted) {
