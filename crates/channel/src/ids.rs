@@ -98,25 +98,24 @@ impl Ids {
         accepted: Accepted,
     ) {
         let width = self.window / GENERATIONS;
-        let mut current = match self.generations.pop_back() {
-            Some(last) if at.since(last.first) < width => last,
-            full => {
-                self.generations.extend(full);
-                self.generations.reserve_exact(1);
-                Generation::new(at)
-            }
+        if self.generations.back().is_none_or(|newest| at.since(newest.first) >= width) {
+            self.generations.reserve_exact(1);
+            self.generations.push_back(Generation::new(at));
+        }
+        let before = match &id {
+            EntryId::Named(_) => None,
+            EntryId::Connection { connection_id, .. } => self.latest(connection_id),
         };
-        (current.last, current.len) = (at, current.len + 1);
-        match id {
-            EntryId::Named(name) => current.named.insert(name, accepted),
-            EntryId::Connection { connection_id, msg_serial } => {
-                let begins = current.runs.get(&connection_id).is_none();
-                let before = if begins { self.latest(&connection_id) } else { None };
-                let sent = Sent { msg_serial, content, accepted };
-                current.runs.update(connection_id, |run| run.add(before, sent));
+        if let Some(newest) = self.generations.back_mut() {
+            (newest.last, newest.len) = (at, newest.len + 1);
+            match id {
+                EntryId::Named(name) => newest.named.insert(name, accepted),
+                EntryId::Connection { connection_id, msg_serial } => {
+                    let sent = Sent { msg_serial, content, accepted };
+                    newest.runs.update(connection_id, |run| run.add(before, sent));
+                }
             }
         }
-        self.generations.push_back(current);
         self.len += 1;
     }
 
