@@ -81,19 +81,7 @@ impl Node {
         slot.host.handle(now, event, &mut effects);
         self.push_work(effects.drain(..).map(|effect| Work::Channel(key, effect)));
         self.channel_effects = effects;
-        if self.touched_channels.last() != Some(&key) {
-            self.touched_channels.push(key);
-        }
-    }
-
-    /// Ends the channel if it is idle.
-    pub(crate) fn schedule_channel(&mut self, now: Timestamp, key: ChannelKey) {
-        let Some(slot) = self.channels.get(&key) else { return };
-        if slot.host.is_idle(now) {
-            self.deactivate(now, key);
-        } else {
-            self.timers.set(TimerKey::Channel(key.0), slot.host.next_deadline());
-        }
+        self.touch_channel(key);
     }
 
     pub(crate) fn deactivate(&mut self, now: Timestamp, key: ChannelKey) {

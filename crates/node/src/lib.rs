@@ -46,6 +46,7 @@ mod rest;
 mod revoke;
 mod runs;
 mod sandbox;
+mod settle;
 mod status;
 mod timers;
 mod window;

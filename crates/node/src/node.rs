@@ -93,7 +93,7 @@ pub struct Node {
     /// Sessions whose clients are to be told what became of their publishes.
     unacknowledged: Vec<SessionKey>,
     /// What something has happened to since deadlines were looked at last.
-    touched_sessions: Vec<SessionKey>,
+    pub(crate) touched_sessions: Vec<SessionKey>,
     pub(crate) touched_channels: Vec<ChannelKey>,
     /// Empty, and with room for what a session or a channel asks for.
     session_effects: Vec<session::Effect>,
@@ -267,37 +267,6 @@ impl Node {
                 TimerKey::Stats => self.save_stats(now),
             }
             self.settle(now);
-        }
-    }
-
-    /// Works off what there is, and then looks once at the deadlines of whatever something has happened to.
-    fn settle(&mut self, now: Timestamp) {
-        self.work_off(now);
-        while !self.touched_sessions.is_empty() || !self.touched_channels.is_empty() {
-            let mut sessions = std::mem::take(&mut self.touched_sessions);
-            for key in sessions.drain(..) {
-                self.schedule_session(key);
-            }
-            self.touched_sessions = sessions;
-            let mut channels = std::mem::take(&mut self.touched_channels);
-            for key in channels.drain(..) {
-                self.schedule_channel(now, key);
-            }
-            self.touched_channels = channels;
-            self.work_off(now);
-        }
-    }
-
-    fn schedule_session(&mut self, key: SessionKey) {
-        let slot = self.sessions.get(&key);
-        let deadline = slot.and_then(|slot| slot.session.next_deadline(&self.config.limits));
-        self.timers.set(TimerKey::Session(key.0), deadline);
-    }
-
-    /// Notes that something happens to a session.
-    pub(crate) fn touch_session(&mut self, key: SessionKey) {
-        if self.touched_sessions.last() != Some(&key) {
-            self.touched_sessions.push(key);
         }
     }
 

@@ -94,6 +94,25 @@ fn channels_are_told_when_they_open_and_close() {
 }
 
 #[test]
+fn what_is_said_at_the_end_of_a_channel_is_forgotten_in_time() {
+    let mut world = world();
+    watch(&mut world, "[meta]channel.lifecycle");
+    let client = world.connect(ALL);
+    world.attach(client, "news");
+    // Until what was said at its beginning is forgotten.
+    world.advance(121_000);
+    world.send(client, &on(Action::Detach, "news"));
+    world.advance(120_000);
+    let forgotten = Timestamp(world.now + 120_000);
+    let mut due = world.node.next_deadline().unwrap();
+    while due < forgotten {
+        world.advance(due.0 - world.now);
+        due = world.node.next_deadline().unwrap();
+    }
+    assert_eq!(due, forgotten);
+}
+
+#[test]
 fn connections_are_told_when_they_open_and_end() {
     let mut world = world();
     let watcher = watch(&mut world, "[meta]connection.lifecycle");
