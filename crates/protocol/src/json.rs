@@ -98,7 +98,6 @@ impl<'a> JsonReader<'a> {
     }
 
     /// The rest of a string that has escapes, after its first run.
-    #[cold]
     fn unescape(&mut self, first: &str) -> Read<Cow<'a, str>> {
         let mut text = String::with_capacity(first.len() * 2 + 16);
         text.push_str(first);
