@@ -32,7 +32,7 @@ impl Node {
         let Some(slot) = self.channels.get_mut(&key) else { return };
         let changes_objects = matches!(entry.body, Body::Objects(_));
         if slot.fanout.is_unheard() {
-            slot.fanout.window.pass_by(cursor);
+            slot.fanout.window.note(cursor);
         } else {
             match slot.fanout.window.take_in(entry, cursor, Arrival { now, rollup, more }) {
                 Due::Now => self.flush(now, key),

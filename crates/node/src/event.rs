@@ -64,7 +64,7 @@ pub enum Event {
         id: RequestId,
         request: Box<Request>,
     },
-    /// Answers [`Effect::Store`], and those that followed it.
+    /// Answers one [`Effect::Store`] or more, in the order in which they came.
     Stored(Vec<Stored>),
     /// Answers [`Effect::Load`].
     Loaded {

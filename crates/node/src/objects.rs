@@ -45,8 +45,7 @@ impl Node {
     ) -> Result<(), ErrorInfo> {
         let principal = self.authenticate_caller(now, caller)?;
         let name = self.channel_for(&principal, channel, &[Capability::ObjectPublish])?;
-        let ids: Vec<_> = operations.iter().map(|operation| operation.id.as_deref()).collect();
-        let named = named_id(&ids)?;
+        let named = named_id(operations.iter().map(|operation| operation.id.as_deref()))?;
         let client_id = principal.check_client_id(None)?;
         let mut objects = Vec::new();
         for operation in operations {

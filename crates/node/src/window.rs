@@ -124,8 +124,7 @@ impl Window {
     pub(crate) fn take_in(&mut self, entry: Arc<Entry>, cursor: Cursor, arrival: Arrival) -> Due {
         let pace = self.pace(&entry, arrival.rollup);
         let until = self.wait(&entry, pace, arrival);
-        self.count += 1;
-        self.newest = Some(cursor.clone());
+        self.note(cursor.clone());
         self.bytes += entry.body.size();
         self.held.push(Held { entry, cursor, number: self.count, pace });
         let full = self.held.len() >= MAX_HELD || self.bytes >= MAX_BYTES;
@@ -138,8 +137,8 @@ impl Window {
         }
     }
 
-    /// Takes note of an entry that nobody is there to receive.
-    pub(crate) fn pass_by(&mut self, cursor: Cursor) {
+    /// Takes note of an entry that has come, whether anybody is there to receive it or not.
+    pub(crate) fn note(&mut self, cursor: Cursor) {
         self.count += 1;
         self.newest = Some(cursor);
     }

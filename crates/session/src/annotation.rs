@@ -49,8 +49,7 @@ pub fn check_annotations(
         check_labels(annotation.id.as_deref(), annotation.encoding.as_deref())?;
         check_annotation(annotation)?;
     }
-    let ids: Vec<Option<&str>> = annotations.iter().map(|item| item.id.as_deref()).collect();
-    named_id(&ids)
+    named_id(annotations.iter().map(|item| item.id.as_deref()))
 }
 
 fn check_annotation(annotation: &Annotation) -> Result<(), ErrorInfo> {

@@ -53,11 +53,7 @@ pub fn check_messages(
         message.summary = None;
     }
     extras::check(messages)?;
-    if messages.iter().all(|message| message.id.is_none()) {
-        return Ok(None);
-    }
-    let ids: Vec<Option<&str>> = messages.iter().map(|message| message.id.as_deref()).collect();
-    named_id(&ids)
+    named_id(messages.iter().map(|message| message.id.as_deref()))
 }
 
 pub(crate) fn check_size(size: usize, limits: &AppLimits) -> Result<(), ErrorInfo> {
@@ -81,15 +77,19 @@ pub(crate) fn check_labels(id: Option<&str>, encoding: Option<&str>) -> Result<(
 }
 
 /// The id that covers all messages: a single one's own, or the `<base>` of `<base>:<index>` (RSL1k).
-pub fn named_id(ids: &[Option<&str>]) -> Result<Option<Arc<str>>, ErrorInfo> {
-    if ids.iter().all(Option::is_none) {
+pub fn named_id<'a>(
+    mut ids: impl ExactSizeIterator<Item = Option<&'a str>> + Clone,
+) -> Result<Option<Arc<str>>, ErrorInfo> {
+    if ids.clone().all(|id| id.is_none()) {
         return Ok(None);
     }
     let invalid = || {
         error::INVALID_MESSAGE_ID
             .with("messages of one publish need ids <base>:<index> with one base, or none")
     };
-    if let [Some(id)] = ids {
+    if ids.len() == 1
+        && let Some(Some(id)) = ids.next()
+    {
         if id.is_empty() {
             return Err(error::INVALID_MESSAGE_ID.with("a message id must not be empty"));
         }
@@ -97,7 +97,7 @@ pub fn named_id(ids: &[Option<&str>]) -> Result<Option<Arc<str>>, ErrorInfo> {
         return Ok(Some(base.into()));
     }
     let mut base: Option<&str> = None;
-    for (index, id) in ids.iter().enumerate() {
+    for (index, id) in ids.enumerate() {
         let id = id.ok_or_else(invalid)?;
         let (this, suffix) = id.rsplit_once(':').ok_or_else(invalid)?;
         let same = base.is_none_or(|base| base == this);
@@ -291,10 +291,10 @@ mod tests {
 
     #[test]
     fn ids_of_one_publish_share_a_base_and_count_from_zero() {
-        assert_eq!(named_id(&[None, None]), Ok(None));
-        assert_eq!(named_id(&[Some("a:b:0"), Some("a:b:1")]), Ok(Some("a:b".into())));
-        assert_eq!(named_id(&[Some("anything")]), Ok(Some("anything".into())));
-        assert_eq!(named_id(&[Some("x:0")]), Ok(Some("x".into())));
+        assert_eq!(named_id([None, None].into_iter()), Ok(None));
+        assert_eq!(named_id([Some("a:b:0"), Some("a:b:1")].into_iter()), Ok(Some("a:b".into())));
+        assert_eq!(named_id([Some("anything")].into_iter()), Ok(Some("anything".into())));
+        assert_eq!(named_id([Some("x:0")].into_iter()), Ok(Some("x".into())));
         let refused: &[&[Option<&str>]] = &[
             &[Some("")],
             &[Some("a:0"), None],
@@ -303,7 +303,7 @@ mod tests {
             &[Some("a"), Some("b")],
         ];
         for ids in refused {
-            assert_eq!(named_id(ids).unwrap_err().code, 40031, "{ids:?}");
+            assert_eq!(named_id(ids.iter().copied()).unwrap_err().code, 40031, "{ids:?}");
         }
     }
 }

@@ -93,6 +93,10 @@ fn presence(action: u8) -> String {
     )
 }
 
+fn numbered(frame: &ProtocolMessage, serial: u64) -> ProtocolMessage {
+    ProtocolMessage { msg_serial: Some(serial.cast_signed()), ..frame.clone() }
+}
+
 struct Room {
     node: Node,
     now: u64,
@@ -159,16 +163,12 @@ impl Room {
     }
 
     fn send_numbered(&mut self, transport: TransportId, frame: &ProtocolMessage, serial: u64) {
-        let frame = ProtocolMessage { msg_serial: Some(serial.cast_signed()), ..frame.clone() };
-        self.send(transport, frame);
+        self.send(transport, numbered(frame, serial));
     }
 
     fn send_together(&mut self, transport: TransportId, frame: &ProtocolMessage, read: u64) {
-        let numbered = |index: u64| {
-            let serial = read * TOGETHER + index;
-            ProtocolMessage { msg_serial: Some(serial.cast_signed()), ..frame.clone() }
-        };
-        let frames = (0..TOGETHER).map(numbered).collect();
+        let first = read * TOGETHER;
+        let frames = (first..first + TOGETHER).map(|serial| numbered(frame, serial)).collect();
         self.handle(Event::Frames { transport, frames });
     }
 
