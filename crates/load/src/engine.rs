@@ -131,6 +131,14 @@ impl Engine {
         Ok(())
     }
 
+    /// Puts all sockets into the state of clients that have been listening for a while.
+    pub(crate) fn listen(&self) -> Result<(), LoadError> {
+        for transport in self.slots.iter().filter_map(|slot| slot.transport.as_ref()) {
+            socket::acknowledge_at_once(&transport.stream)?;
+        }
+        Ok(())
+    }
+
     /// Ends a client's transport without a word.
     pub(crate) fn drop_transport(&mut self, connection: usize) {
         if let Some(slot) = self.slots.get_mut(connection) {

@@ -44,6 +44,7 @@ pub(crate) fn measure(
     progress: &mut dyn Write,
 ) -> Result<Measured, LoadError> {
     let mut told = Told { progress, timeline: Vec::new() };
+    engine.listen()?;
     scene.begin(engine.now());
     scene.act(engine)?;
     told.play(engine, scene, course.warmup, watch, Part::WarmUp)?;

@@ -4,7 +4,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use crate::LoadError;
 
@@ -54,9 +54,38 @@ pub(super) fn connect(server: SocketAddr, connection: usize, sources: u8) -> io:
     }
 }
 
+/// What the client has read is acknowledged when it has been read, as it is once nothing was said for a while.
+/// A client that has just answered the server is expected to do so again, so its kernel waits with the
+/// acknowledgement until more comes: then the server's core pays for it, and only with wires on which
+/// clients answer.
+pub(super) fn acknowledge_at_once(stream: &TcpStream) -> io::Result<()> {
+    SockRef::from(stream).set_tcp_quickack(true)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+
     use super::*;
+
+    #[test]
+    fn who_has_answered_the_server_acknowledges_as_those_who_have_not() -> io::Result<()> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let mut client = TcpStream::connect(listener.local_addr()?)?;
+        let (mut server, _) = listener.accept()?;
+        let mut byte = [0];
+        for _ in 0..8 {
+            server.write_all(b"?")?;
+            client.read_exact(&mut byte)?;
+            client.write_all(b"!")?;
+            server.read_exact(&mut byte)?;
+        }
+        assert!(!SockRef::from(&client).tcp_quickack()?, "it is expected to answer");
+        acknowledge_at_once(&client)?;
+        assert!(SockRef::from(&client).tcp_quickack()?);
+        Ok(())
+    }
 
     #[test]
     fn further_addresses_are_taken_when_the_ports_of_one_do_not_suffice() {
@@ -70,7 +99,7 @@ mod tests {
 
     #[test]
     fn connections_come_from_the_addresses_in_turn() {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         for (connection, host) in [(0, 1), (1, 2), (2, 1)] {
             let client = connect(address, connection, 2).unwrap();
