@@ -60,7 +60,7 @@ impl Channel {
             ..HistoryQuery::new(Kind::Messages, (limit as usize).saturating_add(1))
         };
         self.backlogs.0.insert(attachment, Asked { rewind, at: now, head, deadline });
-        effects.push(Effect::LoadBacklog { attachment, query });
+        effects.push(Effect::LoadBacklog { attachment, query: Box::new(query) });
     }
 
     /// `result` has the entries of what was asked for, oldest first.

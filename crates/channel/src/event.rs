@@ -116,7 +116,7 @@ pub enum Effect {
     /// Read what the query asks for; then say [`Event::BacklogLoaded`].
     LoadBacklog {
         attachment: AttachmentId,
-        query: HistoryQuery,
+        query: Box<HistoryQuery>,
     },
 }
 

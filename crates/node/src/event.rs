@@ -226,7 +226,7 @@ pub enum Effect {
         attachment: AttachmentId,
         app: AppId,
         name: ChannelName,
-        query: HistoryQuery,
+        query: Box<HistoryQuery>,
     },
     /// Read the stored entries that published, changed and annotated one message, and answer the
     /// request with [`Question::answer`].
@@ -246,7 +246,7 @@ pub enum Effect {
         request: RequestId,
         app: AppId,
         name: ChannelName,
-        query: HistoryQuery,
+        query: Box<HistoryQuery>,
     },
 }
 

@@ -15,6 +15,7 @@ use crate::fanout::{Arrival, Continuity, Fanout, Subscriber};
 use crate::form::Completed;
 use crate::inband::Telling;
 use crate::node::{Node, Publisher, SessionKey, Work};
+use crate::publishers::Waiting;
 use crate::status::registration;
 use crate::timers::TimerKey;
 use crate::window::Window;
@@ -141,7 +142,7 @@ impl Node {
                 }
             }
             channel::Effect::Published { token, result } => {
-                if let Some((_, publisher, volume)) = self.publishers.remove(&token) {
+                if let Some(Waiting { publisher, volume, .. }) = self.publishers.remove(token) {
                     self.publish_decided(now, key, &publisher, volume, result.as_ref());
                     self.published(now, publisher, token, result);
                 }
@@ -418,7 +419,7 @@ impl Node {
         };
         match within.and_then(|()| self.activate(now, app, channel)) {
             Ok(host) => {
-                self.publishers.insert(publish.token, (host, publisher, volume));
+                self.publishers.insert(publish.token, Waiting { host, publisher, volume });
                 self.on_channel(now, host, channel::Event::Publish(publish));
             }
             Err(error) => {

@@ -40,6 +40,7 @@ mod node;
 mod objects;
 mod origin;
 mod path;
+mod publishers;
 mod push;
 mod records;
 mod rest;

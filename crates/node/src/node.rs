@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use auth::Security;
-use channel::{AttachmentId, PublishToken};
+use channel::AttachmentId;
 use protocol::{Action, Format, ProtocolMessage};
 use push::Delivery;
 use rand_chacha::ChaCha12Rng;
@@ -18,11 +18,12 @@ use crate::chat::ChatRequest;
 use crate::client_events::{Credential, Watched};
 use crate::config::Config;
 use crate::connect::Dial;
-use crate::count::{Asker, Volume};
+use crate::count::Asker;
 use crate::event::{ChannelKey, Effect, Event, RequestId, Stored, Ticket};
 use crate::fanout::OutboundRates;
 use crate::host::Slot;
 use crate::origin::Origin;
+use crate::publishers::Publishers;
 use crate::records::{Unkept, not_kept};
 use crate::sandbox::Fixtures;
 use crate::timers::{TimerKey, Timers};
@@ -71,7 +72,7 @@ pub struct Node {
     pub(crate) by_connection: BTreeMap<ConnectionId, SessionKey>,
     pub(crate) channels: BTreeMap<ChannelKey, Box<Slot>>,
     pub(crate) attachments: BTreeMap<AttachmentId, SessionKey>,
-    pub(crate) publishers: BTreeMap<PublishToken, (ChannelKey, Publisher, Volume)>,
+    pub(crate) publishers: Publishers,
     /// How the request came that is being answered.
     pub(crate) security: Security,
     /// Whose request is being answered, once that is known, and by what they showed it.
@@ -118,7 +119,7 @@ impl Node {
             by_connection: BTreeMap::new(),
             channels: BTreeMap::new(),
             attachments: BTreeMap::new(),
-            publishers: BTreeMap::new(),
+            publishers: Publishers::default(),
             security: Security::default(),
             asker: None,
             credential: None,

@@ -314,6 +314,7 @@ impl Node {
         let app = &principal.app_id;
         if self.persists(app, &name) {
             let app = app.clone();
+            let query = Box::new(query);
             self.effects.push(Effect::ReadHistory { request: id, app, name, query });
             return Ok(None);
         }
@@ -325,6 +326,7 @@ impl Node {
         };
         if page.items.is_empty() && self.keeps_last(app, &name) {
             let app = app.clone();
+            let query = Box::new(query);
             self.effects.push(Effect::ReadHistory { request: id, app, name, query });
             return Ok(None);
         }

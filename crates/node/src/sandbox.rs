@@ -175,11 +175,9 @@ impl Node {
     /// Answers those who wait for channels that no longer exist.
     fn abandon_publishers(&mut self, now: Timestamp) {
         let Self { publishers, channels, .. } = self;
-        let abandoned: Vec<_> =
-            publishers.extract_if(.., |_, (host, ..)| !channels.contains_key(host)).collect();
-        for (token, (_, publisher, _)) in abandoned {
+        for (token, waiting) in publishers.take_homeless(|key| channels.contains_key(&key)) {
             let error = error::NOT_FOUND.with("the app was deleted");
-            self.published(now, publisher, token, Err(error));
+            self.published(now, waiting.publisher, token, Err(error));
         }
     }
 }
