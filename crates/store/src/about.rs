@@ -57,7 +57,8 @@ impl Store {
         for (to, from) in low.iter_mut().zip(self.retention.horizon().0.to_be_bytes()) {
             *to = from;
         }
-        let [low, high] = [low, high].map(|own| key::about(channel, kind, message, &own));
+        let head = key::head(channel, kind);
+        let [low, high] = [low, high].map(|own| key::about(&head, message, &own));
         self.about.range(low..=high).map(|guard| key::serial_of(&guard.key()?))
     }
 

@@ -1,16 +1,17 @@
 //! Retention: what is too old is not read, and removed step by step.
 //!
 //! The horizon divides kept from expired entries. It is moved by [`Store::expire`] alone and never
-//! back, so reads need no clock. Removal follows it in bounded steps along the index by time.
+//! back, so reads need no clock. Removal follows it in bounded steps, a minute of one kind of entries of one
+//! channel after the other, once all of the minute has expired.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use fjall::PersistMode;
+use fjall::{OwnedWriteBatch, PersistMode};
 use types::Timestamp;
 
-use crate::{Store, StoreError, key};
+use crate::{Store, StoreError, key, stored};
 
 /// Entries that one step removes: a few milliseconds of the writer's time.
 pub(crate) const STEP: usize = 1024;
@@ -67,26 +68,48 @@ impl Store {
             return Ok(0);
         }
         let (mut count, mut reached) = (0, horizon);
-        for guard in self.times.range(removed.to_be_bytes()..horizon.to_be_bytes()).take(STEP) {
-            let (time_key, about_key) = guard.into_inner()?;
-            let Some((_, entry_key)) = time_key.split_at_checked(size_of::<u64>()) else {
-                return Err(StoreError::Damaged("the index by time"));
-            };
-            let serial = key::serial_of(entry_key)?;
-            let series_key = key::series_of(entry_key)?;
-            if self.series.get(&series_key)?.as_deref() == Some(key::serial(&serial).as_slice()) {
-                batch.remove(&self.series, series_key);
+        let over = horizon.saturating_add(1).to_be_bytes();
+        for guard in self.minutes.range(removed.to_be_bytes()..over) {
+            let minute_key = guard.key()?;
+            let (end, (low, high)) = key::span_of_minute(&minute_key)?;
+            for guard in self.history.range(low..=high).take(STEP - count) {
+                let (entry_key, value) = guard.into_inner()?;
+                self.remove_entry(&mut batch, &entry_key, &value)?;
+                count += 1;
             }
-            if !about_key.is_empty() {
-                batch.remove(&self.about, about_key);
+            if count == STEP {
+                // Of this minute there may be more.
+                reached = end;
+                break;
             }
-            batch.remove(&self.history, entry_key);
-            batch.remove(&self.times, time_key);
-            (count, reached) = (count + 1, serial.ms);
+            batch.remove(&self.minutes, minute_key);
         }
         batch.commit()?;
-        let reached = if count < STEP { horizon } else { reached };
         self.retention.removed.store(reached, Ordering::Relaxed);
         Ok(count)
+    }
+
+    fn remove_entry(
+        &self,
+        batch: &mut OwnedWriteBatch,
+        entry_key: &[u8],
+        value: &[u8],
+    ) -> Result<(), StoreError> {
+        let serial = key::serial_of(entry_key)?;
+        let series_key = key::series_of(entry_key)?;
+        let own = key::serial(&serial);
+        if self.series.get(&series_key)?.as_deref() == Some(own.as_slice()) {
+            batch.remove(&self.series, series_key);
+        }
+        let head = key::head_of(entry_key)?;
+        // What cannot be read goes all the same; what is left of it in `about` leads nowhere.
+        if key::is_about(head)
+            && let Ok(entry) = stored::decode(serial, value)
+            && let Some(message) = entry.body.target()
+        {
+            batch.remove(&self.about, key::about(head, message, &own));
+        }
+        batch.remove(&self.history, entry_key);
+        Ok(())
     }
 }

@@ -111,7 +111,7 @@ impl Store {
         let horizon = self.retention.horizon();
         let first = query.start.map_or(horizon, |start| start.max(horizon));
         let last = query.end.unwrap_or(Timestamp(u64::MAX));
-        let (mut low, mut high) = key::span(channel, query.kind, first.0, last.0);
+        let (mut low, mut high) = key::span(&key::head(channel, query.kind), first.0, last.0);
         if let Some(after) = query.after {
             let after = key::at(channel, query.kind, &key::serial(&after.serial));
             match query.direction {

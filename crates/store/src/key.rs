@@ -8,12 +8,13 @@
 //!
 //! Records: `<app><kind><key>`.
 
-use types::{
-    AppId, ChannelName, Entry, ItemPosition, Kind, RecordId, RecordKind, Serial, SeriesId,
-};
+use types::{AppId, ChannelName, ItemPosition, Kind, RecordId, RecordKind, Serial, SeriesId};
 
 use crate::StoreError;
 use crate::codec::{Decoder, put_bytes};
+
+/// Milliseconds in which the entries of a channel expire together.
+const MINUTE: u64 = 60_000;
 
 /// Bytes of a serial in keys.
 pub(crate) const SERIAL_LENGTH: usize = 8 + 2 + SeriesId::LENGTH;
@@ -25,6 +26,9 @@ pub(crate) fn channel(app: &AppId, channel: &ChannelName) -> Vec<u8> {
     put_bytes(&mut key, channel.as_str().as_bytes());
     key
 }
+
+/// A lowest and a highest key.
+pub(crate) type Bounds = (Vec<u8>, Vec<u8>);
 
 /// The app and the channel that the keys of a channel begin with.
 pub(crate) fn take_channel(channel_key: &[u8]) -> Result<(AppId, ChannelName), StoreError> {
@@ -78,6 +82,12 @@ pub(crate) fn take_record(record_key: &[u8]) -> Result<RecordId, StoreError> {
     Ok(RecordId { app, kind, key: key.into() })
 }
 
+/// Whether the keys of what is said of messages begin like this.
+pub(crate) fn is_about(head: &[u8]) -> bool {
+    let kinds = [code(Kind::Changes), code(Kind::Annotations)];
+    head.last().is_some_and(|kind| kinds.contains(kind))
+}
+
 fn code(kind: Kind) -> u8 {
     match kind {
         Kind::Messages => 0,
@@ -88,19 +98,20 @@ fn code(kind: Kind) -> u8 {
     }
 }
 
-pub(crate) fn entry(channel: &[u8], entry: &Entry) -> Vec<u8> {
-    at(channel, Kind::of(&entry.body), &serial(&entry.serial))
+/// What the keys of the entries of one kind begin with.
+pub(crate) fn head(channel: &[u8], kind: Kind) -> Vec<u8> {
+    [channel, &[code(kind)]].concat()
 }
 
 /// The lowest and the highest key that an entry of the milliseconds from `first` to `last` can have.
-pub(crate) fn span(channel: &[u8], kind: Kind, first: u64, last: u64) -> (Vec<u8>, Vec<u8>) {
+pub(crate) fn span(head: &[u8], first: u64, last: u64) -> Bounds {
     let [mut low, mut high] = [[0; SERIAL_LENGTH], [0xff; SERIAL_LENGTH]];
     for (bound, ms) in [(&mut low, first), (&mut high, last)] {
         for (to, from) in bound.iter_mut().zip(ms.to_be_bytes()) {
             *to = from;
         }
     }
-    (at(channel, kind, &low), at(channel, kind, &high))
+    ([head, &low].concat(), [head, &high].concat())
 }
 
 pub(crate) fn at(channel: &[u8], kind: Kind, serial: &[u8; SERIAL_LENGTH]) -> Vec<u8> {
@@ -132,39 +143,43 @@ pub(crate) fn serial_of(entry_key: &[u8]) -> Result<Serial, StoreError> {
 
 /// The key of the series of the entry that has this key.
 pub(crate) fn series_of(entry_key: &[u8]) -> Result<Vec<u8>, StoreError> {
-    let (channel, _) = split(entry_key)?;
-    Ok(series(channel, serial_of(entry_key)?.series))
+    let channel = head_of(entry_key)?.split_last().map(|(_kind, channel)| channel);
+    Ok(series(channel.unwrap_or_default(), serial_of(entry_key)?.series))
 }
 
 /// The key in `about` of something that is said of a message:
 /// `<app><channel><kind><message's serial and index><own serial>`.
-pub(crate) fn about(
-    channel: &[u8],
-    kind: Kind,
-    message: ItemPosition,
-    own: &[u8; SERIAL_LENGTH],
-) -> Vec<u8> {
+pub(crate) fn about(head: &[u8], message: ItemPosition, own: &[u8; SERIAL_LENGTH]) -> Vec<u8> {
     let index = u32::try_from(message.index).unwrap_or(u32::MAX).to_be_bytes();
-    [channel, &[code(kind)], &serial(&message.serial), &index, own].concat()
+    [head, &serial(&message.serial), &index, own].concat()
 }
 
 pub(crate) fn series(channel: &[u8], series: SeriesId) -> Vec<u8> {
     [channel, series.as_bytes()].concat()
 }
 
-/// The channel and the serial in an entry's key.
+/// What the key of an entry begins with, before its serial.
+pub(crate) fn head_of(entry_key: &[u8]) -> Result<&[u8], StoreError> {
+    split(entry_key).map(|(head, _serial)| head)
+}
+
 fn split(entry_key: &[u8]) -> Result<(&[u8], &[u8]), StoreError> {
-    let split = entry_key
-        .len()
-        .checked_sub(SERIAL_LENGTH)
-        .and_then(|length| entry_key.split_at_checked(length))
-        .and_then(|(head, serial)| head.split_last().map(|(_kind, channel)| (channel, serial)));
+    let length = entry_key.len().checked_sub(SERIAL_LENGTH);
+    let split = length.and_then(|length| entry_key.split_at_checked(length));
     split.ok_or(StoreError::Damaged("a key of history"))
 }
 
-/// The key under which expiry finds the entry.
-pub(crate) fn time(entry_key: &[u8], ms: u64) -> Vec<u8> {
-    [&ms.to_be_bytes(), entry_key].concat()
+/// The key under which expiry finds all entries of one kind, channel and minute: `<end of the minute><head>`.
+pub(crate) fn minute(head: &[u8], ms: u64) -> Vec<u8> {
+    let end = (ms / MINUTE + 1).saturating_mul(MINUTE);
+    [&end.to_be_bytes(), head].concat()
+}
+
+/// The end of the minute, and the lowest and the highest key that an entry of it can have.
+pub(crate) fn span_of_minute(minute_key: &[u8]) -> Result<(u64, Bounds), StoreError> {
+    let mut decoder = Decoder::new(minute_key, "the index by time");
+    let end = u64::from_be_bytes(decoder.array()?);
+    Ok((end, span(decoder.rest(), end.saturating_sub(MINUTE), end.saturating_sub(1))))
 }
 
 #[cfg(test)]
@@ -195,8 +210,10 @@ mod tests {
                 [one, other].map(|serial| at(b"channel", Kind::Messages, &self::serial(&serial)));
             prop_assert_eq!(one_key.cmp(&other_key), one.cmp(&other));
             prop_assert_eq!(serial_of(&one_key).unwrap(), one);
-            let (low, high) = span(b"channel", Kind::Messages, one.ms, one.ms);
+            let (low, high) = span(&head(b"channel", Kind::Messages), one.ms, one.ms);
             prop_assert!(low <= one_key && one_key <= high);
+            let (end, (low, high)) = span_of_minute(&minute(head_of(&one_key).unwrap(), one.ms)).unwrap();
+            prop_assert!(one.ms < end && low <= one_key && one_key <= high);
         }
     }
 }

@@ -15,6 +15,7 @@ mod expiry;
 mod history;
 mod key;
 mod last;
+mod layout;
 mod meta;
 mod objects;
 mod record;
@@ -49,9 +50,9 @@ pub struct Store {
     meta: Keyspace,
     /// Entries by channel, kind and serial.
     history: Keyspace,
-    /// The keys of `history` by time, so that expiry finds the oldest. The values are the keys in
-    /// `about`, where there is one.
-    times: Keyspace,
+    /// The minutes of which `history` has entries, with what their keys begin with, so that expiry finds the
+    /// oldest.
+    minutes: Keyspace,
     /// Changes and annotations by message.
     about: Keyspace,
     /// The serial last stored of each series, by channel.
@@ -78,7 +79,7 @@ impl Store {
         let store = Self {
             meta: keyspace("meta")?,
             history: keyspace("history")?,
-            times: keyspace("times")?,
+            minutes: keyspace("minutes")?,
             about: keyspace("about")?,
             series: keyspace("series")?,
             last: keyspace("last")?,

@@ -7,11 +7,8 @@ use types::{App, AppId, Timestamp};
 
 use crate::{Store, StoreError, key};
 
-/// The version of the layout: which keyspaces there are, and how keys are made.
-const LAYOUT: u64 = 1;
 const APP_DOCUMENT: u64 = 1;
 
-const LAYOUT_KEY: &str = "layout";
 const SECRET_KEY: &str = "secret";
 const INCARNATION_KEY: &str = "incarnation";
 const ALIVE_KEY: &str = "alive";
@@ -95,17 +92,7 @@ impl Store {
         Ok(batch.commit()?)
     }
 
-    /// Refuses a store whose layout this version does not know; says which one a new store has.
-    pub(crate) fn check_layout(&self) -> Result<(), StoreError> {
-        const WHAT: &str = "the data directory";
-        match self.number(LAYOUT_KEY, WHAT)? {
-            Some(LAYOUT) => Ok(()),
-            Some(found) => Err(StoreError::UnknownFormat { what: WHAT, found }),
-            None => self.put_durably(LAYOUT_KEY, &LAYOUT.to_be_bytes()),
-        }
-    }
-
-    fn number(&self, key: &str, what: &'static str) -> Result<Option<u64>, StoreError> {
+    pub(crate) fn number(&self, key: &str, what: &'static str) -> Result<Option<u64>, StoreError> {
         Ok(self.array(key, what)?.map(u64::from_be_bytes))
     }
 
@@ -121,7 +108,7 @@ impl Store {
             .map_or_else(|| Err(StoreError::Damaged(what)), |array| Ok(Some(*array)))
     }
 
-    fn put_durably(&self, key: &str, value: &[u8]) -> Result<(), StoreError> {
+    pub(crate) fn put_durably(&self, key: &str, value: &[u8]) -> Result<(), StoreError> {
         let mut batch = self.database.batch().durability(Some(PersistMode::SyncAll));
         batch.insert(&self.meta, key, value);
         Ok(batch.commit()?)

@@ -4,7 +4,7 @@
 //! The engine orders nothing within a batch, so what several of its writes change is put into it
 //! once, as the last of them leaves it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use fjall::{OwnedWriteBatch, PersistMode};
@@ -19,6 +19,7 @@ const MAX_KEY: usize = u16::MAX as usize;
 pub(crate) struct Stage<'a> {
     store: &'a Store,
     batch: OwnedWriteBatch,
+    minutes: BTreeSet<Vec<u8>>,
     last_of_series: BTreeMap<Vec<u8>, [u8; key::SERIAL_LENGTH]>,
     last: BTreeMap<Vec<u8>, Vec<u8>>,
     /// By key; none is deleted.
@@ -39,6 +40,7 @@ impl<'a> Stage<'a> {
         Self {
             store,
             batch: store.database.batch().durability(Some(PersistMode::SyncAll)),
+            minutes: BTreeSet::new(),
             last_of_series: BTreeMap::new(),
             last: BTreeMap::new(),
             records: BTreeMap::new(),
@@ -80,6 +82,9 @@ impl<'a> Stage<'a> {
     }
 
     pub(crate) fn commit(mut self) -> fjall::Result<()> {
+        for key in self.minutes {
+            self.batch.insert(&self.store.minutes, key, []);
+        }
         for (key, serial) in self.last_of_series {
             self.batch.insert(&self.store.series, key, serial);
         }
@@ -107,31 +112,30 @@ impl<'a> Stage<'a> {
         place: Place,
     ) -> Result<Staged, StoreError> {
         let channel_key = key::channel(app, channel);
-        let entry_key = key::entry(&channel_key, entry);
-        let time_key = key::time(&entry_key, entry.serial.ms);
+        let kind = Kind::of(&entry.body);
+        let own = key::serial(&entry.serial);
+        let (head, entry_key) = (key::head(&channel_key, kind), key::at(&channel_key, kind, &own));
+        let target = entry.body.target();
+        let about_key = target.map(|message| key::about(&head, message, &own));
         let value = stored::encode(entry)?;
-        if time_key.len() > MAX_KEY {
+        if about_key.as_ref().unwrap_or(&entry_key).len() > MAX_KEY {
             return Err(StoreError::NameTooLong);
         }
         let staged = Staged { entries: 1, bytes: value.len() as u64 };
-        if Kind::of(&entry.body) == Kind::Objects {
+        if kind == Kind::Objects {
             let operation_key = key::operation(&channel_key, &entry.serial);
             self.objects.insert(operation_key, Some(Bytes::copy_from_slice(&value)));
         }
         if place == Place::Objects {
             return Ok(staged);
         }
-        let about_key = entry.body.target().map(|message| {
-            let own = key::serial(&entry.serial);
-            key::about(&channel_key, Kind::of(&entry.body), message, &own)
-        });
-        if let Some(about_key) = &about_key {
-            self.batch.insert(&self.store.about, about_key.as_slice(), []);
+        if let Some(about_key) = about_key {
+            self.batch.insert(&self.store.about, about_key, []);
         }
-        self.batch.insert(&self.store.times, time_key, about_key.unwrap_or_default());
+        self.minutes.insert(key::minute(&head, entry.serial.ms));
         self.batch.insert(&self.store.history, entry_key, value);
         let series_key = key::series(&channel_key, entry.serial.series);
-        self.last_of_series.insert(series_key, key::serial(&entry.serial));
+        self.last_of_series.insert(series_key, own);
         Ok(staged)
     }
 

@@ -7,26 +7,15 @@ use std::time::Duration;
 use store::Store;
 use types::{
     Annotation, AnnotationAction, Body, Direction, Entry, HistoryQuery, ItemPosition, Kind,
-    Message, MessageAction, Timestamp,
+    Timestamp,
 };
 
-use crate::support::{Dir, app, append, channel, entry, ids, message, names, read_all};
+use crate::support::{
+    Dir, app, append, change, channel, entry, ids, message, names, read_all, said,
+};
 
 fn key(entry: &Entry, index: usize) -> ItemPosition {
     ItemPosition { serial: entry.serial, index }
-}
-
-fn said(position: u64, ms: u64, body: Body) -> Arc<Entry> {
-    Arc::new(Entry { body, ..message(1, position, ms).as_ref().clone() })
-}
-
-fn change(position: u64, ms: u64, of: ItemPosition) -> Arc<Entry> {
-    let change = Message {
-        action: MessageAction::Update,
-        serial: Some(of.to_string().into()),
-        ..Message::default()
-    };
-    said(position, ms, Body::Messages(vec![change]))
 }
 
 fn annotation(position: u64, ms: u64, of: ItemPosition) -> Arc<Entry> {
@@ -105,14 +94,14 @@ fn the_annotations_of_a_message_are_listed_page_by_page() {
 fn what_is_said_expires_with_its_own_time() {
     let dir = Dir::new();
     let store = Store::open(dir.path(), Duration::from_millis(100)).unwrap();
-    // In the future, where the writer's own expiry finds nothing to do.
-    let at = |ms: u64| (1 << 50) + ms;
-    let one = message(1, 1, at(10));
+    // In the future, where the writer's own expiry finds nothing to do; each in a minute of its own.
+    let at = |minute: u64| ((1 << 34) + minute) * 60_000;
+    let one = message(1, 1, at(0));
     let of_one = key(&one, 0);
-    let entries = [one, change(2, at(50), of_one), change(3, at(90), of_one)];
+    let entries = [one, change(2, at(1), of_one), change(3, at(2), of_one)];
     append(&store, &channel("a"), &entries);
-    assert_eq!(store.expire(Timestamp(at(160))).unwrap(), 2);
+    assert_eq!(store.expire(Timestamp(at(2) + 100)).unwrap(), 2);
     assert_eq!(about(&store, &[of_one]), [3]);
-    store.expire(Timestamp(at(191))).unwrap();
+    store.expire(Timestamp(at(3) + 100)).unwrap();
     assert!(about(&store, &[of_one]).is_empty());
 }

@@ -8,8 +8,9 @@ use std::time::Duration;
 use store::{Place, Store, Write, WriteRequest, Writer};
 use testkit::Folder;
 use types::{
-    AppId, Body, ChannelName, Entry, EntryId, Message, ObjectAction, ObjectId, ObjectMessage,
-    ObjectOperation, PresenceAction, PresenceMessage, Serial, SeriesId, Timestamp,
+    AppId, Body, ChannelName, Entry, EntryId, ItemPosition, Message, MessageAction, ObjectAction,
+    ObjectId, ObjectMessage, ObjectOperation, PresenceAction, PresenceMessage, Serial, SeriesId,
+    Timestamp,
 };
 use types::{Direction, HistoryQuery, Kind};
 
@@ -80,6 +81,20 @@ pub(crate) fn message(series_number: u32, position: u64, ms: u64) -> Arc<Entry> 
 }
 
 /// Makes the entries durable.
+/// An entry with this body.
+pub(crate) fn said(position: u64, ms: u64, body: Body) -> Arc<Entry> {
+    Arc::new(Entry { body, ..message(1, position, ms).as_ref().clone() })
+}
+
+pub(crate) fn change(position: u64, ms: u64, of: ItemPosition) -> Arc<Entry> {
+    let change = Message {
+        action: MessageAction::Update,
+        serial: Some(of.to_string().into()),
+        ..Message::default()
+    };
+    said(position, ms, Body::Messages(vec![change]))
+}
+
 pub(crate) fn append(store: &Store, channel: &ChannelName, entries: &[Arc<Entry>]) {
     let writer = Writer::start(store.clone()).unwrap();
     let (done, outcomes) = mpsc::channel();
