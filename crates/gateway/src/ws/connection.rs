@@ -8,7 +8,7 @@
 
 use std::{
     cell::RefCell,
-    io::{self, Read},
+    io,
     net::Shutdown,
     pin::Pin,
     sync::Arc,
@@ -17,6 +17,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use rustix::net::RecvFlags;
 use socket2::SockRef;
 use tokio::{
     io::Interest,
@@ -325,7 +326,7 @@ fn poll_read(
         ready!(stream.poll_read_ready(cx))?;
         let mut read = None;
         let result = stream.try_io(Interest::READABLE, || {
-            let count = (&*SockRef::from(stream)).read(buffer)?;
+            let (count, _) = rustix::net::recv(stream, &mut *buffer, RecvFlags::empty())?;
             read = Some(count);
             if 0 < count && count < buffer.len() {
                 return Err(io::ErrorKind::WouldBlock.into());

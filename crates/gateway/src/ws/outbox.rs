@@ -16,7 +16,7 @@ use std::{
     task::{Context, Poll, Waker, ready},
 };
 
-use socket2::SockRef;
+use rustix::net::SendFlags;
 use tokio::net::TcpStream;
 
 use super::frame::Frame;
@@ -106,7 +106,7 @@ pub(super) struct Batch {
 
 impl Stream for TcpStream {
     fn send(&self, bytes: &[u8]) -> io::Result<usize> {
-        SockRef::from(self).send(bytes)
+        Ok(rustix::net::send(self, bytes, SendFlags::empty())?)
     }
 
     fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
