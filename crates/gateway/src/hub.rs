@@ -26,12 +26,11 @@ use tokio::{
     },
     time::timeout,
 };
-use types::{ErrorInfo, NodeLimits, error};
+use types::{ErrorInfo, NodeLimits, Table, error};
 
 use crate::{
     comet::Comets,
     mailbox::Mailbox,
-    peers::Peers,
     ws::{CloseCode, Frame, Opcode, Outbox, Pushed},
 };
 
@@ -50,7 +49,7 @@ const REPLY_SLACK: Duration = Duration::from_secs(2);
 pub struct Hub {
     events: mpsc::Sender<Event>,
     bell: OnceLock<Bell>,
-    peers: Mutex<Peers>,
+    peers: Mutex<Table<TransportId, Peer>>,
     requests: Mutex<HashMap<RequestId, oneshot::Sender<Response>>>,
     comets: Comets,
     last_id: AtomicU64,
@@ -185,7 +184,10 @@ impl Hub {
         let mut transports = transports.into_iter().peekable();
         let mut found = Vec::new();
         while transports.peek().is_some() {
-            lock(&self.peers).find(transports.by_ref().take(LOOKED_UP), &mut found);
+            let peers = lock(&self.peers);
+            let looked_up = transports.by_ref().take(LOOKED_UP);
+            found.extend(looked_up.filter_map(|transport| peers.get(transport).cloned()));
+            drop(peers);
             for peer in found.drain(..) {
                 let pushed = match &peer.sink {
                     Sink::Socket(outbox) => outbox.push(joined.of(peer.format, frames)),
@@ -315,9 +317,7 @@ impl Hub {
     }
 
     fn peer(&self, transport: TransportId) -> Option<Peer> {
-        let mut found = Vec::new();
-        lock(&self.peers).find([transport], &mut found);
-        found.pop()
+        lock(&self.peers).get(transport).cloned()
     }
 
     fn next_id(&self) -> u64 {

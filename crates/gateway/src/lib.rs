@@ -22,8 +22,6 @@ mod hub;
 
 mod mailbox;
 
-mod peers;
-
 mod turn;
 
 mod writers;

@@ -124,7 +124,7 @@ impl Node {
             Err(error) => return Ok(Claim::Lost(error)),
         };
         if let Some(live) = self.by_connection.get(&key.connection_id).copied()
-            && let Some(slot) = self.sessions.get(&live)
+            && let Some(slot) = self.sessions.get(live)
         {
             slot.session.principal().compatible_with(principal)?;
             return Ok(Claim::Live(live));
@@ -149,7 +149,6 @@ impl Node {
         epoch: u32,
         reason: Option<ErrorInfo>,
     ) -> Result<(), ErrorInfo> {
-        let key = SessionKey(self.next());
         let origin = arrival.origin.take();
         let Arrival { transport, format, .. } = arrival;
         let connect = self.accept(now, &id, arrival, epoch);
@@ -172,7 +171,7 @@ impl Node {
         let session = Session::open(&mut ctx, id.clone(), connect, reason);
         let slot = SessionSlot { session, format, opened_at: now, origin };
         self.tell_connection_opened(now, &slot);
-        self.sessions.insert(key, Box::new(slot));
+        let key = self.sessions.insert(Box::new(slot));
         self.by_connection.insert(id, key);
         self.by_transport.insert(transport, key);
         self.push_work(effects.into_iter().map(|effect| Work::Session(key, effect)));
@@ -181,7 +180,7 @@ impl Node {
     }
 
     fn resume(&mut self, now: Timestamp, key: SessionKey, arrival: Arrival) {
-        let Some(slot) = self.sessions.get_mut(&key) else { return };
+        let Some(slot) = self.sessions.get_mut(key) else { return };
         slot.format = arrival.format;
         let (id, epoch) = (slot.session.id().clone(), slot.session.epoch() + 1);
         let supersedes = slot.session.transport();
@@ -227,7 +226,7 @@ impl Node {
 
     /// AUTH on a live connection (RTC8).
     pub(crate) fn authenticate(&mut self, now: Timestamp, key: SessionKey, token: &str) {
-        let Some(slot) = self.sessions.get(&key) else { return };
+        let Some(slot) = self.sessions.get(key) else { return };
         let (id, epoch) = (slot.session.id().clone(), slot.session.epoch());
         let requested = slot.session.requested_client_id().map(str::to_owned);
         let transport = slot.session.transport();

@@ -164,7 +164,7 @@ impl Node {
         frame: &ProtocolMessage,
     ) {
         let Some(volume) = Volume::of_frame(frame) else { return };
-        let app = self.sessions.get(&key).map(|slot| slot.session.app_id().clone());
+        let app = self.sessions.get(key).map(|slot| slot.session.app_id().clone());
         if let Some(app) = app {
             self.count_deliveries(now, &app, vec![(volume, 1)]);
         }
@@ -178,7 +178,7 @@ impl Node {
         deltas: &Deltas,
         batches: usize,
     ) {
-        let Some(slot) = self.channels.get(&key) else { return };
+        let Some(slot) = self.channels.get(key) else { return };
         let Some(state) = self.apps.get_mut(&slot.app) else { return };
         let totals = state.stats.at(now);
         let (succeeded, failed) = deltas.made();
@@ -200,7 +200,7 @@ impl Node {
         volume: Volume,
         accepted: &Accepted,
     ) {
-        let Some(slot) = self.channels.get(&key) else { return };
+        let Some(slot) = self.channels.get(key) else { return };
         let Some(state) = self.apps.get_mut(&slot.app) else { return };
         let totals = state.stats.at(now);
         totals.discarded += u64::from(accepted.dropped.count_ones());
@@ -235,7 +235,7 @@ impl Node {
 
     /// An entry that is in the store.
     pub(crate) fn count_persisted(&mut self, now: Timestamp, key: ChannelKey, entry: &Entry) {
-        let Some(slot) = self.channels.get(&key) else { return };
+        let Some(slot) = self.channels.get(key) else { return };
         if let Some(state) = self.apps.get_mut(&slot.app) {
             Volume::of(&entry.body).add_to(&mut state.stats.at(now).persisted);
         }

@@ -23,13 +23,13 @@ impl Node {
         cursor: Cursor,
     ) {
         let rollup = self.rollup(&entry);
-        let Some(slot) = self.channels.get_mut(&key) else { return };
+        let Some(slot) = self.channels.get_mut(key) else { return };
         let more = slot.host.metrics().pending > 0;
         if slot.host.config().persisted {
             self.count_persisted(now, key, &entry);
         }
         self.push_messages(now, key, &entry);
-        let Some(slot) = self.channels.get_mut(&key) else { return };
+        let Some(slot) = self.channels.get_mut(key) else { return };
         let changes_objects = matches!(entry.body, Body::Objects(_));
         if slot.fanout.is_unheard() {
             slot.fanout.window.note(cursor);
@@ -48,13 +48,13 @@ impl Node {
     fn rollup(&self, entry: &Entry) -> std::time::Duration {
         let connection = entry.body.change().and(entry.connection_id.as_ref());
         let session = connection.and_then(|id| self.by_connection.get(id));
-        let slot = session.and_then(|session| self.sessions.get(session));
+        let slot = session.and_then(|session| self.sessions.get(*session));
         slot.map_or(session::DEFAULT_APPEND_ROLLUP, |slot| slot.session.append_rollup())
     }
 
     /// Delivers what waits.
     pub(crate) fn flush(&mut self, now: Timestamp, key: ChannelKey) {
-        let Some(slot) = self.channels.get_mut(&key) else { return };
+        let Some(slot) = self.channels.get_mut(key) else { return };
         if slot.fanout.window.waits() {
             self.timers.set(TimerKey::Window(key.0), None);
         }
@@ -64,7 +64,7 @@ impl Node {
 
     /// Delivers what waits to one attachment that will not be there when it is due.
     pub(crate) fn flush_to(&mut self, now: Timestamp, key: ChannelKey, attachment: AttachmentId) {
-        let Some(slot) = self.channels.get(&key) else { return };
+        let Some(slot) = self.channels.get(key) else { return };
         let held = slot.fanout.window.held().to_vec();
         self.deliver_held(now, key, &held, Some(attachment));
     }
@@ -76,7 +76,7 @@ impl Node {
         held: &[Held],
         only: Option<AttachmentId>,
     ) {
-        let Some(slot) = self.channels.get_mut(&key).filter(|_| !held.is_empty()) else { return };
+        let Some(slot) = self.channels.get_mut(key).filter(|_| !held.is_empty()) else { return };
         let Some(state) = self.apps.get(&slot.app) else { return };
         let limits = &state.app.limits;
         let grouped = if slot.fanout.window.groups() {

@@ -14,7 +14,7 @@ use session::TransportId;
 use types::{
     Annotation, App, AppId, AppLimits, ChannelName, ClientId, ConnectionId, Entry, ErrorInfo,
     Extras, HistoryPage, HistoryQuery, ItemPosition, Key, Message, Namespace, ObjectId,
-    ObjectsSnapshot, PresenceMessage, RecordChange, Timestamp,
+    ObjectsSnapshot, PresenceMessage, RecordChange, TableKey, Timestamp,
 };
 
 use crate::count::Volume;
@@ -25,6 +25,16 @@ use crate::push::{PushRequest, PushResponse};
 /// Names one activation of a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ChannelKey(pub u64);
+
+impl TableKey for ChannelKey {
+    fn from_number(number: u64) -> Self {
+        Self(number)
+    }
+
+    fn number(self) -> u64 {
+        self.0
+    }
+}
 
 /// Names a change of records that somebody waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

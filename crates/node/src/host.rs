@@ -59,14 +59,13 @@ impl Node {
         app: &AppId,
         name: &ChannelName,
     ) -> Option<ChannelKey> {
-        let key = ChannelKey(self.next());
         let state = self.apps.get_mut(app)?;
-        state.add_channel(now, name, key);
         let config = state.channel_config(name, &self.config);
         let fanout = Fanout::new(Window::new(Arc::clone(&config)));
         let host = Channel::new(name.clone(), config, &mut self.rng);
         let slot = Slot { app: app.clone(), host, fanout, telling: Telling::default() };
-        self.channels.insert(key, Box::new(slot));
+        let key = self.channels.insert(Box::new(slot));
+        state.add_channel(now, name, key);
         self.channel_opened(now, app, name, key);
         Some(key)
     }
@@ -77,7 +76,7 @@ impl Node {
     }
 
     pub(crate) fn on_channel(&mut self, now: Timestamp, key: ChannelKey, event: channel::Event) {
-        let Some(slot) = self.channels.get_mut(&key) else { return };
+        let Some(slot) = self.channels.get_mut(key) else { return };
         let mut effects = std::mem::take(&mut self.channel_effects);
         slot.host.handle(now, event, &mut effects);
         self.push_work(effects.drain(..).map(|effect| Work::Channel(key, effect)));
@@ -90,7 +89,7 @@ impl Node {
         for timer in [TimerKey::Losses, TimerKey::Window, TimerKey::Minute, TimerKey::Inband] {
             self.timers.set(timer(key.0), None);
         }
-        let Some(slot) = self.channels.remove(&key) else { return };
+        let Some(slot) = self.channels.remove(key) else { return };
         if let Some(app) = self.apps.get_mut(&slot.app) {
             app.release_channel(now, slot.host.name());
         }
@@ -106,7 +105,7 @@ impl Node {
         volume: Volume,
         result: Result<&Accepted, &ErrorInfo>,
     ) {
-        let Some(app) = self.channels.get(&key).map(|slot| slot.app.clone()) else { return };
+        let Some(app) = self.channels.get(key).map(|slot| slot.app.clone()) else { return };
         let error = result.err();
         self.count_publish(now, &app, publisher, volume, error);
         if let Ok(accepted) = result {
@@ -136,7 +135,7 @@ impl Node {
             }
             channel::Effect::Deliver { entry, cursor } => self.deliver(now, key, entry, cursor),
             channel::Effect::Occupancy(occupancy) => {
-                if let Some(slot) = self.channels.get_mut(&key) {
+                if let Some(slot) = self.channels.get_mut(key) {
                     let changed = |told: Option<&Occupancy>| told != Some(&occupancy);
                     slot.fanout.tell_occupancy(now, &occupancy, changed, &mut self.effects);
                 }
@@ -148,7 +147,7 @@ impl Node {
                 }
             }
             channel::Effect::Store(entry) => {
-                let Some(slot) = self.channels.get(&key) else { return };
+                let Some(slot) = self.channels.get(key) else { return };
                 self.effects.push(Effect::Store {
                     channel: key,
                     app: slot.app.clone(),
@@ -158,7 +157,7 @@ impl Node {
                 });
             }
             channel::Effect::StoreObjects(snapshot) => {
-                let Some(slot) = self.channels.get(&key) else { return };
+                let Some(slot) = self.channels.get(key) else { return };
                 self.effects.push(Effect::StoreObjects {
                     app: slot.app.clone(),
                     name: slot.host.name().clone(),
@@ -180,7 +179,7 @@ impl Node {
                 self.effects.push(Effect::LoadBacklog { channel, attachment, app, name, query });
             }
             channel::Effect::Load => {
-                let Some(slot) = self.channels.get(&key) else { return };
+                let Some(slot) = self.channels.get(key) else { return };
                 self.effects.push(Effect::Load {
                     channel: key,
                     app: slot.app.clone(),
@@ -192,14 +191,14 @@ impl Node {
     }
 
     pub(crate) fn place_of(&self, key: ChannelKey) -> Option<(AppId, ChannelName)> {
-        self.channels.get(&key).map(|slot| (slot.app.clone(), slot.host.name().clone()))
+        self.channels.get(key).map(|slot| (slot.app.clone(), slot.host.name().clone()))
     }
 
     /// Tells the attachments that may receive again that they missed something.
     pub(crate) fn recover(&mut self, now: Timestamp, key: ChannelKey) {
         // They are told of a position that covers what waits.
         self.flush(now, key);
-        let Some(slot) = self.channels.get_mut(&key) else { return };
+        let Some(slot) = self.channels.get_mut(key) else { return };
         let Some(state) = self.apps.get(&slot.app) else { return };
         let limit = state.app.limits.connection_outbound_rate;
         let recovered = slot.fanout.recover(now, limit, &mut self.outbound_rates);
@@ -214,7 +213,7 @@ impl Node {
         key: ChannelKey,
         lossy: &[(AttachmentId, Arc<str>)],
     ) {
-        let Some(slot) = self.channels.get(&key).filter(|_| !lossy.is_empty()) else { return };
+        let Some(slot) = self.channels.get(key).filter(|_| !lossy.is_empty()) else { return };
         let cursor = slot.fanout.window.newest().cloned().unwrap_or_else(|| slot.host.head());
         let members: Vec<_> = slot.host.members().cloned().collect();
         let objects = slot.host.objects();
@@ -319,7 +318,7 @@ impl Node {
         key: SessionKey,
         subscription: Subscription,
     ) {
-        let Some(session) = self.sessions.get(&key) else { return };
+        let Some(session) = self.sessions.get(key) else { return };
         let Some(transport) = session.session.transport() else { return };
         let format = session.format;
         let app = session.session.app_id().clone();
@@ -328,7 +327,7 @@ impl Node {
         let share = subscription.share();
         let inband = subscription.inband;
         let mut arrival = Arrival::Known;
-        if let Some(slot) = self.channels.get_mut(&host) {
+        if let Some(slot) = self.channels.get_mut(host) {
             arrival = slot.fanout.subscribe(Box::new(Subscriber {
                 subscription,
                 transport,
@@ -342,7 +341,7 @@ impl Node {
         self.on_channel(now, host, channel::Event::Occupy { attachment, share });
         // Whoever wants to know the occupancy learns what it is now.
         if occupancy.is_some()
-            && let Some(slot) = self.channels.get_mut(&host)
+            && let Some(slot) = self.channels.get_mut(host)
         {
             let occupancy = slot.host.occupancy();
             let is_new = |told: Option<&Occupancy>| told.is_none();
@@ -360,7 +359,7 @@ impl Node {
         attachment: AttachmentId,
     ) -> Continuity {
         let host = self.app_of(key).and_then(|app| self.active(&app, channel));
-        if let Some(slot) = host.and_then(|host| self.channels.get_mut(&host)) {
+        if let Some(slot) = host.and_then(|host| self.channels.get_mut(host)) {
             return slot.fanout.unsubscribe(attachment);
         }
         Continuity::Kept
@@ -447,7 +446,7 @@ impl Node {
 
     /// Whether a publish repeats one that was accepted lately.
     pub(crate) fn knows(&self, app: &AppId, channel: &ChannelName, publish: &Publish) -> bool {
-        let host = self.active(app, channel).and_then(|host| self.channels.get(&host));
+        let host = self.active(app, channel).and_then(|host| self.channels.get(host));
         host.is_some_and(|slot| slot.host.knows(&publish.id))
     }
 
@@ -459,13 +458,13 @@ impl Node {
         requested: &Arc<str>,
     ) {
         let host = self.app_of(key).and_then(|app| self.active(&app, channel));
-        let Some(slot) = host.and_then(|host| self.channels.get(&host)) else { return };
+        let Some(slot) = host.and_then(|host| self.channels.get(host)) else { return };
         let members: Vec<_> = slot.host.members().cloned().collect();
         self.on_session(now, key, |session, ctx| session.send_members(ctx, requested, &members));
     }
 
     fn app_of(&self, key: SessionKey) -> Option<AppId> {
-        self.sessions.get(&key).map(|slot| slot.session.app_id().clone())
+        self.sessions.get(key).map(|slot| slot.session.app_id().clone())
     }
 }
 

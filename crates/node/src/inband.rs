@@ -41,7 +41,7 @@ struct Told {
 impl Node {
     /// The objects of the channel have changed.
     pub(crate) fn objects_changed(&mut self, now: Timestamp, key: ChannelKey) {
-        let Some(slot) = self.channels.get_mut(&key) else { return };
+        let Some(slot) = self.channels.get_mut(key) else { return };
         if !slot.fanout.subscribers().any(|(_, who)| who.subscription.inband.is_some()) {
             return;
         }
@@ -52,14 +52,14 @@ impl Node {
     }
 
     pub(crate) fn objects_pause_over(&mut self, now: Timestamp, key: ChannelKey) {
-        let Some(slot) = self.channels.get_mut(&key) else { return };
+        let Some(slot) = self.channels.get_mut(key) else { return };
         if std::mem::take(&mut slot.telling) == (Telling::Pausing { changed: true }) {
             self.tell_change(now, key);
         }
     }
 
     fn tell_change(&mut self, now: Timestamp, key: ChannelKey) {
-        if let Some(slot) = self.channels.get_mut(&key) {
+        if let Some(slot) = self.channels.get_mut(key) {
             slot.telling = Telling::Pausing { changed: false };
             self.timers.set(TimerKey::Inband(key.0), Some(now.plus(PAUSE)));
         }
@@ -83,7 +83,7 @@ impl Node {
         whom: impl Fn(AttachmentId, Inband) -> bool,
     ) {
         let sequence = format!("{:x}", self.next());
-        let Some(slot) = self.channels.get(&key) else { return };
+        let Some(slot) = self.channels.get(key) else { return };
         let Some(state) = self.apps.get(&slot.app) else { return };
         let max = state.app.limits.max_message_size as usize;
         let mut objects = slot.host.objects();
@@ -124,7 +124,7 @@ impl Node {
             }));
         }
         let (app, name) = (slot.app.clone(), slot.host.name().clone());
-        if let Some(slot) = self.channels.get_mut(&key) {
+        if let Some(slot) = self.channels.get_mut(key) {
             slot.fanout.restart_chains(&attachments);
         }
         if let Some(error) = refused {

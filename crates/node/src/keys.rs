@@ -19,7 +19,7 @@ impl Node {
             .iter()
             .map(|(key, slot)| (key, slot.session.principal()))
             .filter(|(_, principal)| principal.app_id == *app && !is_usable(&principal.key_id))
-            .map(|(key, _)| *key)
+            .map(|(key, _)| key)
             .collect();
         for key in ended {
             self.on_session(now, key, |session, ctx| session.fail(ctx, error::KEY_REVOKED.info()));

@@ -227,7 +227,7 @@ impl Node {
             self.effects.push(Effect::ReadMessage { request: id, app, name, question });
             return None;
         }
-        let host = self.active(&app, &name).and_then(|host| self.channels.get(&host));
+        let host = self.active(&app, &name).and_then(|host| self.channels.get(host));
         let published = host.and_then(|slot| slot.host.published(question.message));
         Some(question.answer(published.as_slice()))
     }

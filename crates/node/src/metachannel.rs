@@ -48,7 +48,7 @@ impl Node {
         metachannel: Metachannel,
     ) -> Option<ChannelKey> {
         let host = self.apps.get(app)?.metachannels.get(&metachannel)?;
-        self.channels.get(host).filter(|slot| slot.host.has_audience(now)).map(|_| *host)
+        self.channels.get(*host).filter(|slot| slot.host.has_audience(now)).map(|_| *host)
     }
 
     /// Who asks a metachannel for its history listens for a while, as if attached.
@@ -115,7 +115,7 @@ impl Node {
 
     /// Says that connections do not receive all that they have subscribed to.
     pub(crate) fn log_loss(&mut self, now: Timestamp, host: ChannelKey) {
-        let Some(slot) = self.channels.get(&host).filter(|slot| slot.fanout.is_lossy()) else {
+        let Some(slot) = self.channels.get(host).filter(|slot| slot.fanout.is_lossy()) else {
             return;
         };
         if slot.host.name().metachannel().is_none() {
@@ -134,8 +134,8 @@ impl Node {
         error: Option<&ErrorInfo>,
     ) {
         let (Publisher::Session(session), Some(error)) = (publisher, error) else { return };
-        let Some(slot) = self.channels.get(&host) else { return };
-        if !self.sessions.contains_key(session) {
+        let Some(slot) = self.channels.get(host) else { return };
+        if !self.sessions.contains(*session) {
             let (app, name) = (slot.app.clone(), slot.host.name().clone());
             self.log(now, &app, Metachannel::Log, error, &[("channel", name.as_str())]);
         }
@@ -196,7 +196,7 @@ impl Node {
 
     /// A minute is over for those who listen to `host`.
     pub(crate) fn minute_over(&mut self, now: Timestamp, host: ChannelKey) {
-        let Some(slot) = self.channels.get(&host) else { return };
+        let Some(slot) = self.channels.get(host) else { return };
         let app = slot.app.clone();
         if slot.host.has_audience(now) {
             self.say_minute(now, &app, host);

@@ -10,7 +10,7 @@ use push::Delivery;
 use rand_chacha::ChaCha12Rng;
 use session::{Context, Session, TransportId};
 use types::error::{self, ErrorInfo};
-use types::{AppId, ChannelName, ConnectionId, Timestamp};
+use types::{AppId, ChannelName, ConnectionId, Table, TableKey, Timestamp};
 
 use crate::apps::{AppState, Apps};
 use crate::batch::{Batch, Part};
@@ -31,6 +31,16 @@ use crate::timers::{TimerKey, Timers};
 /// Names one session for as long as it lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct SessionKey(pub(crate) u64);
+
+impl TableKey for SessionKey {
+    fn from_number(number: u64) -> Self {
+        Self(number)
+    }
+
+    fn number(self) -> u64 {
+        self.0
+    }
+}
 
 #[derive(Debug)]
 pub(crate) struct SessionSlot {
@@ -66,11 +76,11 @@ pub struct Node {
     pub(crate) config: Config,
     pub(crate) rng: ChaCha12Rng,
     pub(crate) apps: Apps,
-    pub(crate) sessions: BTreeMap<SessionKey, Box<SessionSlot>>,
+    pub(crate) sessions: Table<SessionKey, Box<SessionSlot>>,
     pub(crate) by_transport: BTreeMap<TransportId, SessionKey>,
     pub(crate) outbound_rates: OutboundRates,
     pub(crate) by_connection: BTreeMap<ConnectionId, SessionKey>,
-    pub(crate) channels: BTreeMap<ChannelKey, Box<Slot>>,
+    pub(crate) channels: Table<ChannelKey, Box<Slot>>,
     pub(crate) attachments: BTreeMap<AttachmentId, SessionKey>,
     pub(crate) publishers: Publishers,
     /// How the request came that is being answered.
@@ -113,11 +123,11 @@ impl Node {
             config,
             rng,
             apps,
-            sessions: BTreeMap::new(),
+            sessions: Table::default(),
             by_transport: BTreeMap::new(),
             outbound_rates: OutboundRates::default(),
             by_connection: BTreeMap::new(),
-            channels: BTreeMap::new(),
+            channels: Table::default(),
             attachments: BTreeMap::new(),
             publishers: Publishers::default(),
             security: Security::default(),
@@ -328,7 +338,7 @@ impl Node {
         key: SessionKey,
         act: impl FnOnce(&mut Session, &mut Context<'_>),
     ) {
-        let Some(slot) = self.sessions.get_mut(&key) else { return };
+        let Some(slot) = self.sessions.get_mut(key) else { return };
         let Some(state) = self.apps.get_mut(slot.session.app_id()) else { return };
         let mut effects = std::mem::take(&mut self.session_effects);
         let mut ctx = Context {
@@ -380,7 +390,7 @@ impl Node {
     }
 
     fn send(&mut self, key: SessionKey, transport: TransportId, frame: &ProtocolMessage) {
-        let Some(slot) = self.sessions.get(&key) else { return };
+        let Some(slot) = self.sessions.get(key) else { return };
         let acknowledges = matches!(frame.action, Action::Ack | Action::Nack);
         let frame = protocol::encode(frame, slot.format);
         self.effects.push(if acknowledges {
@@ -391,7 +401,7 @@ impl Node {
     }
 
     fn end_session(&mut self, now: Timestamp, key: SessionKey, reason: Option<&ErrorInfo>) {
-        let Some(slot) = self.sessions.remove(&key) else { return };
+        let Some(slot) = self.sessions.remove(key) else { return };
         self.touch_session(key);
         self.by_connection.remove(slot.session.id());
         if let Some(transport) = slot.session.transport() {
@@ -406,7 +416,7 @@ impl Node {
     fn shut_down(&mut self, now: Timestamp) {
         self.leaving = true;
         self.save_stats(now);
-        let keys: Vec<SessionKey> = self.sessions.keys().copied().collect();
+        let keys: Vec<SessionKey> = self.sessions.iter().map(|(key, _)| key).collect();
         for key in keys {
             self.on_session(now, key, |session, ctx| {
                 session.disconnect(ctx, Some(error::SERVER_LEAVING.info()));

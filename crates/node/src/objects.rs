@@ -180,7 +180,7 @@ impl Node {
 
     fn host(&self, app: &AppId, channel: &ChannelName) -> Option<&Channel> {
         let key = self.active(app, channel)?;
-        self.channels.get(&key).map(|slot| &slot.host)
+        self.channels.get(key).map(|slot| &slot.host)
     }
 }
 

@@ -57,7 +57,7 @@ impl Node {
     pub fn restore_objects(&mut self, now: Timestamp, kept: KeptObjects) {
         let KeptObjects { app, name, snapshot, operations } = kept;
         let Some(key) = self.open_channel(now, &app, &name) else { return };
-        if let Some(slot) = self.channels.get_mut(&key) {
+        if let Some(slot) = self.channels.get_mut(key) {
             slot.host.restore_objects(now, snapshot, operations);
         }
         self.on_channel(now, key, channel::Event::Tick);

@@ -285,7 +285,7 @@ impl Node {
         let session = self
             .by_connection
             .get(&key.connection_id)
-            .and_then(|session| self.sessions.get(session))
+            .and_then(|session| self.sessions.get(*session))
             .filter(|slot| *slot.session.app_id() == principal.app_id)
             .ok_or_else(|| error::INVALID_CONNECTION_KEY.info())?;
         Ok(Some((key.connection_id, session.session.principal().clone())))
@@ -318,7 +318,7 @@ impl Node {
             self.effects.push(Effect::ReadHistory { request: id, app, name, query });
             return Ok(None);
         }
-        let host = self.active(app, &name).and_then(|host| self.channels.get(&host));
+        let host = self.active(app, &name).and_then(|host| self.channels.get(host));
         let page = match host {
             Some(slot) => slot.host.history(&query)?,
             None if query.until.is_some() => return Err(error::ATTACH_POINT_GONE.info()),
@@ -348,7 +348,7 @@ impl Node {
         let name = self.channel_for(principal, channel, &either)?;
         let members = self
             .active(&principal.app_id, &name)
-            .and_then(|host| self.channels.get(&host))
+            .and_then(|host| self.channels.get(host))
             .map(|slot| slot.host.members());
         let mut selected = members
             .into_iter()

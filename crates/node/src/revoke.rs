@@ -119,7 +119,7 @@ impl Node {
             .iter()
             .map(|(key, slot)| (key, slot.session.principal()))
             .filter(|(_, principal)| principal.app_id == revoker.app_id)
-            .filter_map(|(key, principal)| Some((*key, state.revocations.applies_at(principal)?)))
+            .filter_map(|(key, principal)| Some((key, state.revocations.applies_at(principal)?)))
             .collect();
         for (key, at) in revoked {
             self.on_session(now, key, |session, ctx| session.revoke(ctx, at));

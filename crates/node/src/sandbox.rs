@@ -154,7 +154,7 @@ impl Node {
             .sessions
             .iter()
             .filter(|(_, slot)| *slot.session.app_id() == app)
-            .map(|(key, _)| *key)
+            .map(|(key, _)| key)
             .collect();
         for key in sessions {
             self.on_session(now, key, |session, ctx| {
@@ -163,7 +163,7 @@ impl Node {
             self.work_off(now);
         }
         let channels: Vec<_> =
-            self.channels.iter().filter(|(_, slot)| slot.app == app).map(|(key, _)| *key).collect();
+            self.channels.iter().filter(|(_, slot)| slot.app == app).map(|(key, _)| key).collect();
         for key in channels {
             self.deactivate(now, key);
         }
@@ -175,7 +175,7 @@ impl Node {
     /// Answers those who wait for channels that no longer exist.
     fn abandon_publishers(&mut self, now: Timestamp) {
         let Self { publishers, channels, .. } = self;
-        for (token, waiting) in publishers.take_homeless(|key| channels.contains_key(&key)) {
+        for (token, waiting) in publishers.take_homeless(|key| channels.contains(key)) {
             let error = error::NOT_FOUND.with("the app was deleted");
             self.published(now, waiting.publisher, token, Err(error));
         }

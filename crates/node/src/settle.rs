@@ -39,14 +39,14 @@ impl Node {
     }
 
     fn schedule_session(&mut self, key: SessionKey) {
-        let slot = self.sessions.get(&key);
+        let slot = self.sessions.get(key);
         let deadline = slot.and_then(|slot| slot.session.next_deadline(&self.config.limits));
         self.timers.set(TimerKey::Session(key.0), deadline);
     }
 
     /// Ends the channel if it is idle.
     fn schedule_channel(&mut self, now: Timestamp, key: ChannelKey) {
-        let Some(slot) = self.channels.get(&key) else { return };
+        let Some(slot) = self.channels.get(key) else { return };
         if slot.host.is_idle(now) {
             self.deactivate(now, key);
         } else {

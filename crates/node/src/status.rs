@@ -93,7 +93,7 @@ impl Node {
     }
 
     pub(crate) fn details(&self, app: &AppId, name: ChannelName) -> ChannelDetails {
-        let host = self.active(app, &name).and_then(|host| self.channels.get(&host));
+        let host = self.active(app, &name).and_then(|host| self.channels.get(host));
         let occupancy = host.map_or_else(Occupancy::default, |slot| slot.host.occupancy());
         ChannelDetails { name, is_active: host.is_some(), occupancy }
     }

@@ -4,13 +4,23 @@ use std::sync::Arc;
 
 use channel::{Attach, AttachmentId, Publish, PublishToken};
 use protocol::ProtocolMessage;
-use types::{App, ChannelName, ErrorInfo, NodeLimits, SiteCode, Timestamp, Usage};
+use types::{App, ChannelName, ErrorInfo, NodeLimits, SiteCode, TableKey, Timestamp, Usage};
 
 use crate::Subscription;
 
 /// Names one transport for as long as it lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TransportId(pub u64);
+
+impl TableKey for TransportId {
+    fn from_number(number: u64) -> Self {
+        Self(number)
+    }
+
+    fn number(self) -> u64 {
+        self.0
+    }
+}
 
 /// What clients are told about the node that serves them.
 #[derive(Clone, Debug)]

@@ -32,6 +32,7 @@ mod object;
 mod rate;
 mod record;
 mod serial;
+mod table;
 mod template;
 mod time;
 mod usage;
@@ -59,6 +60,7 @@ pub use object::{
 pub use rate::{Allowance, Exceeded, Meter, Rate};
 pub use record::{Record, RecordChange, RecordId, RecordKind};
 pub use serial::{Clock, Serial, SeriesId, SiteCode};
+pub use table::{Table, TableKey};
 pub use template::{BadTemplate, Subject, Template};
 pub use time::Timestamp;
 pub use usage::Usage;
