@@ -38,11 +38,13 @@ impl Timers {
         }
         if let Some(known) = known {
             self.due.remove(&(known, key));
-            self.at.remove(&key);
         }
-        if let Some(deadline) = deadline {
-            self.due.insert((deadline, key));
-            self.at.insert(key, deadline);
+        match deadline {
+            Some(deadline) => {
+                self.due.insert((deadline, key));
+                self.at.insert(key, deadline);
+            }
+            None => drop(self.at.remove(&key)),
         }
     }
 
