@@ -73,7 +73,9 @@ impl Store {
             return Ok(());
         }
         // The index is written and removed with its entry; between two reads it may have expired.
-        if let Some(value) = self.history.get(key::at(channel, kind, &key::serial(&serial)))? {
+        if let Some(value) =
+            self.history.get(key::at(&key::head(channel, kind), &key::serial(&serial)))?
+        {
             into.insert(serial, Arc::new(stored::decode(serial, &value)?));
         }
         Ok(())

@@ -95,13 +95,12 @@ impl Store {
         entry_key: &[u8],
         value: &[u8],
     ) -> Result<(), StoreError> {
-        let serial = key::serial_of(entry_key)?;
-        let series_key = key::series_of(entry_key)?;
+        let (head, serial) = key::take_entry(entry_key)?;
         let own = key::serial(&serial);
+        let series_key = key::series_of(head, serial.series);
         if self.series.get(&series_key)?.as_deref() == Some(own.as_slice()) {
             batch.remove(&self.series, series_key);
         }
-        let head = key::head_of(entry_key)?;
         // What cannot be read goes all the same; what is left of it in `about` leads nowhere.
         if key::is_about(head)
             && let Ok(entry) = stored::decode(serial, value)

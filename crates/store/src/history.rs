@@ -111,9 +111,10 @@ impl Store {
         let horizon = self.retention.horizon();
         let first = query.start.map_or(horizon, |start| start.max(horizon));
         let last = query.end.unwrap_or(Timestamp(u64::MAX));
-        let (mut low, mut high) = key::span(&key::head(channel, query.kind), first.0, last.0);
+        let head = key::head(channel, query.kind);
+        let (mut low, mut high) = key::span(&head, first.0, last.0);
         if let Some(after) = query.after {
-            let after = key::at(channel, query.kind, &key::serial(&after.serial));
+            let after = key::at(&head, &key::serial(&after.serial));
             match query.direction {
                 Direction::Backwards => high = high.min(after),
                 Direction::Forwards => low = low.max(after),
@@ -145,9 +146,10 @@ impl Store {
         serials.retain(|serial| serial.as_ref().map_or(true, |serial| behind(*serial)));
         // One more than a page, so that it is known whether there is a next one.
         serials.truncate(query.limit.saturating_add(2));
+        let head = key::head(channel, query.kind);
         let read = |serial: Result<Serial, StoreError>| {
             let serial = serial?;
-            let value = self.history.get(key::at(channel, query.kind, &key::serial(&serial)))?;
+            let value = self.history.get(key::at(&head, &key::serial(&serial)))?;
             Ok(value.map(|value| (serial, value)))
         };
         serials.into_iter().filter_map(|serial| read(serial).transpose()).collect()

@@ -111,11 +111,11 @@ pub(crate) fn span(head: &[u8], first: u64, last: u64) -> Bounds {
             *to = from;
         }
     }
-    ([head, &low].concat(), [head, &high].concat())
+    (at(head, &low), at(head, &high))
 }
 
-pub(crate) fn at(channel: &[u8], kind: Kind, serial: &[u8; SERIAL_LENGTH]) -> Vec<u8> {
-    [channel, &[code(kind)], serial].concat()
+pub(crate) fn at(head: &[u8], serial: &[u8; SERIAL_LENGTH]) -> Vec<u8> {
+    [head, serial].concat()
 }
 
 pub(crate) fn serial(serial: &Serial) -> [u8; SERIAL_LENGTH] {
@@ -135,16 +135,18 @@ pub(crate) fn take_serial(decoder: &mut Decoder<'_>) -> Result<Serial, StoreErro
     Ok(Serial { ms, counter, series: series.ok_or_else(|| decoder.damaged())? })
 }
 
-/// The serial of the entry that has this key.
-pub(crate) fn serial_of(entry_key: &[u8]) -> Result<Serial, StoreError> {
-    let (_, serial) = split(entry_key)?;
-    take_serial(&mut Decoder::new(serial, "a key of history"))
+/// What the key of an entry begins with, and the entry's serial.
+pub(crate) fn take_entry(entry_key: &[u8]) -> Result<(&[u8], Serial), StoreError> {
+    const WHAT: &str = "a key of history";
+    let length = entry_key.len().checked_sub(SERIAL_LENGTH);
+    let split = length.and_then(|length| entry_key.split_at_checked(length));
+    let (head, serial) = split.ok_or(StoreError::Damaged(WHAT))?;
+    Ok((head, take_serial(&mut Decoder::new(serial, WHAT))?))
 }
 
-/// The key of the series of the entry that has this key.
-pub(crate) fn series_of(entry_key: &[u8]) -> Result<Vec<u8>, StoreError> {
-    let channel = head_of(entry_key)?.split_last().map(|(_kind, channel)| channel);
-    Ok(series(channel.unwrap_or_default(), serial_of(entry_key)?.series))
+/// The serial of the entry that has this key.
+pub(crate) fn serial_of(entry_key: &[u8]) -> Result<Serial, StoreError> {
+    take_entry(entry_key).map(|(_head, serial)| serial)
 }
 
 /// The key in `about` of something that is said of a message:
@@ -158,15 +160,10 @@ pub(crate) fn series(channel: &[u8], series: SeriesId) -> Vec<u8> {
     [channel, series.as_bytes()].concat()
 }
 
-/// What the key of an entry begins with, before its serial.
-pub(crate) fn head_of(entry_key: &[u8]) -> Result<&[u8], StoreError> {
-    split(entry_key).map(|(head, _serial)| head)
-}
-
-fn split(entry_key: &[u8]) -> Result<(&[u8], &[u8]), StoreError> {
-    let length = entry_key.len().checked_sub(SERIAL_LENGTH);
-    let split = length.and_then(|length| entry_key.split_at_checked(length));
-    split.ok_or(StoreError::Damaged("a key of history"))
+/// As [`series`], of the channel that entries begin with.
+pub(crate) fn series_of(head: &[u8], series: SeriesId) -> Vec<u8> {
+    let channel = head.split_last().map(|(_kind, channel)| channel);
+    self::series(channel.unwrap_or_default(), series)
 }
 
 /// The key under which expiry finds all entries of one kind, channel and minute: `<end of the minute><head>`.
@@ -206,13 +203,14 @@ mod tests {
                 let series = SeriesId::from_bytes(format!("dun{number:09}").as_bytes()).unwrap();
                 Serial { ms, counter, series }
             });
+            let head = head(b"channel", Kind::Messages);
             let [one_key, other_key] =
-                [one, other].map(|serial| at(b"channel", Kind::Messages, &self::serial(&serial)));
+                [one, other].map(|serial| at(&head, &self::serial(&serial)));
             prop_assert_eq!(one_key.cmp(&other_key), one.cmp(&other));
-            prop_assert_eq!(serial_of(&one_key).unwrap(), one);
-            let (low, high) = span(&head(b"channel", Kind::Messages), one.ms, one.ms);
+            prop_assert_eq!(take_entry(&one_key).unwrap(), (head.as_slice(), one));
+            let (low, high) = span(&head, one.ms, one.ms);
             prop_assert!(low <= one_key && one_key <= high);
-            let (end, (low, high)) = span_of_minute(&minute(head_of(&one_key).unwrap(), one.ms)).unwrap();
+            let (end, (low, high)) = span_of_minute(&minute(&head, one.ms)).unwrap();
             prop_assert!(one.ms < end && low <= one_key && one_key <= high);
         }
     }

@@ -44,9 +44,11 @@ impl Store {
             let mut minutes = BTreeSet::new();
             for guard in rows.by_ref().take(STEP) {
                 let row = guard.key()?;
-                let (ms, entry_key) =
-                    row.split_first_chunk().ok_or(StoreError::Damaged("the index by time"))?;
-                minutes.insert(key::minute(key::head_of(entry_key)?, u64::from_be_bytes(*ms)));
+                let (_ms, entry_key) = row
+                    .split_at_checked(size_of::<u64>())
+                    .ok_or(StoreError::Damaged("the index by time"))?;
+                let (head, serial) = key::take_entry(entry_key)?;
+                minutes.insert(key::minute(head, serial.ms));
             }
             let mut batch = self.database.batch();
             minutes.into_iter().for_each(|key| batch.insert(&self.minutes, key, []));

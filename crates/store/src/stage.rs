@@ -114,7 +114,8 @@ impl<'a> Stage<'a> {
         let channel_key = key::channel(app, channel);
         let kind = Kind::of(&entry.body);
         let own = key::serial(&entry.serial);
-        let (head, entry_key) = (key::head(&channel_key, kind), key::at(&channel_key, kind, &own));
+        let head = key::head(&channel_key, kind);
+        let entry_key = key::at(&head, &own);
         let target = entry.body.target();
         let about_key = target.map(|message| key::about(&head, message, &own));
         let value = stored::encode(entry)?;

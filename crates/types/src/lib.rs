@@ -1,5 +1,6 @@
 //! The vocabulary of every other crate: ids, names, serials, cursors, instants, limits, apps and
-//! the table of protocol errors. No IO, no clock, no async; values only.
+//! the table of protocol errors; and [`Table`], the shape of what is found by a key that it gives out. No IO,
+//! no clock, no async; values only.
 #![cfg_attr(
     not(test),
     deny(

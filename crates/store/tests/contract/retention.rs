@@ -89,18 +89,16 @@ fn rows(dir: &Dir) -> Vec<(&'static str, usize)> {
     ["history", "minutes", "about", "series"].map(count).into()
 }
 
-fn append_one_that_is_changed(store: &Store) {
+fn store_one_that_is_changed(dir: &Dir) {
     let one = message(1, 1, START);
     let of_one = ItemPosition { serial: one.serial, index: 0 };
-    append(store, &channel("orders"), &[one, change(2, START + MINUTE, of_one)]);
+    append(&open(dir), &channel("orders"), &[one, change(2, START + MINUTE, of_one)]);
 }
 
 #[test]
 fn of_what_has_expired_nothing_is_left() {
     let dir = Dir::new();
-    let store = open(&dir);
-    append_one_that_is_changed(&store);
-    drop(store);
+    store_one_that_is_changed(&dir);
     assert_eq!(rows(&dir), [("history", 2), ("minutes", 2), ("about", 1), ("series", 1)]);
     assert_eq!(open(&dir).expire(Timestamp(START + 2 * MINUTE + 100)).unwrap(), 2);
     assert_eq!(rows(&dir), [("history", 0), ("minutes", 0), ("about", 0), ("series", 0)]);
@@ -109,9 +107,7 @@ fn of_what_has_expired_nothing_is_left() {
 #[test]
 fn what_an_earlier_version_has_stored_expires() {
     let dir = Dir::new();
-    let store = open(&dir);
-    append_one_that_is_changed(&store);
-    drop(store);
+    store_one_that_is_changed(&dir);
     into_layout_1(&dir);
     assert_eq!(open(&dir).expire(Timestamp(START + MINUTE + 100)).unwrap(), 1);
     assert_eq!(open(&dir).expire(Timestamp(START + 2 * MINUTE + 100)).unwrap(), 1);
