@@ -86,6 +86,7 @@ impl Channel {
         if missed.len() > MAX_REPLAY {
             return Err(error::RESUME_TOO_LARGE.info());
         }
+        let missed = missed.filter_map(|record| self.log.entry(record));
         let missed: Vec<_> = missed.filter(|entry| self.still_holds(entry)).collect();
         Ok((presented, self.replay(&missed)))
     }
@@ -104,10 +105,10 @@ impl Channel {
         let mut left = limit as usize;
         let mut reach = if left == 0 { Reach::Enough } else { Reach::WholeLog };
         let log = self.log.entries().rev();
-        let log = log.map(|entry| (entry, Kind::of(&entry.body) == Kind::Messages));
+        let log = log.map(|entry| (Kind::of(&entry.body) == Kind::Messages, entry));
         // A message that was changed looks like its change by now.
-        let older = older.iter().rev().map(|entry| (entry, true));
-        for (entry, is_publish) in log.chain(older) {
+        let older = older.iter().rev().map(|entry| (true, Arc::clone(entry)));
+        for (is_publish, entry) in log.chain(older) {
             if entry.timestamp < oldest {
                 reach = Reach::Enough;
                 break;
@@ -121,7 +122,8 @@ impl Channel {
                 break;
             }
             left = left.saturating_sub(count);
-            replay.push((self.in_place(entry), cursor_at(entry)));
+            let cursor = cursor_at(&entry);
+            replay.push((self.in_place(entry), cursor));
             if left == 0 && rewind.reach_of_more() == Reach::Enough {
                 reach = Reach::Enough;
                 break;

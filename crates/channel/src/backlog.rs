@@ -76,7 +76,7 @@ impl Channel {
         match result {
             Ok(mut older) => {
                 let log = &self.log;
-                let first = log.entries().next().map(|entry| entry.serial);
+                let first = log.records().next().map(|record| record.serial);
                 older.retain(|entry| {
                     first.is_none_or(|first| entry.serial < first) && !self.is_repeated(entry)
                 });

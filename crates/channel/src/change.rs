@@ -22,7 +22,7 @@ impl Channel {
         }
         if let Some(published) = self.log.find(key.serial) {
             // Not held, so nothing was said of it since.
-            self.messages.hold(now, MessageState::of(key, [published]));
+            self.messages.hold(now, MessageState::of(key, [&published]));
             return None;
         }
         self.config.persisted.then_some(key)

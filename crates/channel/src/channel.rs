@@ -92,7 +92,7 @@ impl Channel {
             last: Last::default(),
             pending: Pending::default(),
             ids: Ids::new(config.limits.id_window()),
-            log: Log::new(series, &config.limits),
+            log: Log::new(series, Arc::clone(&config)),
             presence: None,
             messages: Messages::new(config.limits.retention),
             objects: None,
@@ -249,9 +249,8 @@ impl Channel {
     }
 
     /// The entry with this serial, if it is still in the log.
-    pub fn entry(&self, serial: Serial) -> Option<&Entry> {
-        let mut newest_first = self.log.entries().rev();
-        newest_first.find(|entry| entry.serial == serial).map(Arc::as_ref)
+    pub fn entry(&self, serial: Serial) -> Option<Arc<Entry>> {
+        self.log.find(serial)
     }
 
     /// All objects; none if there never were any.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use types::{Direction, Entry, ErrorInfo, HistoryPage, HistoryQuery, ItemPosition, Kind, error};
 
 use crate::Channel;
+use crate::log::Record;
 
 type Item = (Arc<Entry>, usize);
 
@@ -14,11 +15,14 @@ impl Channel {
     pub fn history(&self, query: &HistoryQuery) -> Result<HistoryPage, ErrorInfo> {
         let known = |cursor| self.log.point(cursor).ok_or_else(|| error::ATTACH_POINT_GONE.info());
         let until = query.until.as_ref().map(known).transpose()?;
-        let is_asked_for = |entry: &&Arc<Entry>| {
-            lies_within(query, entry) && until.is_none_or(|point| self.log.covers(point, entry))
+        let may_be_asked_for = |record: &&Record| {
+            query.may_have_items_of(record.serial)
+                && until.is_none_or(|point| self.log.covers(point, record))
         };
-        let entries = self.log.entries().filter(is_asked_for);
+        let records = self.log.records().filter(may_be_asked_for);
+        let entries = records.filter_map(|record| self.log.entry(record));
         let items = entries
+            .filter(|entry| lies_within(query, entry))
             .map(|entry| self.in_place(entry))
             .flat_map(|entry| (0..entry.body.len()).map(move |index| (Arc::clone(&entry), index)));
         Ok(match query.direction {

@@ -26,7 +26,6 @@ pub(crate) struct Ids {
     /// Oldest first; at most `GENERATIONS` + 2, because each spans a quarter of the window.
     generations: VecDeque<Generation>,
     window: Duration,
-    len: usize,
 }
 
 #[derive(Debug)]
@@ -55,7 +54,7 @@ struct Sent {
 
 impl Ids {
     pub(crate) fn new(window: Duration) -> Self {
-        Self { generations: VecDeque::new(), window, len: 0 }
+        Self { generations: VecDeque::new(), window }
     }
 
     /// What became of the publish with this id, and what it said if that is known.
@@ -116,20 +115,15 @@ impl Ids {
                 }
             }
         }
-        self.len += 1;
     }
 
     pub(crate) fn expire(&mut self, now: Timestamp) {
-        while let Some(oldest) = self.generations.front()
-            && oldest.last.plus(self.window) <= now
-        {
-            self.len -= oldest.len;
-            self.generations.pop_front();
-        }
+        let is_over = |oldest: &mut Generation| oldest.last.plus(self.window) <= now;
+        while self.generations.pop_front_if(is_over).is_some() {}
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.len
+        self.generations.iter().map(|generation| generation.len).sum()
     }
 
     /// When the next ids leave.

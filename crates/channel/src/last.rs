@@ -33,7 +33,7 @@ impl Channel {
     /// Where an attachment starts that wants the last message, and that message.
     pub(crate) fn rewind_to_last(&self) -> (Cursor, Replay) {
         let head = self.log.head();
-        let last = self.last.0.iter().map(|entry| (self.in_place(entry), head.clone()));
+        let last = self.last.0.iter().map(|entry| (self.in_place(Arc::clone(entry)), head.clone()));
         let replay = last.collect();
         (head, replay)
     }

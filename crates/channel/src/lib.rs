@@ -44,6 +44,7 @@ mod occupancy;
 mod pending;
 mod presence;
 mod summaries;
+mod tape;
 mod versions;
 
 pub use channel::{Channel, Metrics};

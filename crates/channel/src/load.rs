@@ -207,11 +207,11 @@ impl Channel {
         entries.sort_by_key(|entry| entry.serial);
         keep_last_of_each_id(&mut entries);
         // Anew, if an earlier load was not completed.
-        self.log = Log::new(self.series, &self.config.limits);
+        self.log = Log::new(self.series, Arc::clone(&self.config));
         self.ids = Ids::new(self.config.limits.id_window());
         self.messages = Messages::new(self.config.limits.retention);
         self.remember(now, &entries);
-        self.log.restore(entries);
+        self.log.restore(&entries);
         self.log.trim(now);
     }
 

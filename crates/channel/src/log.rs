@@ -1,5 +1,6 @@
 //! The log: the committed entries that the host still holds, in the order in which it observed
-//! them, and what it knows of the series that they belong to.
+//! them, and what it knows of the series that they belong to. Entries are held as bytes, on a tape: in half
+//! the memory of values, and they leave without a look at each; who wants one gets a value of his own.
 //!
 //! In a site with one core node the series form a chain: the base of each is the end of the one
 //! before. So a cursor is a point on the chain, naming a series covers all earlier ones, and
@@ -11,7 +12,6 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
 
 use smallvec::{SmallVec, smallvec};
 use types::{
@@ -19,7 +19,8 @@ use types::{
     Timestamp,
 };
 
-use crate::config::Limits;
+use crate::config::Config;
+use crate::tape::Tape;
 
 #[derive(Debug)]
 pub(crate) struct Log {
@@ -30,11 +31,11 @@ pub(crate) struct Log {
     spans: SmallVec<[Span; 1]>,
     /// Highest trimmed position of the first span.
     floor: u64,
-    /// Bounded by `retention` and `max_bytes`; the oldest go first.
+    /// Bounded by the retention and by `log_bytes`; the oldest go first.
     records: VecDeque<Record>,
-    bytes: usize,
-    retention: Duration,
-    max_bytes: usize,
+    /// What the records are of, in their order.
+    tape: Tape,
+    config: Arc<Config>,
 }
 
 #[derive(Debug)]
@@ -44,11 +45,13 @@ struct Span {
     end: u64,
 }
 
-#[derive(Debug)]
-struct Record {
-    entry: Arc<Entry>,
-    bytes: usize,
+/// An entry, and where on the tape it is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Record {
+    pub(crate) serial: Serial,
+    position: u64,
     appended: Timestamp,
+    place: usize,
 }
 
 /// What a cursor covers: everything up to here on the chain.
@@ -59,62 +62,64 @@ pub(crate) struct Point {
 }
 
 impl Log {
-    pub(crate) fn new(own: SeriesId, limits: &Limits) -> Self {
+    pub(crate) fn new(own: SeriesId, config: Arc<Config>) -> Self {
         Self {
             own,
             spans: smallvec![Span { series: own, end: 0 }],
             floor: 0,
             records: VecDeque::new(),
-            bytes: 0,
-            retention: limits.retention,
-            max_bytes: limits.log_bytes,
+            tape: Tape::default(),
+            config,
         }
     }
 
     /// Puts what earlier hosts committed below the own series, which must be empty. `entries` are
     /// in the order of serials; what lies before the first of them counts as trimmed.
-    pub(crate) fn restore(&mut self, entries: Vec<Arc<Entry>>) {
+    pub(crate) fn restore(&mut self, entries: &[Arc<Entry>]) {
         self.spans.clear();
         self.floor = entries.first().map_or(0, |entry| entry.position.saturating_sub(1));
-        for entry in entries {
-            let appended = entry.timestamp;
-            self.push(entry, appended);
-        }
+        entries.iter().for_each(|entry| self.push(entry, entry.timestamp));
         self.spans.push(Span { series: self.own, end: 0 });
     }
 
     /// Appends a committed entry of the own series.
-    pub(crate) fn append(&mut self, entry: Arc<Entry>, now: Timestamp) {
+    pub(crate) fn append(&mut self, entry: &Entry, now: Timestamp) {
         self.push(entry, now);
         self.trim(now);
     }
 
-    fn push(&mut self, entry: Arc<Entry>, appended: Timestamp) {
-        let (series, end) = (entry.serial.series, entry.position);
+    fn push(&mut self, entry: &Entry, appended: Timestamp) {
+        let (serial, position) = (entry.serial, entry.position);
         match self.spans.last_mut() {
-            Some(last) if last.series == series => last.end = end,
-            Some(_) | None => self.spans.push(Span { series, end }),
+            Some(last) if last.series == serial.series => last.end = position,
+            Some(_) | None => self.spans.push(Span { series: serial.series, end: position }),
         }
-        let bytes = memory(&entry);
-        self.bytes += bytes;
+        let place = self.tape.push(packed_length(&entry.body), |to| packed::encode(entry, to));
         if self.records.is_empty() {
             self.records.reserve_exact(1);
         }
-        self.records.push_back(Record { entry, bytes, appended });
+        self.records.push_back(Record { serial, position, appended, place });
     }
 
     /// Drops what is older than the retention, and the oldest beyond the byte bound.
     pub(crate) fn trim(&mut self, now: Timestamp) {
+        let mut last = None;
         while let Some(oldest) = self.records.front()
-            && (self.bytes > self.max_bytes || self.expiry(oldest) <= now)
+            && (self.bytes() > self.config.limits.log_bytes || self.expiry(oldest) <= now)
         {
-            let (series, position) = (oldest.entry.serial.series, oldest.entry.position);
-            self.bytes -= oldest.bytes;
-            self.records.pop_front();
-            let gone = self.spans.iter().take_while(|span| span.series != series).count();
+            last = self.records.pop_front();
+        }
+        if let Some(Record { serial, position, .. }) = last {
+            let gone = self.spans.iter().take_while(|span| span.series != serial.series).count();
             self.spans.drain(..gone);
             self.floor = position;
+            self.tape.release(self.start());
         }
+    }
+
+    /// Where on the tape the log begins.
+    fn start(&self) -> usize {
+        self.records.front().map_or_else(|| self.tape.end(), |oldest| oldest.place)
     }
 
     /// The end of the log: of the last series that has entries, so that the cursor outlives this
@@ -135,32 +140,40 @@ impl Log {
         points.collect::<Option<Vec<_>>>()?.into_iter().max()
     }
 
-    /// The entries beyond `point`, oldest first; none if some of them are trimmed.
-    pub(crate) fn beyond(
-        &self,
-        point: Point,
-    ) -> Option<impl ExactSizeIterator<Item = &Arc<Entry>>> {
+    /// What lies beyond `point`, oldest first; none if some of it is trimmed.
+    pub(crate) fn beyond(&self, point: Point) -> Option<impl ExactSizeIterator<Item = &Record>> {
         if point.span == 0 && point.position < self.floor {
             return None;
         }
-        let covered = self.records.partition_point(|record| self.covers(point, &record.entry));
-        Some(self.records.range(covered..).map(|record| &record.entry))
+        let covered = self.records.partition_point(|record| self.covers(point, record));
+        Some(self.records.range(covered..))
     }
 
-    /// Whether `entry`, which is in the log, lies at or before `point`.
-    pub(crate) fn covers(&self, point: Point, entry: &Entry) -> bool {
-        self.span(entry.serial.series)
-            .is_some_and(|span| Point { span, position: entry.position } <= point)
+    /// Whether the record lies at or before `point`.
+    pub(crate) fn covers(&self, point: Point, record: &Record) -> bool {
+        self.span(record.serial.series)
+            .is_some_and(|span| Point { span, position: record.position } <= point)
     }
 
     /// The entry with this serial, if it is still there.
-    pub(crate) fn find(&self, serial: Serial) -> Option<&Arc<Entry>> {
-        let at = self.records.binary_search_by_key(&serial, |record| record.entry.serial).ok()?;
-        self.records.get(at).map(|record| &record.entry)
+    pub(crate) fn find(&self, serial: Serial) -> Option<Arc<Entry>> {
+        let at = self.records.binary_search_by_key(&serial, |record| record.serial).ok()?;
+        self.entry(self.records.get(at)?)
     }
 
-    pub(crate) fn entries(&self) -> impl DoubleEndedIterator<Item = &Arc<Entry>> {
-        self.records.iter().map(|record| &record.entry)
+    pub(crate) fn records(&self) -> impl DoubleEndedIterator<Item = &Record> {
+        self.records.iter()
+    }
+
+    pub(crate) fn entries(&self) -> impl DoubleEndedIterator<Item = Arc<Entry>> {
+        self.records.iter().filter_map(|record| self.entry(record))
+    }
+
+    /// The entry of a record of this log. There always is one.
+    pub(crate) fn entry(&self, record: &Record) -> Option<Arc<Entry>> {
+        let entry = packed::decode(record.serial, self.tape.text(record.place));
+        debug_assert!(entry.is_ok(), "{record:?}: {entry:?}");
+        entry.ok().map(Arc::new)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -168,7 +181,7 @@ impl Log {
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.bytes
+        self.tape.end() - self.start() + self.records.len() * size_of::<Record>()
     }
 
     /// When the next entry leaves.
@@ -182,7 +195,7 @@ impl Log {
     }
 
     fn expiry(&self, record: &Record) -> Timestamp {
-        record.appended.plus(self.retention)
+        record.appended.plus(self.config.limits.retention)
     }
 
     fn span(&self, series: SeriesId) -> Option<usize> {
@@ -200,9 +213,19 @@ pub(crate) fn before(entry: &Entry) -> Cursor {
     Cursor::at(entry.serial.series, entry.position.saturating_sub(1))
 }
 
-/// Bytes that an entry occupies, so that empty messages count too.
+/// Bytes that an entry occupies as a value, so that empty messages count too.
 pub(crate) fn memory(entry: &Entry) -> usize {
     size_of::<Entry>() + body_memory(&entry.body)
+}
+
+/// About how many bytes it is when it is packed, found out at once.
+fn packed_length(body: &Body) -> usize {
+    const FIELDS: usize = 128;
+    let data = match body {
+        Body::Messages(messages) => messages.iter().map(|message| message.data.len()).sum(),
+        Body::Annotations(_) | Body::Presence(_) | Body::Objects(_) => 0,
+    };
+    data + FIELDS * body.len()
 }
 
 pub(crate) fn body_memory(body: &Body) -> usize {

@@ -191,7 +191,7 @@ impl crate::Channel {
 
     /// The entry that published the message, if the log has it.
     pub fn published(&self, key: ItemPosition) -> Option<Arc<Entry>> {
-        self.log.find(key.serial).filter(|entry| key.index < entry.body.len()).cloned()
+        self.log.find(key.serial).filter(|entry| key.index < entry.body.len())
     }
 
     /// The serial of the newest version of the message that was delivered in one piece.
@@ -219,12 +219,12 @@ impl crate::Channel {
     }
 
     /// What `entry`, a publish of messages, is in history: each message as it is now.
-    pub(crate) fn in_place(&self, entry: &Arc<Entry>) -> Arc<Entry> {
-        let Body::Messages(messages) = &entry.body else { return Arc::clone(entry) };
+    pub(crate) fn in_place(&self, entry: Arc<Entry>) -> Arc<Entry> {
+        let Body::Messages(messages) = &entry.body else { return entry };
         let key = |index| ItemPosition { serial: entry.serial, index };
         let held = |index| self.messages.get(key(index));
         if self.messages.is_empty() || (0..messages.len()).all(|index| held(index).is_none()) {
-            return Arc::clone(entry);
+            return entry;
         }
         let latest = |index| held(index)?.latest();
         let messages = messages.iter().enumerate();
@@ -239,14 +239,14 @@ impl crate::Channel {
         let mut about: BTreeMap<ItemPosition, Vec<Arc<Entry>>> = BTreeMap::new();
         for entry in self.log.entries() {
             if let Some(key) = entry.body.target() {
-                about.entry(key).or_default().push(Arc::clone(entry));
+                about.entry(key).or_default().push(entry);
             }
         }
         let mut missing = BTreeSet::new();
         for (key, said) in about {
             match self.log.find(key.serial) {
                 Some(published) => {
-                    let entries = std::iter::once(published).chain(&said);
+                    let entries = std::iter::once(&published).chain(&said);
                     self.messages.hold(now, MessageState::of(key, entries));
                 }
                 None => {

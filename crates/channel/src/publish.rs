@@ -216,7 +216,7 @@ impl Channel {
                 Body::Objects(_) => self.objects_mut().commit(now, &entry),
                 Body::Messages(_) | Body::Annotations(_) => {}
             }
-            self.log.append(Arc::clone(&entry), now);
+            self.log.append(&entry, now);
             self.keep_last(&entry, effects);
             // A drop between the two repeats the summary, which changes nothing.
             if let Some(summary) = self.summary(&entry) {

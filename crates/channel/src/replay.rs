@@ -25,11 +25,11 @@ struct Said {
 
 impl Channel {
     /// `missed` is the end of the log, oldest first.
-    pub(crate) fn replay(&self, missed: &[&Arc<Entry>]) -> Replay {
+    pub(crate) fn replay(&self, missed: &[Arc<Entry>]) -> Replay {
         let said = said(missed);
         let first = missed.first().map(|entry| entry.serial);
         let mut replay = Replay::with_capacity(missed.len());
-        for (at, entry) in missed.iter().copied().enumerate() {
+        for (at, entry) in missed.iter().enumerate() {
             let about = entry.body.target().and_then(|key| Some((key, said.get(&key)?)));
             let Some((key, said)) = about else {
                 replay.push((Arc::clone(entry), cursor_at(entry)));
@@ -57,7 +57,7 @@ impl Channel {
     }
 }
 
-fn said(missed: &[&Arc<Entry>]) -> BTreeMap<ItemPosition, Said> {
+fn said(missed: &[Arc<Entry>]) -> BTreeMap<ItemPosition, Said> {
     let mut all: BTreeMap<ItemPosition, Said> = BTreeMap::new();
     for (at, entry) in missed.iter().enumerate() {
         let Some(key) = entry.body.target() else { continue };

@@ -83,7 +83,7 @@ impl Node {
         accepted: Accepted,
     ) -> Response {
         let entry = accepted.serial.and_then(|serial| self.host(app, channel)?.entry(serial));
-        let object_ids = entry.map(object_ids).unwrap_or_default();
+        let object_ids = entry.as_deref().map(object_ids).unwrap_or_default();
         Response::ObjectsPublished { channel: channel.clone(), message_id, object_ids }
     }
 

@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use packed::SERIAL_LENGTH;
 use types::{AppId, ChannelName, Entry, ItemPosition, Kind, Serial};
 
-use crate::key;
-use crate::{Store, StoreError, stored};
+use crate::{Store, StoreError, key};
 
 impl Store {
     /// The entries that published, changed and annotated these messages, in the order of serials.
@@ -53,13 +53,13 @@ impl Store {
         kind: Kind,
         message: ItemPosition,
     ) -> impl DoubleEndedIterator<Item = Result<Serial, StoreError>> + use<> {
-        let [mut low, high] = [[0; key::SERIAL_LENGTH], [0xff; key::SERIAL_LENGTH]];
+        let [mut low, high] = [[0; SERIAL_LENGTH], [0xff; SERIAL_LENGTH]];
         for (to, from) in low.iter_mut().zip(self.retention.horizon().0.to_be_bytes()) {
             *to = from;
         }
         let head = key::head(channel, kind);
         let [low, high] = [low, high].map(|own| key::about(&head, message, &own));
-        self.about.range(low..=high).map(|guard| key::serial_of(&guard.key()?))
+        self.about.range(low..=high).map(|guard| Ok(key::serial_of(&guard.key()?)?))
     }
 
     fn read_entry(
@@ -74,9 +74,9 @@ impl Store {
         }
         // The index is written and removed with its entry; between two reads it may have expired.
         if let Some(value) =
-            self.history.get(key::at(&key::head(channel, kind), &key::serial(&serial)))?
+            self.history.get(key::at(&key::head(channel, kind), &packed::serial(&serial)))?
         {
-            into.insert(serial, Arc::new(stored::decode(serial, &value)?));
+            into.insert(serial, Arc::new(packed::decode(serial, &value)?));
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use packed::Unreadable;
 use thiserror::Error;
 use types::AppId;
 
@@ -13,10 +14,8 @@ pub enum StoreError {
     /// After a failed write the engine refuses further ones until the store is opened again.
     #[error("storage engine: {0}")]
     Engine(#[from] fjall::Error),
-    #[error("{what} has format {found}, which this version does not know")]
-    UnknownFormat { what: &'static str, found: u64 },
-    #[error("{0} is damaged")]
-    Damaged(&'static str),
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
     #[error("the names of app and channel are too long to be stored")]
     NameTooLong,
     #[error("the document of app {app}: {source}")]

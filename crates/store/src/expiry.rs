@@ -11,7 +11,7 @@ use std::time::Duration;
 use fjall::{OwnedWriteBatch, PersistMode};
 use types::Timestamp;
 
-use crate::{Store, StoreError, key, stored};
+use crate::{Store, StoreError, key};
 
 /// Entries that one step removes: a few milliseconds of the writer's time.
 pub(crate) const STEP: usize = 1024;
@@ -96,14 +96,14 @@ impl Store {
         value: &[u8],
     ) -> Result<(), StoreError> {
         let (head, serial) = key::take_entry(entry_key)?;
-        let own = key::serial(&serial);
+        let own = packed::serial(&serial);
         let series_key = key::series_of(head, serial.series);
         if self.series.get(&series_key)?.as_deref() == Some(own.as_slice()) {
             batch.remove(&self.series, series_key);
         }
         // What cannot be read goes all the same; what is left of it in `about` leads nowhere.
         if key::is_about(head)
-            && let Ok(entry) = stored::decode(serial, value)
+            && let Ok(entry) = packed::decode(serial, value)
             && let Some(message) = entry.body.target()
         {
             batch.remove(&self.about, key::about(head, message, &own));

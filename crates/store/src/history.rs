@@ -6,14 +6,13 @@ use std::iter::Peekable;
 use std::sync::Arc;
 
 use fjall::Slice;
+use packed::Decoder;
 use types::{
     AppId, ChannelName, Cursor, Direction, Entry, HistoryPage, HistoryQuery, ItemPosition, Kind,
     Serial, SeriesId, Timestamp,
 };
 
-use crate::codec::Decoder;
-use crate::key;
-use crate::{Store, StoreError, stored};
+use crate::{Store, StoreError, key};
 
 /// What a host loads of one channel at most, in stored bytes: a log starts later in a channel that
 /// is busier than that, and resuming from before its start is a discontinuity as ever.
@@ -34,11 +33,11 @@ impl Store {
         for row in all.into_iter().flatten().chain(about.into_iter().flatten()) {
             let (serial, value) = row?;
             if let Some(until) = &until
-                && !until.covers(serial, stored::position(&value)?)
+                && !until.covers(serial, packed::head(&value)?.position)
             {
                 continue;
             }
-            let entry = Arc::new(stored::decode(serial, &value)?);
+            let entry = Arc::new(packed::decode(serial, &value)?);
             for index in indices(entry.body.len(), query.direction) {
                 if !query.continues_at(ItemPosition { serial, index }) {
                     continue;
@@ -97,7 +96,7 @@ impl Store {
             if !entries.is_empty() && bytes > MAX_RECENT_BYTES {
                 break;
             }
-            entries.push(Arc::new(stored::decode(serial, &value)?));
+            entries.push(Arc::new(packed::decode(serial, &value)?));
             if serial.ms < since.0 {
                 break;
             }
@@ -114,7 +113,7 @@ impl Store {
         let head = key::head(channel, query.kind);
         let (mut low, mut high) = key::span(&head, first.0, last.0);
         if let Some(after) = query.after {
-            let after = key::at(&head, &key::serial(&after.serial));
+            let after = key::at(&head, &packed::serial(&after.serial));
             match query.direction {
                 Direction::Backwards => high = high.min(after),
                 Direction::Forwards => low = low.max(after),
@@ -149,7 +148,7 @@ impl Store {
         let head = key::head(channel, query.kind);
         let read = |serial: Result<Serial, StoreError>| {
             let serial = serial?;
-            let value = self.history.get(key::at(&head, &key::serial(&serial)))?;
+            let value = self.history.get(key::at(&head, &packed::serial(&serial)))?;
             Ok(value.map(|value| (serial, value)))
         };
         serials.into_iter().filter_map(|serial| read(serial).transpose()).collect()
@@ -170,7 +169,7 @@ impl Store {
         let Some(value) = self.series.get(key::series(channel_key, series))? else {
             return Ok(None);
         };
-        key::take_serial(&mut Decoder::new(&value, "the index of series")).map(Some)
+        Ok(Some(packed::take_serial(&mut Decoder::new(&value, "the index of series"))?))
     }
 }
 

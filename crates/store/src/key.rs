@@ -8,16 +8,11 @@
 //!
 //! Records: `<app><kind><key>`.
 
+use packed::{Decoder, SERIAL_LENGTH, Unreadable, put_bytes, serial, take_serial};
 use types::{AppId, ChannelName, ItemPosition, Kind, RecordId, RecordKind, Serial, SeriesId};
-
-use crate::StoreError;
-use crate::codec::{Decoder, put_bytes};
 
 /// Milliseconds in which the entries of a channel expire together.
 const MINUTE: u64 = 60_000;
-
-/// Bytes of a serial in keys.
-pub(crate) const SERIAL_LENGTH: usize = 8 + 2 + SeriesId::LENGTH;
 
 /// What the keys of one channel begin with.
 pub(crate) fn channel(app: &AppId, channel: &ChannelName) -> Vec<u8> {
@@ -31,7 +26,7 @@ pub(crate) fn channel(app: &AppId, channel: &ChannelName) -> Vec<u8> {
 pub(crate) type Bounds = (Vec<u8>, Vec<u8>);
 
 /// The app and the channel that the keys of a channel begin with.
-pub(crate) fn take_channel(channel_key: &[u8]) -> Result<(AppId, ChannelName), StoreError> {
+pub(crate) fn take_channel(channel_key: &[u8]) -> Result<(AppId, ChannelName), Unreadable> {
     let mut decoder = Decoder::new(channel_key, "the key of a channel");
     let app = AppId::new(decoder.text()?);
     let channel = ChannelName::parse(decoder.text()?).or(Err(decoder.damaged()))?;
@@ -46,13 +41,13 @@ pub(crate) fn channel_length(key: &[u8]) -> Option<usize> {
 }
 
 pub(crate) fn operation(channel: &[u8], serial: &Serial) -> Vec<u8> {
-    [channel, &self::serial(serial)].concat()
+    [channel, &packed::serial(serial)].concat()
 }
 
 /// The serial behind the channel's key.
-pub(crate) fn serial_behind(channel: &[u8], key: &[u8]) -> Result<Serial, StoreError> {
+pub(crate) fn serial_behind(channel: &[u8], key: &[u8]) -> Result<Serial, Unreadable> {
     const WHAT: &str = "the key of an operation";
-    let serial = key.strip_prefix(channel).ok_or(StoreError::Damaged(WHAT))?;
+    let serial = key.strip_prefix(channel).ok_or(Unreadable::Damaged(WHAT))?;
     take_serial(&mut Decoder::new(serial, WHAT))
 }
 
@@ -71,14 +66,14 @@ pub(crate) fn record(id: &RecordId) -> Vec<u8> {
 }
 
 /// The record that has this key.
-pub(crate) fn take_record(record_key: &[u8]) -> Result<RecordId, StoreError> {
+pub(crate) fn take_record(record_key: &[u8]) -> Result<RecordId, Unreadable> {
     const WHAT: &str = "the key of a record";
     let mut decoder = Decoder::new(record_key, WHAT);
     let app = AppId::new(decoder.text()?);
     let code = decoder.byte()?;
-    let unknown = StoreError::UnknownFormat { what: "the kind of a record", found: code.into() };
+    let unknown = Unreadable::UnknownFormat { what: "the kind of a record", found: code.into() };
     let kind = RecordKind::from_code(code).ok_or(unknown)?;
-    let key = str::from_utf8(decoder.rest()).or(Err(StoreError::Damaged(WHAT)))?;
+    let key = str::from_utf8(decoder.rest()).or(Err(Unreadable::Damaged(WHAT)))?;
     Ok(RecordId { app, kind, key: key.into() })
 }
 
@@ -118,34 +113,17 @@ pub(crate) fn at(head: &[u8], serial: &[u8; SERIAL_LENGTH]) -> Vec<u8> {
     [head, serial].concat()
 }
 
-pub(crate) fn serial(serial: &Serial) -> [u8; SERIAL_LENGTH] {
-    let mut bytes = [0; SERIAL_LENGTH];
-    let (ms, counter) = (serial.ms.to_be_bytes(), serial.counter.to_be_bytes());
-    let parts = ms.iter().chain(&counter).chain(serial.series.as_bytes());
-    for (to, from) in bytes.iter_mut().zip(parts) {
-        *to = *from;
-    }
-    bytes
-}
-
-pub(crate) fn take_serial(decoder: &mut Decoder<'_>) -> Result<Serial, StoreError> {
-    let ms = u64::from_be_bytes(decoder.array()?);
-    let counter = u16::from_be_bytes(decoder.array()?);
-    let series = SeriesId::from_bytes(decoder.take(SeriesId::LENGTH)?);
-    Ok(Serial { ms, counter, series: series.ok_or_else(|| decoder.damaged())? })
-}
-
 /// What the key of an entry begins with, and the entry's serial.
-pub(crate) fn take_entry(entry_key: &[u8]) -> Result<(&[u8], Serial), StoreError> {
+pub(crate) fn take_entry(entry_key: &[u8]) -> Result<(&[u8], Serial), Unreadable> {
     const WHAT: &str = "a key of history";
     let length = entry_key.len().checked_sub(SERIAL_LENGTH);
     let split = length.and_then(|length| entry_key.split_at_checked(length));
-    let (head, serial) = split.ok_or(StoreError::Damaged(WHAT))?;
+    let (head, serial) = split.ok_or(Unreadable::Damaged(WHAT))?;
     Ok((head, take_serial(&mut Decoder::new(serial, WHAT))?))
 }
 
 /// The serial of the entry that has this key.
-pub(crate) fn serial_of(entry_key: &[u8]) -> Result<Serial, StoreError> {
+pub(crate) fn serial_of(entry_key: &[u8]) -> Result<Serial, Unreadable> {
     take_entry(entry_key).map(|(_head, serial)| serial)
 }
 
@@ -173,7 +151,7 @@ pub(crate) fn minute(head: &[u8], ms: u64) -> Vec<u8> {
 }
 
 /// The end of the minute, and the lowest and the highest key that an entry of it can have.
-pub(crate) fn span_of_minute(minute_key: &[u8]) -> Result<(u64, Bounds), StoreError> {
+pub(crate) fn span_of_minute(minute_key: &[u8]) -> Result<(u64, Bounds), Unreadable> {
     let mut decoder = Decoder::new(minute_key, "the index by time");
     let end = u64::from_be_bytes(decoder.array()?);
     Ok((end, span(decoder.rest(), end.saturating_sub(MINUTE), end.saturating_sub(1))))
@@ -205,7 +183,7 @@ mod tests {
             });
             let head = head(b"channel", Kind::Messages);
             let [one_key, other_key] =
-                [one, other].map(|serial| at(&head, &self::serial(&serial)));
+                [one, other].map(|serial| at(&head, &packed::serial(&serial)));
             prop_assert_eq!(one_key.cmp(&other_key), one.cmp(&other));
             prop_assert_eq!(take_entry(&one_key).unwrap(), (head.as_slice(), one));
             let (low, high) = span(&head, one.ms, one.ms);

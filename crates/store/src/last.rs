@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fjall::OwnedWriteBatch;
+use packed::{Decoder, SERIAL_LENGTH, Unreadable, take_serial};
 use types::{AppId, ChannelName, Entry, Timestamp};
 
-use crate::codec::Decoder;
-use crate::{Store, StoreError, expiry, key, stored};
+use crate::{Store, StoreError, expiry, key};
 
 const KEPT: Duration = Duration::from_hours(365 * 24);
 const WHAT: &str = "the last message of a channel";
@@ -21,12 +21,12 @@ impl Store {
     ) -> Result<Option<Arc<Entry>>, StoreError> {
         let Some(value) = self.last.get(key::channel(app, channel))? else { return Ok(None) };
         let mut serial = Decoder::new(&value, WHAT);
-        let serial = key::take_serial(&mut serial)?;
+        let serial = take_serial(&mut serial)?;
         if Timestamp(serial.ms) < self.retention.now().minus(KEPT) {
             return Ok(None);
         }
-        let entry = value.get(key::SERIAL_LENGTH..).ok_or(StoreError::Damaged(WHAT))?;
-        stored::decode(serial, entry).map(Arc::new).map(Some)
+        let entry = value.get(SERIAL_LENGTH..).ok_or(Unreadable::Damaged(WHAT))?;
+        Ok(Some(Arc::new(packed::decode(serial, entry)?)))
     }
 
     /// Removes some of what was kept for a year, a step further than the call before.
@@ -39,7 +39,7 @@ impl Store {
         let mut seen = 0;
         for guard in self.last.range(from.clone()..).take(expiry::STEP) {
             let (channel_key, value) = guard.into_inner()?;
-            if Timestamp(key::take_serial(&mut Decoder::new(&value, WHAT))?.ms) < now.minus(KEPT) {
+            if Timestamp(take_serial(&mut Decoder::new(&value, WHAT))?.ms) < now.minus(KEPT) {
                 batch.remove(&self.last, channel_key.clone());
             }
             seen += 1;
@@ -52,6 +52,8 @@ impl Store {
     }
 }
 
-pub(crate) fn encode(entry: &Entry) -> Result<Vec<u8>, StoreError> {
-    Ok([key::serial(&entry.serial).as_slice(), &stored::encode(entry)?].concat())
+pub(crate) fn encode(entry: &Entry) -> Vec<u8> {
+    let mut value = packed::serial(&entry.serial).to_vec();
+    packed::encode(entry, &mut value);
+    value
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use fjall::KeyspaceCreateOptions;
+use packed::Unreadable;
 
 use crate::{Store, StoreError, key};
 
@@ -26,7 +27,7 @@ impl Store {
                 self.index_minutes()?;
                 self.put_durably(LAYOUT_KEY, &LAYOUT.to_be_bytes())?;
             }
-            Some(found) => return Err(StoreError::UnknownFormat { what: WHAT, found }),
+            Some(found) => return Err(Unreadable::UnknownFormat { what: WHAT, found }.into()),
             None => self.put_durably(LAYOUT_KEY, &LAYOUT.to_be_bytes())?,
         }
         // Also if it was there still when the process ended.
@@ -46,7 +47,7 @@ impl Store {
                 let row = guard.key()?;
                 let (_ms, entry_key) = row
                     .split_at_checked(size_of::<u64>())
-                    .ok_or(StoreError::Damaged("the index by time"))?;
+                    .ok_or(Unreadable::Damaged("the index by time"))?;
                 let (head, serial) = key::take_entry(entry_key)?;
                 minutes.insert(key::minute(head, serial.ms));
             }

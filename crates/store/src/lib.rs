@@ -9,7 +9,6 @@
 //! format, and one that is not known is an error; an entry past its retention is never read again.
 
 mod about;
-mod codec;
 mod error;
 mod expiry;
 mod history;
@@ -20,7 +19,6 @@ mod meta;
 mod objects;
 mod record;
 mod stage;
-mod stored;
 mod writer;
 
 use std::path::Path;

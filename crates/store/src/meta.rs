@@ -2,6 +2,7 @@
 //! returns, except that the node was alive: of that a power failure may cost the last seconds.
 
 use fjall::PersistMode;
+use packed::Unreadable;
 use serde::{Deserialize, Serialize};
 use types::{App, AppId, Timestamp};
 
@@ -105,7 +106,7 @@ impl Store {
         value
             .first_chunk()
             .filter(|_| value.len() == N)
-            .map_or_else(|| Err(StoreError::Damaged(what)), |array| Ok(Some(*array)))
+            .map_or_else(|| Err(Unreadable::Damaged(what).into()), |array| Ok(Some(*array)))
     }
 
     pub(crate) fn put_durably(&self, key: &str, value: &[u8]) -> Result<(), StoreError> {
@@ -123,6 +124,6 @@ fn app_from_document(id: &AppId, json: &[u8]) -> Result<App, StoreError> {
     let damaged = |source| StoreError::AppDocument { app: id.clone(), source };
     match serde_json::from_slice::<Header>(json).map_err(damaged)?.version {
         APP_DOCUMENT => Ok(serde_json::from_slice::<AppDocument<App>>(json).map_err(damaged)?.app),
-        found => Err(StoreError::UnknownFormat { what: "the document of an app", found }),
+        found => Err(Unreadable::UnknownFormat { what: "the document of an app", found }.into()),
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use fjall::{PersistMode, Slice};
 use types::{AppId, ChannelName, Entry, ObjectsSnapshot, Timestamp};
 
-use crate::{Store, StoreError, key, stored};
+use crate::{Store, StoreError, key};
 
 /// What is kept of one channel.
 #[derive(Debug)]
@@ -98,10 +98,10 @@ impl Rows {
     fn read(&self) -> Result<StoredObjects, StoreError> {
         let (app, channel) = key::take_channel(&self.channel_key)?;
         let snapshot = self.snapshot.as_ref();
-        let snapshot = snapshot.map(|value| stored::decode_snapshot(value)).transpose()?;
+        let snapshot = snapshot.map(|value| packed::decode_snapshot(value)).transpose()?;
         let operation = |(key, value): &(Slice, Slice)| {
             let serial = key::serial_behind(&self.channel_key, key)?;
-            stored::decode(serial, value).map(Arc::new)
+            packed::decode(serial, value).map(Arc::new)
         };
         let operations = self.operations.iter().map(operation).collect::<Result<_, _>>()?;
         Ok(StoredObjects { app, channel, snapshot, operations })

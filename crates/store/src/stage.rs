@@ -8,10 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use fjall::{OwnedWriteBatch, PersistMode};
+use packed::SERIAL_LENGTH;
 use types::{AppId, ChannelName, Entry, Kind, ObjectsSnapshot, RecordChange, Timestamp};
 
 use crate::writer::{Place, Write};
-use crate::{Store, StoreError, key, stored};
+use crate::{Store, StoreError, key};
 
 /// The engine's longest key.
 const MAX_KEY: usize = u16::MAX as usize;
@@ -20,7 +21,7 @@ pub(crate) struct Stage<'a> {
     store: &'a Store,
     batch: OwnedWriteBatch,
     minutes: BTreeSet<Vec<u8>>,
-    last_of_series: BTreeMap<Vec<u8>, [u8; key::SERIAL_LENGTH]>,
+    last_of_series: BTreeMap<Vec<u8>, [u8; SERIAL_LENGTH]>,
     last: BTreeMap<Vec<u8>, Vec<u8>>,
     /// By key; none is deleted.
     records: BTreeMap<Vec<u8>, Option<Bytes>>,
@@ -58,10 +59,7 @@ impl<'a> Stage<'a> {
                 staged.ok()
             }
             Write::Last { app, channel, entry } => {
-                let last = crate::last::encode(entry).inspect_err(|error| {
-                    tracing::error!(%error, %app, %channel, "the last message cannot be stored");
-                });
-                self.last.insert(key::channel(app, channel), last.ok()?);
+                self.last.insert(key::channel(app, channel), crate::last::encode(entry));
                 Some(Staged::default())
             }
             Write::Objects { app, channel, snapshot, since } => {
@@ -113,12 +111,13 @@ impl<'a> Stage<'a> {
     ) -> Result<Staged, StoreError> {
         let channel_key = key::channel(app, channel);
         let kind = Kind::of(&entry.body);
-        let own = key::serial(&entry.serial);
+        let own = packed::serial(&entry.serial);
         let head = key::head(&channel_key, kind);
         let entry_key = key::at(&head, &own);
         let target = entry.body.target();
         let about_key = target.map(|message| key::about(&head, message, &own));
-        let value = stored::encode(entry)?;
+        let mut value = Vec::with_capacity(512);
+        packed::encode(entry, &mut value);
         if about_key.as_ref().unwrap_or(&entry_key).len() > MAX_KEY {
             return Err(StoreError::NameTooLong);
         }
@@ -158,7 +157,7 @@ impl<'a> Stage<'a> {
             }
         }
         self.objects.extend(contained);
-        self.objects.insert(channel_key, Some(stored::encode_snapshot(snapshot).into()));
+        self.objects.insert(channel_key, Some(packed::encode_snapshot(snapshot).into()));
         Ok(Staged::default())
     }
 

@@ -72,6 +72,14 @@ impl HistoryQuery {
         }
     }
 
+    /// Whether an item of the entry with this serial can lie behind the page before.
+    pub fn may_have_items_of(&self, serial: Serial) -> bool {
+        self.after.is_none_or(|after| match self.direction {
+            Direction::Forwards => serial >= after.serial,
+            Direction::Backwards => serial <= after.serial,
+        })
+    }
+
     /// Whether the item at `position` lies behind the page before.
     pub fn continues_at(&self, position: ItemPosition) -> bool {
         self.after.is_none_or(|after| match self.direction {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use fjall::{Database, KeyspaceCreateOptions};
+use packed::Unreadable;
 use store::{DEFAULT_RETENTION, Incarnation, Store, StoreError};
 use types::{App, AppId, AppLimits, Key, Namespace, Restrictions, Timestamp};
 
@@ -92,7 +93,10 @@ fn a_document_of_an_unknown_version_is_an_error() {
     drop(dir.open());
     tamper(&dir, "app:a", br#"{"version":2,"app":{}}"#);
     let error = dir.open().apps().unwrap_err();
-    assert!(matches!(error, StoreError::UnknownFormat { found: 2, .. }), "{error}");
+    assert!(
+        matches!(error, StoreError::Unreadable(Unreadable::UnknownFormat { found: 2, .. })),
+        "{error}"
+    );
 }
 
 #[test]
@@ -109,5 +113,8 @@ fn a_layout_of_another_version_is_not_opened() {
     drop(dir.open());
     tamper(&dir, "layout", &9_u64.to_be_bytes());
     let error = Store::open(dir.path(), Duration::MAX).err().unwrap();
-    assert!(matches!(error, StoreError::UnknownFormat { found: 9, .. }), "{error}");
+    assert!(
+        matches!(error, StoreError::Unreadable(Unreadable::UnknownFormat { found: 9, .. })),
+        "{error}"
+    );
 }

@@ -1,5 +1,4 @@
-//! The format in which a snapshot of a channel's objects is kept: a version byte, the serial up to
-//! which operations are contained, then the objects. A new field is a new version.
+//! A snapshot of a channel's objects: the serial up to which operations are contained, then the objects.
 
 use std::collections::BTreeMap;
 
@@ -7,12 +6,11 @@ use types::{
     ItemPosition, MapEntry, MapValue, ObjectState, ObjectValue, ObjectsSnapshot, Timestamp,
 };
 
-use super::object::{
+use crate::codec::{Decoder, Unreadable, put_option, put_text, put_varint};
+use crate::object::{
     put_action, put_data, put_number, take_action, take_data, take_id, take_number,
 };
-use super::put_text;
-use crate::codec::{Decoder, put_option, put_varint};
-use crate::{StoreError, key};
+use crate::serial::{serial, take_serial};
 
 const VERSION: u8 = 1;
 const WHAT: &str = "a snapshot of objects";
@@ -23,21 +21,21 @@ const COUNTER: u8 = 1;
 const DATA: u8 = 0;
 const TOMBSTONE: u8 = 1;
 
-pub(crate) fn encode(snapshot: &ObjectsSnapshot) -> Vec<u8> {
+pub fn encode(snapshot: &ObjectsSnapshot) -> Vec<u8> {
     let mut to = vec![VERSION];
-    to.extend_from_slice(&key::serial(&snapshot.until));
+    to.extend_from_slice(&serial(&snapshot.until));
     put_varint(&mut to, snapshot.objects.len() as u64);
     snapshot.objects.iter().for_each(|object| put_object(&mut to, object));
     to
 }
 
-pub(crate) fn decode(bytes: &[u8]) -> Result<ObjectsSnapshot, StoreError> {
+pub fn decode(bytes: &[u8]) -> Result<ObjectsSnapshot, Unreadable> {
     let mut from = Decoder::new(bytes, WHAT);
     let version = from.byte()?;
     if version != VERSION {
-        return Err(StoreError::UnknownFormat { what: WHAT, found: version.into() });
+        return Err(Unreadable::UnknownFormat { what: WHAT, found: version.into() });
     }
-    let until = key::take_serial(&mut from)?;
+    let until = take_serial(&mut from)?;
     let count = from.length()?;
     let objects = (0..count).map(|_| take_object(&mut from)).collect::<Result<_, _>>()?;
     from.finish()?;
@@ -77,7 +75,7 @@ fn put_object(to: &mut Vec<u8>, object: &ObjectState) {
     }
 }
 
-fn take_object(from: &mut Decoder<'_>) -> Result<ObjectState, StoreError> {
+fn take_object(from: &mut Decoder<'_>) -> Result<ObjectState, Unreadable> {
     let object_id = take_id(from)?;
     let mut site_serials = BTreeMap::new();
     for _ in 0..from.length()? {
@@ -93,12 +91,12 @@ fn take_object(from: &mut Decoder<'_>) -> Result<ObjectState, StoreError> {
     })
 }
 
-fn take_value(from: &mut Decoder<'_>) -> Result<ObjectValue, StoreError> {
+fn take_value(from: &mut Decoder<'_>) -> Result<ObjectValue, Unreadable> {
     match from.byte()? {
         MAP => {
             let count = from.length()?;
             let entries = (0..count).map(|_| Ok((from.text()?, take_entry(from)?)));
-            let entries = entries.collect::<Result<_, StoreError>>()?;
+            let entries = entries.collect::<Result<_, Unreadable>>()?;
             Ok(ObjectValue::Map { entries, cleared: from.option(take_position)? })
         }
         COUNTER => take_number(from).map(ObjectValue::Counter),
@@ -106,7 +104,7 @@ fn take_value(from: &mut Decoder<'_>) -> Result<ObjectValue, StoreError> {
     }
 }
 
-fn take_entry(from: &mut Decoder<'_>) -> Result<MapEntry, StoreError> {
+fn take_entry(from: &mut Decoder<'_>) -> Result<MapEntry, Unreadable> {
     let serial = from.option(take_position)?;
     let value = match from.byte()? {
         DATA => MapValue::Data(take_data(from)?),
@@ -117,12 +115,12 @@ fn take_entry(from: &mut Decoder<'_>) -> Result<MapEntry, StoreError> {
 }
 
 fn put_position(to: &mut Vec<u8>, at: ItemPosition) {
-    to.extend_from_slice(&key::serial(&at.serial));
+    to.extend_from_slice(&serial(&at.serial));
     put_varint(to, at.index as u64);
 }
 
-fn take_position(from: &mut Decoder<'_>) -> Result<ItemPosition, StoreError> {
-    Ok(ItemPosition { serial: key::take_serial(from)?, index: from.length()? })
+fn take_position(from: &mut Decoder<'_>) -> Result<ItemPosition, Unreadable> {
+    Ok(ItemPosition { serial: take_serial(from)?, index: from.length()? })
 }
 
 #[cfg(test)]
@@ -175,6 +173,6 @@ mod tests {
         }
         let mut other = bytes;
         other[0] = 9;
-        assert!(matches!(decode(&other), Err(StoreError::UnknownFormat { found: 9, .. })));
+        assert!(matches!(decode(&other), Err(Unreadable::UnknownFormat { found: 9, .. })));
     }
 }

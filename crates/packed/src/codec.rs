@@ -1,10 +1,18 @@
-//! The primitives of stored formats: varints, and texts and bytes with their length in front.
-//! Decoding takes any bytes: what does not fit is [`StoreError::Damaged`], and a length is believed
-//! only as far as there are bytes.
+//! The primitives: varints, and texts and bytes with their length in front. A length is believed only as far
+//! as there are bytes.
 
 use std::sync::Arc;
 
-use crate::StoreError;
+use thiserror::Error;
+
+/// Bytes that are not what they should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum Unreadable {
+    #[error("{what} has format {found}, which this version does not know")]
+    UnknownFormat { what: &'static str, found: u64 },
+    #[error("{0} is damaged")]
+    Damaged(&'static str),
+}
 
 pub(crate) fn put_varint(bytes: &mut Vec<u8>, mut value: u64) {
     loop {
@@ -18,9 +26,13 @@ pub(crate) fn put_varint(bytes: &mut Vec<u8>, mut value: u64) {
     }
 }
 
-pub(crate) fn put_bytes(bytes: &mut Vec<u8>, value: &[u8]) {
+pub fn put_bytes(bytes: &mut Vec<u8>, value: &[u8]) {
     put_varint(bytes, value.len() as u64);
     bytes.extend_from_slice(value);
+}
+
+pub(crate) fn put_text(bytes: &mut Vec<u8>, text: &str) {
+    put_bytes(bytes, text.as_bytes());
 }
 
 /// A byte that says whether there is a value, then the value.
@@ -36,37 +48,37 @@ pub(crate) fn put_option<T>(
 }
 
 /// Reads what the functions above wrote; `what` names it in errors.
-pub(crate) struct Decoder<'a> {
+pub struct Decoder<'a> {
     rest: &'a [u8],
     what: &'static str,
 }
 
 impl<'a> Decoder<'a> {
-    pub(crate) fn new(bytes: &'a [u8], what: &'static str) -> Self {
+    pub fn new(bytes: &'a [u8], what: &'static str) -> Self {
         Self { rest: bytes, what }
     }
 
-    pub(crate) fn damaged(&self) -> StoreError {
-        StoreError::Damaged(self.what)
+    pub fn damaged(&self) -> Unreadable {
+        Unreadable::Damaged(self.what)
     }
 
-    pub(crate) fn take(&mut self, length: usize) -> Result<&'a [u8], StoreError> {
+    pub fn take(&mut self, length: usize) -> Result<&'a [u8], Unreadable> {
         let (taken, rest) = self.rest.split_at_checked(length).ok_or_else(|| self.damaged())?;
         self.rest = rest;
         Ok(taken)
     }
 
-    pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], StoreError> {
+    pub fn array<const N: usize>(&mut self) -> Result<[u8; N], Unreadable> {
         let (taken, rest) = self.rest.split_first_chunk().ok_or_else(|| self.damaged())?;
         self.rest = rest;
         Ok(*taken)
     }
 
-    pub(crate) fn byte(&mut self) -> Result<u8, StoreError> {
+    pub fn byte(&mut self) -> Result<u8, Unreadable> {
         self.array::<1>().map(|[byte]| byte)
     }
 
-    pub(crate) fn varint(&mut self) -> Result<u64, StoreError> {
+    pub fn varint(&mut self) -> Result<u64, Unreadable> {
         let mut value = 0_u64;
         for shift in (0..u64::BITS).step_by(7) {
             let byte = self.byte()?;
@@ -82,23 +94,23 @@ impl<'a> Decoder<'a> {
         Err(self.damaged())
     }
 
-    pub(crate) fn length(&mut self) -> Result<usize, StoreError> {
+    pub fn length(&mut self) -> Result<usize, Unreadable> {
         usize::try_from(self.varint()?).map_err(|_too_long| self.damaged())
     }
 
-    pub(crate) fn bytes(&mut self) -> Result<&'a [u8], StoreError> {
+    pub fn bytes(&mut self) -> Result<&'a [u8], Unreadable> {
         let length = self.length()?;
         self.take(length)
     }
 
-    pub(crate) fn text(&mut self) -> Result<Arc<str>, StoreError> {
+    pub fn text(&mut self) -> Result<Arc<str>, Unreadable> {
         str::from_utf8(self.bytes()?).map(Arc::from).map_err(|_not_text| self.damaged())
     }
 
-    pub(crate) fn option<T>(
+    pub fn option<T>(
         &mut self,
-        take: impl FnOnce(&mut Self) -> Result<T, StoreError>,
-    ) -> Result<Option<T>, StoreError> {
+        take: impl FnOnce(&mut Self) -> Result<T, Unreadable>,
+    ) -> Result<Option<T>, Unreadable> {
         match self.byte()? {
             0 => Ok(None),
             1 => take(self).map(Some),
@@ -106,11 +118,11 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    pub(crate) fn rest(self) -> &'a [u8] {
+    pub fn rest(self) -> &'a [u8] {
         self.rest
     }
 
-    pub(crate) fn finish(self) -> Result<(), StoreError> {
+    pub fn finish(self) -> Result<(), Unreadable> {
         if self.rest.is_empty() { Ok(()) } else { Err(self.damaged()) }
     }
 }

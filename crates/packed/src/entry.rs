@@ -1,21 +1,15 @@
-//! The format in which an entry is kept. It is no wire format and changes with none: a version byte,
-//! then the fields in the order below; a new field is a new version. The serial is in the key.
-
-mod object;
-mod snapshot;
+//! An entry, without its serial, which whoever keeps it knows.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use types::{
-    Annotation, AnnotationAction, Body, ClientId, ConnectionId, Data, Entry, EntryId, Extras,
-    Message, MessageAction, PresenceAction, PresenceMessage, Serial, Timestamp, Version,
+    Annotation, AnnotationAction, Body, ClientId, ConnectionId, Data, Entry, EntryId, Message,
+    MessageAction, PresenceAction, PresenceMessage, Serial, Timestamp, Version,
 };
 
-pub(crate) use snapshot::{decode as decode_snapshot, encode as encode_snapshot};
-
-use crate::StoreError;
-use crate::codec::{Decoder, put_bytes, put_option, put_varint};
+use crate::codec::{Decoder, Unreadable, put_bytes, put_option, put_text, put_varint};
+use crate::{extras, object};
 
 const VERSION: u8 = 1;
 const WHAT: &str = "a stored entry";
@@ -32,23 +26,23 @@ const NO_DATA: u8 = 0;
 const TEXT: u8 = 1;
 const BINARY: u8 = 2;
 
-pub(crate) fn encode(entry: &Entry) -> Result<Vec<u8>, StoreError> {
-    let mut to = Vec::with_capacity(512);
+/// Adds the entry to `to`.
+pub fn encode(entry: &Entry, to: &mut Vec<u8>) {
     to.push(VERSION);
-    put_varint(&mut to, entry.position);
-    put_varint(&mut to, entry.timestamp.0);
+    put_varint(to, entry.position);
+    put_varint(to, entry.timestamp.0);
     match &entry.id {
         EntryId::Connection { connection_id, msg_serial } => {
             to.push(CONNECTION_ID);
-            put_text(&mut to, connection_id.as_str());
+            put_text(to, connection_id.as_str());
             to.extend_from_slice(&msg_serial.to_be_bytes());
         }
         EntryId::Named(id) => {
             to.push(NAMED_ID);
-            put_text(&mut to, id);
+            put_text(to, id);
         }
     }
-    put_option(&mut to, entry.connection_id.as_ref().map(ConnectionId::as_str), put_text);
+    put_option(to, entry.connection_id.as_ref().map(ConnectionId::as_str), put_text);
     let (kind, count) = match &entry.body {
         Body::Messages(messages) => (MESSAGES, messages.len()),
         Body::Annotations(annotations) => (ANNOTATIONS, annotations.len()),
@@ -56,27 +50,18 @@ pub(crate) fn encode(entry: &Entry) -> Result<Vec<u8>, StoreError> {
         Body::Objects(objects) => (OBJECTS, objects.len()),
     };
     to.push(kind);
-    put_varint(&mut to, count as u64);
+    put_varint(to, count as u64);
     match &entry.body {
-        Body::Messages(messages) => {
-            messages.iter().try_for_each(|message| put_message(&mut to, message))?;
-        }
-        Body::Annotations(annotations) => {
-            annotations.iter().try_for_each(|item| put_annotation(&mut to, item))?;
-        }
-        Body::Presence(presence) => {
-            presence.iter().try_for_each(|event| put_presence(&mut to, event))?;
-        }
-        Body::Objects(objects) => {
-            objects.iter().try_for_each(|message| object::put(&mut to, message))?;
-        }
+        Body::Messages(messages) => messages.iter().for_each(|item| put_message(to, item)),
+        Body::Annotations(items) => items.iter().for_each(|item| put_annotation(to, item)),
+        Body::Presence(presence) => presence.iter().for_each(|item| put_presence(to, item)),
+        Body::Objects(objects) => objects.iter().for_each(|item| object::put(to, item)),
     }
-    Ok(to)
 }
 
-pub(crate) fn decode(serial: Serial, bytes: &[u8]) -> Result<Entry, StoreError> {
-    let (mut from, position) = open(bytes)?;
-    let timestamp = Timestamp(from.varint()?);
+pub fn decode(serial: Serial, bytes: &[u8]) -> Result<Entry, Unreadable> {
+    let mut from = Decoder::new(bytes, WHAT);
+    let Head { position, timestamp } = take_head(&mut from)?;
     let id = match from.byte()? {
         CONNECTION_ID => EntryId::Connection {
             connection_id: ConnectionId::new(from.text()?),
@@ -108,23 +93,25 @@ pub(crate) fn decode(serial: Serial, bytes: &[u8]) -> Result<Entry, StoreError> 
     Ok(Entry { id, serial, position, timestamp, connection_id, body })
 }
 
-/// The position of a stored entry, without decoding the rest.
-pub(crate) fn position(bytes: &[u8]) -> Result<u64, StoreError> {
-    open(bytes).map(|(_, position)| position)
+/// What can be told of an entry without decoding all of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    pub position: u64,
+    pub timestamp: Timestamp,
 }
 
-fn open(bytes: &[u8]) -> Result<(Decoder<'_>, u64), StoreError> {
-    let mut from = Decoder::new(bytes, WHAT);
+pub fn head(bytes: &[u8]) -> Result<Head, Unreadable> {
+    take_head(&mut Decoder::new(bytes, WHAT))
+}
+
+fn take_head(from: &mut Decoder<'_>) -> Result<Head, Unreadable> {
     match from.byte()? {
-        VERSION => {
-            let position = from.varint()?;
-            Ok((from, position))
-        }
-        other => Err(StoreError::UnknownFormat { what: WHAT, found: other.into() }),
+        VERSION => Ok(Head { position: from.varint()?, timestamp: Timestamp(from.varint()?) }),
+        other => Err(Unreadable::UnknownFormat { what: WHAT, found: other.into() }),
     }
 }
 
-fn put_message(to: &mut Vec<u8>, message: &Message) -> Result<(), StoreError> {
+fn put_message(to: &mut Vec<u8>, message: &Message) {
     put_option(to, message.id.as_deref(), put_text);
     put_option(to, message.name.as_deref(), put_text);
     put_data(to, &message.data);
@@ -132,15 +119,14 @@ fn put_message(to: &mut Vec<u8>, message: &Message) -> Result<(), StoreError> {
     put_option(to, message.client_id.as_ref().map(ClientId::as_str), put_text);
     put_option(to, message.connection_id.as_ref().map(ConnectionId::as_str), put_text);
     put_option(to, message.connection_key.as_deref(), put_text);
-    put_extras(to, message.extras.as_ref())?;
+    extras::put(to, message.extras.as_ref());
     put_option(to, message.timestamp.map(|at| at.0), put_varint);
     put_option(to, message.serial.as_deref(), put_text);
     to.push(message.action.code());
-    to.push(u8::from(message.version.is_some()));
-    message.version.as_deref().map_or(Ok(()), |version| put_version(to, version))
+    put_option(to, message.version.as_deref(), put_version);
 }
 
-fn take_message(from: &mut Decoder<'_>) -> Result<Message, StoreError> {
+fn take_message(from: &mut Decoder<'_>) -> Result<Message, Unreadable> {
     Ok(Message {
         id: from.option(Decoder::text)?,
         name: from.option(Decoder::text)?,
@@ -149,7 +135,7 @@ fn take_message(from: &mut Decoder<'_>) -> Result<Message, StoreError> {
         client_id: from.option(Decoder::text)?.map(ClientId::new),
         connection_id: from.option(Decoder::text)?.map(ConnectionId::new),
         connection_key: from.option(Decoder::text)?,
-        extras: from.option(take_extras)?,
+        extras: from.option(extras::take)?,
         timestamp: from.option(Decoder::varint)?.map(Timestamp),
         serial: from.option(Decoder::text)?,
         action: MessageAction::from_code(from.byte()?).ok_or_else(|| from.damaged())?,
@@ -158,37 +144,36 @@ fn take_message(from: &mut Decoder<'_>) -> Result<Message, StoreError> {
     })
 }
 
-fn put_version(to: &mut Vec<u8>, version: &Version) -> Result<(), StoreError> {
+fn put_version(to: &mut Vec<u8>, version: &Version) {
     put_option(to, version.serial.as_deref(), put_text);
     put_option(to, version.timestamp.map(|at| at.0), put_varint);
     put_option(to, version.client_id.as_ref().map(ClientId::as_str), put_text);
     put_option(to, version.description.as_deref(), put_text);
-    put_extras(to, version.metadata.as_ref())
+    extras::put(to, version.metadata.as_ref());
 }
 
-fn take_version(from: &mut Decoder<'_>) -> Result<Version, StoreError> {
+fn take_version(from: &mut Decoder<'_>) -> Result<Version, Unreadable> {
     Ok(Version {
         serial: from.option(Decoder::text)?,
         timestamp: from.option(Decoder::varint)?.map(Timestamp),
         client_id: from.option(Decoder::text)?.map(ClientId::new),
         description: from.option(Decoder::text)?,
-        metadata: from.option(take_extras)?,
+        metadata: from.option(extras::take)?,
     })
 }
 
-fn put_presence(to: &mut Vec<u8>, event: &PresenceMessage) -> Result<(), StoreError> {
+fn put_presence(to: &mut Vec<u8>, event: &PresenceMessage) {
     put_option(to, event.id.as_deref(), put_text);
     to.push(event.action.code());
     put_option(to, event.client_id.as_ref().map(ClientId::as_str), put_text);
     put_option(to, event.connection_id.as_ref().map(ConnectionId::as_str), put_text);
     put_data(to, &event.data);
     put_option(to, event.encoding.as_deref(), put_text);
-    put_extras(to, event.extras.as_ref())?;
+    extras::put(to, event.extras.as_ref());
     put_option(to, event.timestamp.map(|at| at.0), put_varint);
-    Ok(())
 }
 
-fn take_presence(from: &mut Decoder<'_>) -> Result<PresenceMessage, StoreError> {
+fn take_presence(from: &mut Decoder<'_>) -> Result<PresenceMessage, Unreadable> {
     Ok(PresenceMessage {
         id: from.option(Decoder::text)?,
         action: PresenceAction::from_code(from.byte()?).ok_or_else(|| from.damaged())?,
@@ -196,12 +181,12 @@ fn take_presence(from: &mut Decoder<'_>) -> Result<PresenceMessage, StoreError> 
         connection_id: from.option(Decoder::text)?.map(ConnectionId::new),
         data: take_data(from)?,
         encoding: from.option(Decoder::text)?,
-        extras: from.option(take_extras)?,
+        extras: from.option(extras::take)?,
         timestamp: from.option(Decoder::varint)?.map(Timestamp),
     })
 }
 
-fn put_annotation(to: &mut Vec<u8>, annotation: &Annotation) -> Result<(), StoreError> {
+fn put_annotation(to: &mut Vec<u8>, annotation: &Annotation) {
     put_option(to, annotation.id.as_deref(), put_text);
     to.push(annotation.action.code());
     put_text(to, &annotation.kind);
@@ -210,12 +195,11 @@ fn put_annotation(to: &mut Vec<u8>, annotation: &Annotation) -> Result<(), Store
     put_option(to, annotation.client_id.as_ref().map(ClientId::as_str), put_text);
     put_data(to, &annotation.data);
     put_option(to, annotation.encoding.as_deref(), put_text);
-    put_extras(to, annotation.extras.as_ref())?;
+    extras::put(to, annotation.extras.as_ref());
     put_option(to, annotation.message_serial.as_deref(), put_text);
-    Ok(())
 }
 
-fn take_annotation(from: &mut Decoder<'_>) -> Result<Annotation, StoreError> {
+fn take_annotation(from: &mut Decoder<'_>) -> Result<Annotation, Unreadable> {
     let id = from.option(Decoder::text)?;
     let action = AnnotationAction::from_code(from.byte()?).ok_or_else(|| from.damaged())?;
     let kind = from.text()?;
@@ -228,14 +212,10 @@ fn take_annotation(from: &mut Decoder<'_>) -> Result<Annotation, StoreError> {
         client_id: from.option(Decoder::text)?.map(ClientId::new),
         data: take_data(from)?,
         encoding: from.option(Decoder::text)?,
-        extras: from.option(take_extras)?,
+        extras: from.option(extras::take)?,
         message_serial: from.option(Decoder::text)?,
         ..Annotation::new(action, kind)
     })
-}
-
-fn put_text(to: &mut Vec<u8>, text: &str) {
-    put_bytes(to, text.as_bytes());
 }
 
 fn put_data(to: &mut Vec<u8>, data: &Data) {
@@ -252,7 +232,7 @@ fn put_data(to: &mut Vec<u8>, data: &Data) {
     }
 }
 
-fn take_data(from: &mut Decoder<'_>) -> Result<Data, StoreError> {
+fn take_data(from: &mut Decoder<'_>) -> Result<Data, Unreadable> {
     match from.byte()? {
         NO_DATA => Ok(Data::None),
         TEXT => from.text().map(Data::Text),
@@ -261,24 +241,13 @@ fn take_data(from: &mut Decoder<'_>) -> Result<Data, StoreError> {
     }
 }
 
-/// MessagePack, because JSON text does not keep every float as it is.
-fn put_extras(to: &mut Vec<u8>, extras: Option<&Extras>) -> Result<(), StoreError> {
-    let packed = extras.map(|extras| rmp_serde::to_vec(extras.as_ref())).transpose();
-    let Ok(packed) = packed else { return Err(StoreError::Damaged("extras to be stored")) };
-    put_option(to, packed.as_deref(), put_bytes);
-    Ok(())
-}
-
-fn take_extras(from: &mut Decoder<'_>) -> Result<Extras, StoreError> {
-    rmp_serde::from_slice(from.bytes()?).map(Arc::new).map_err(|_not_extras| from.damaged())
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
     use serde_json::Value;
     use types::{
-        Finite, ObjectAction, ObjectData, ObjectId, ObjectMessage, ObjectOperation, SeriesId,
+        Extras, Finite, ObjectAction, ObjectData, ObjectId, ObjectMessage, ObjectOperation,
+        SeriesId,
     };
 
     use super::*;
@@ -451,6 +420,12 @@ mod tests {
         }
     }
 
+    fn bytes_of(entry: &Entry) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        encode(entry, &mut bytes);
+        bytes
+    }
+
     fn small() -> Entry {
         let message = Message {
             name: Some("greeting".into()),
@@ -471,36 +446,37 @@ mod tests {
     fn the_format_of_version_1_stays_as_it_is() {
         let bytes =
             b"\x01\xac\x02\x07\x01\x01a\0\0\x01\0\x01\x08greeting\x02\x02\0\xff\0\0\0\0\0\0\0\0\0";
-        assert_eq!(encode(&small()).unwrap(), bytes);
+        assert_eq!(bytes_of(&small()), bytes);
         assert_eq!(decode(serial(), bytes).unwrap(), small());
     }
 
     #[test]
     fn an_unknown_version_is_an_error_that_names_it() {
-        let mut bytes = encode(&small()).unwrap();
+        let mut bytes = bytes_of(&small());
         bytes[0] = 9;
         let error = decode(serial(), &bytes).unwrap_err();
-        assert!(matches!(error, StoreError::UnknownFormat { found: 9, .. }), "{error}");
+        assert!(matches!(error, Unreadable::UnknownFormat { found: 9, .. }), "{error}");
     }
 
     #[test]
     fn bytes_behind_the_entry_are_damage() {
-        let mut bytes = encode(&small()).unwrap();
+        let mut bytes = bytes_of(&small());
         bytes.push(0);
-        assert!(matches!(decode(serial(), &bytes), Err(StoreError::Damaged(_))));
+        assert!(matches!(decode(serial(), &bytes), Err(Unreadable::Damaged(_))));
     }
 
     proptest! {
         #[test]
         fn every_entry_round_trips(entry in entry()) {
-            let bytes = encode(&entry).unwrap();
-            prop_assert_eq!(position(&bytes).unwrap(), entry.position);
+            let bytes = bytes_of(&entry);
+            let Entry { position, timestamp, .. } = entry;
+            prop_assert_eq!(head(&bytes).unwrap(), Head { position, timestamp });
             prop_assert_eq!(decode(serial(), &bytes).unwrap(), entry);
         }
 
         #[test]
         fn a_cut_entry_is_refused(entry in entry(), cut in any::<prop::sample::Index>()) {
-            let bytes = encode(&entry).unwrap();
+            let bytes = bytes_of(&entry);
             prop_assert!(decode(serial(), &bytes[..cut.index(bytes.len())]).is_err());
         }
 

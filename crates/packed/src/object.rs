@@ -1,13 +1,12 @@
-//! How operations on objects are kept, within the format of entries.
+//! Operations on objects, within the format of entries.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use types::{ClientId, Finite, ObjectAction, ObjectData, ObjectId, ObjectMessage, ObjectOperation};
 
-use super::{put_extras, put_text, take_extras};
-use crate::StoreError;
-use crate::codec::{Decoder, put_bytes, put_option, put_varint};
+use crate::codec::{Decoder, Unreadable, put_bytes, put_option, put_text, put_varint};
+use crate::extras;
 
 const OBJECT: u8 = 0;
 const BOOLEAN: u8 = 1;
@@ -24,25 +23,24 @@ const COUNTER_INC: u8 = 4;
 const DELETE: u8 = 5;
 const MAP_CLEAR: u8 = 6;
 
-pub(super) fn put(to: &mut Vec<u8>, message: &ObjectMessage) -> Result<(), StoreError> {
+pub(crate) fn put(to: &mut Vec<u8>, message: &ObjectMessage) {
     put_option(to, message.id.as_deref(), put_text);
     put_option(to, message.client_id.as_ref().map(ClientId::as_str), put_text);
-    put_extras(to, message.extras.as_ref())?;
+    extras::put(to, message.extras.as_ref());
     put_text(to, message.operation.object_id.as_str());
     put_action(to, &message.operation.action);
-    Ok(())
 }
 
-pub(super) fn take(from: &mut Decoder<'_>) -> Result<ObjectMessage, StoreError> {
+pub(crate) fn take(from: &mut Decoder<'_>) -> Result<ObjectMessage, Unreadable> {
     Ok(ObjectMessage {
         id: from.option(Decoder::text)?,
         client_id: from.option(Decoder::text)?.map(ClientId::new),
-        extras: from.option(take_extras)?,
+        extras: from.option(extras::take)?,
         operation: ObjectOperation { object_id: take_id(from)?, action: take_action(from)? },
     })
 }
 
-pub(super) fn put_action(to: &mut Vec<u8>, action: &ObjectAction) {
+pub(crate) fn put_action(to: &mut Vec<u8>, action: &ObjectAction) {
     match action {
         ObjectAction::MapCreate(entries) => {
             to.push(MAP_CREATE);
@@ -74,12 +72,12 @@ pub(super) fn put_action(to: &mut Vec<u8>, action: &ObjectAction) {
     }
 }
 
-pub(super) fn take_action(from: &mut Decoder<'_>) -> Result<ObjectAction, StoreError> {
+pub(crate) fn take_action(from: &mut Decoder<'_>) -> Result<ObjectAction, Unreadable> {
     Ok(match from.byte()? {
         MAP_CREATE => {
             let count = from.length()?;
             let entries = (0..count).map(|_| Ok((from.text()?, take_data(from)?)));
-            ObjectAction::MapCreate(entries.collect::<Result<_, StoreError>>()?)
+            ObjectAction::MapCreate(entries.collect::<Result<_, Unreadable>>()?)
         }
         MAP_SET => ObjectAction::MapSet { key: from.text()?, value: take_data(from)? },
         MAP_REMOVE => ObjectAction::MapRemove { key: from.text()? },
@@ -91,7 +89,7 @@ pub(super) fn take_action(from: &mut Decoder<'_>) -> Result<ObjectAction, StoreE
     })
 }
 
-pub(super) fn put_data(to: &mut Vec<u8>, data: &ObjectData) {
+pub(crate) fn put_data(to: &mut Vec<u8>, data: &ObjectData) {
     match data {
         ObjectData::Object(id) => {
             to.push(OBJECT);
@@ -117,7 +115,7 @@ pub(super) fn put_data(to: &mut Vec<u8>, data: &ObjectData) {
     }
 }
 
-pub(super) fn take_data(from: &mut Decoder<'_>) -> Result<ObjectData, StoreError> {
+pub(crate) fn take_data(from: &mut Decoder<'_>) -> Result<ObjectData, Unreadable> {
     Ok(match from.byte()? {
         OBJECT => ObjectData::Object(take_id(from)?),
         BOOLEAN => ObjectData::Boolean(match from.byte()? {
@@ -133,15 +131,15 @@ pub(super) fn take_data(from: &mut Decoder<'_>) -> Result<ObjectData, StoreError
     })
 }
 
-pub(super) fn take_id(from: &mut Decoder<'_>) -> Result<ObjectId, StoreError> {
+pub(crate) fn take_id(from: &mut Decoder<'_>) -> Result<ObjectId, Unreadable> {
     let text: Arc<str> = from.text()?;
     ObjectId::parse(&text).ok_or_else(|| from.damaged())
 }
 
-pub(super) fn put_number(to: &mut Vec<u8>, number: Finite) {
+pub(crate) fn put_number(to: &mut Vec<u8>, number: Finite) {
     to.extend_from_slice(&number.get().to_be_bytes());
 }
 
-pub(super) fn take_number(from: &mut Decoder<'_>) -> Result<Finite, StoreError> {
+pub(crate) fn take_number(from: &mut Decoder<'_>) -> Result<Finite, Unreadable> {
     Finite::new(f64::from_be_bytes(from.array()?)).ok_or_else(|| from.damaged())
 }
