@@ -83,7 +83,7 @@ impl Channel {
         let expired = || error::RESUME_EXPIRED.info();
         let point = self.log.point(&presented).ok_or_else(expired)?;
         let missed = self.log.beyond(point).ok_or_else(expired)?;
-        if missed.len() > MAX_REPLAY {
+        if missed.clone().nth(MAX_REPLAY).is_some() {
             return Err(error::RESUME_TOO_LARGE.info());
         }
         let missed = missed.filter_map(|record| self.log.entry(record));

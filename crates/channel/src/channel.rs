@@ -266,6 +266,11 @@ impl Channel {
         self.counts.occupancy(self.present())
     }
 
+    /// Whether entries wait to be durable.
+    pub fn has_pending(&self) -> bool {
+        self.pending.len() > 0
+    }
+
     pub fn metrics(&self) -> Metrics {
         Metrics {
             attachments: self.attachments.len(),

@@ -17,6 +17,7 @@ use types::{ConnectionId, EntryId, Timestamp};
 use crate::content::Content;
 use crate::event::Accepted;
 use crate::few::Few;
+use crate::pieces::Pieces;
 
 /// Generations in a window: more make ids leave sooner after their window, and lookups slower.
 const GENERATIONS: u32 = 4;
@@ -42,7 +43,7 @@ struct Generation {
 struct Run {
     /// The highest msgSerial here and in the runs before.
     latest: Option<i64>,
-    sent: Vec<Sent>,
+    sent: Pieces<Sent>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -145,19 +146,15 @@ impl Generation {
 
 impl Run {
     fn find(&self, msg_serial: i64) -> Option<&Sent> {
-        let at = self.sent.binary_search_by_key(&msg_serial, |sent| sent.msg_serial).ok()?;
-        self.sent.get(at)
+        let mut sent = self.sent.behind(|sent| sent.msg_serial < msg_serial);
+        sent.next().filter(|sent| sent.msg_serial == msg_serial)
     }
 
     fn add(&mut self, before: Option<i64>, sent: Sent) {
         self.latest = self.latest.max(before).max(Some(sent.msg_serial));
-        if self.sent.is_empty() {
-            self.sent.reserve_exact(1);
-        }
         match self.sent.last() {
             Some(last) if last.msg_serial > sent.msg_serial => {
-                let place = self.sent.partition_point(|known| known.msg_serial < sent.msg_serial);
-                self.sent.insert(place, sent);
+                self.sent.insert(sent, |known| known.msg_serial < sent.msg_serial);
             }
             Some(_) | None => self.sent.push(sent),
         }

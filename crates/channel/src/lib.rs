@@ -42,6 +42,7 @@ mod messages;
 mod objects;
 mod occupancy;
 mod pending;
+mod pieces;
 mod presence;
 mod summaries;
 mod tape;

@@ -10,7 +10,6 @@
 //! the order of serials; what lies
 //! at or below `floor` in the first span is trimmed, nothing beyond it is.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use smallvec::{SmallVec, smallvec};
@@ -20,19 +19,19 @@ use types::{
 };
 
 use crate::config::Config;
+use crate::pieces::Pieces;
 use crate::tape::Tape;
 
 #[derive(Debug)]
 pub(crate) struct Log {
-    own: SeriesId,
-    /// Known series, oldest first. A series leaves when an entry of a later one is trimmed: no
+    /// Known series, oldest first, and the own one. A series leaves when an entry of a later one is trimmed: no
     /// cursor in it can be served any more. So there are never more than the log has entries, and
     /// two.
     spans: SmallVec<[Span; 1]>,
     /// Highest trimmed position of the first span.
     floor: u64,
     /// Bounded by the retention and by `log_bytes`; the oldest go first.
-    records: VecDeque<Record>,
+    records: Pieces<Record>,
     /// What the records are of, in their order.
     tape: Tape,
     config: Arc<Config>,
@@ -64,10 +63,9 @@ pub(crate) struct Point {
 impl Log {
     pub(crate) fn new(own: SeriesId, config: Arc<Config>) -> Self {
         Self {
-            own,
             spans: smallvec![Span { series: own, end: 0 }],
             floor: 0,
-            records: VecDeque::new(),
+            records: Pieces::default(),
             tape: Tape::default(),
             config,
         }
@@ -76,10 +74,11 @@ impl Log {
     /// Puts what earlier hosts committed below the own series, which must be empty. `entries` are
     /// in the order of serials; what lies before the first of them counts as trimmed.
     pub(crate) fn restore(&mut self, entries: &[Arc<Entry>]) {
+        let own = self.spans.pop();
         self.spans.clear();
         self.floor = entries.first().map_or(0, |entry| entry.position.saturating_sub(1));
         entries.iter().for_each(|entry| self.push(entry, entry.timestamp));
-        self.spans.push(Span { series: self.own, end: 0 });
+        self.spans.extend(own);
     }
 
     /// Appends a committed entry of the own series.
@@ -95,19 +94,16 @@ impl Log {
             Some(_) | None => self.spans.push(Span { series: serial.series, end: position }),
         }
         let place = self.tape.push(packed_length(&entry.body), |to| packed::encode(entry, to));
-        if self.records.is_empty() {
-            self.records.reserve_exact(1);
-        }
-        self.records.push_back(Record { serial, position, appended, place });
+        self.records.push(Record { serial, position, appended, place });
     }
 
     /// Drops what is older than the retention, and the oldest beyond the byte bound.
     pub(crate) fn trim(&mut self, now: Timestamp) {
         let mut last = None;
-        while let Some(oldest) = self.records.front()
+        while let Some(oldest) = self.records.first()
             && (self.bytes() > self.config.limits.log_bytes || self.expiry(oldest) <= now)
         {
-            last = self.records.pop_front();
+            last = self.records.pop_first();
         }
         if let Some(Record { serial, position, .. }) = last {
             let gone = self.spans.iter().take_while(|span| span.series != serial.series).count();
@@ -119,14 +115,14 @@ impl Log {
 
     /// Where on the tape the log begins.
     fn start(&self) -> usize {
-        self.records.front().map_or_else(|| self.tape.end(), |oldest| oldest.place)
+        self.records.first().map_or_else(|| self.tape.end(), |oldest| oldest.place)
     }
 
     /// The end of the log: of the last series that has entries, so that the cursor outlives this
     /// host if its own series stays empty.
     pub(crate) fn head(&self) -> Cursor {
-        let last = self.spans.iter().rev().find(|span| span.end > 0);
-        last.map_or(Cursor::at(self.own, 0), |span| Cursor::at(span.series, span.end))
+        let last = self.spans.iter().rev().find(|span| span.end > 0).or(self.spans.last());
+        last.map_or_else(Cursor::default, |span| Cursor::at(span.series, span.end))
     }
 
     /// The point that `cursor` names; none if it names a series that is not known here, or a
@@ -141,12 +137,11 @@ impl Log {
     }
 
     /// What lies beyond `point`, oldest first; none if some of it is trimmed.
-    pub(crate) fn beyond(&self, point: Point) -> Option<impl ExactSizeIterator<Item = &Record>> {
+    pub(crate) fn beyond(&self, point: Point) -> Option<impl Iterator<Item = &Record> + Clone> {
         if point.span == 0 && point.position < self.floor {
             return None;
         }
-        let covered = self.records.partition_point(|record| self.covers(point, record));
-        Some(self.records.range(covered..))
+        Some(self.records.behind(move |record| self.covers(point, record)))
     }
 
     /// Whether the record lies at or before `point`.
@@ -157,8 +152,8 @@ impl Log {
 
     /// The entry with this serial, if it is still there.
     pub(crate) fn find(&self, serial: Serial) -> Option<Arc<Entry>> {
-        let at = self.records.binary_search_by_key(&serial, |record| record.serial).ok()?;
-        self.entry(self.records.get(at)?)
+        let mut records = self.records.behind(|record| record.serial < serial);
+        self.entry(records.next().filter(|record| record.serial == serial)?)
     }
 
     pub(crate) fn records(&self) -> impl DoubleEndedIterator<Item = &Record> {
@@ -186,12 +181,12 @@ impl Log {
 
     /// When the next entry leaves.
     pub(crate) fn deadline(&self) -> Option<Timestamp> {
-        self.records.front().map(|record| self.expiry(record))
+        self.records.first().map(|record| self.expiry(record))
     }
 
     /// Whether nothing is left at `now`.
     pub(crate) fn is_over(&self, now: Timestamp) -> bool {
-        self.records.back().is_none_or(|record| self.expiry(record) <= now)
+        self.records.last().is_none_or(|record| self.expiry(record) <= now)
     }
 
     fn expiry(&self, record: &Record) -> Timestamp {

@@ -24,7 +24,7 @@ impl Node {
     ) {
         let rollup = self.rollup(&entry);
         let Some(slot) = self.channels.get_mut(key) else { return };
-        let more = slot.host.metrics().pending > 0;
+        let more = slot.host.has_pending();
         if slot.host.config().persisted {
             self.count_persisted(now, key, &entry);
         }
