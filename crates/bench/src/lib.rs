@@ -3,7 +3,7 @@
 //! Each binary that is called `raw-…` does one thing that the server does, with as little around it
 //! as possible: no protocol, no sessions, no limits, no TLS. They share what is in here: sockets
 //! behind one epoll, and the two wires that `dunlin bench` speaks to them (`--wire raw`,
-//! `--wire raw-ingest`). `docs/performance.md` says how they are used.
+//! `--wire raw-ingest`, with a variant in JSON). `docs/performance.md` says how they are used.
 //!
 //! Nothing in here is part of the product, and no other crate may import it.
 
@@ -14,6 +14,7 @@ pub mod fanout;
 pub mod ring;
 
 pub mod ingest;
+pub mod publish;
 
 pub mod commit;
 

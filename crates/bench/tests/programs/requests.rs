@@ -1,4 +1,4 @@
-//! `raw-ingest`, `raw-append` and `raw-copy`.
+//! `raw-ingest`, `raw-ingest-json`, `raw-append` and `raw-copy`.
 
 use std::process::Command;
 
@@ -7,6 +7,7 @@ use testkit::Process;
 use super::{Client, Program};
 
 const INGEST: &str = env!("CARGO_BIN_EXE_raw-ingest");
+const INGEST_JSON: &str = env!("CARGO_BIN_EXE_raw-ingest-json");
 const APPEND: &str = env!("CARGO_BIN_EXE_raw-append");
 const COPY: &str = env!("CARGO_BIN_EXE_raw-copy");
 
@@ -18,10 +19,15 @@ fn payload(number: u64) -> Vec<u8> {
     payload
 }
 
-/// A masked binary frame.
 fn request(number: u64) -> Vec<u8> {
-    let masked = payload(number).into_iter().zip(MASK.into_iter().cycle()).map(|(a, b)| a ^ b);
-    [0x82, 0x80 | 126, 0, 250].into_iter().chain(MASK).chain(masked).collect()
+    masked(&payload(number))
+}
+
+/// A masked binary frame.
+fn masked(payload: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(payload.len()).unwrap();
+    let masked = payload.iter().zip(MASK.into_iter().cycle()).map(|(a, b)| a ^ b);
+    [0x82, 0x80 | 126, 0, length].into_iter().chain(MASK).chain(masked).collect()
 }
 
 fn assert_reply(client: &mut Client, number: u64) {
@@ -73,6 +79,23 @@ fn what_is_no_request_ends_its_connection_and_no_other() {
         good.send(&request(1));
         assert_reply(&mut good, 1);
     });
+}
+
+#[test]
+fn a_publish_in_json_is_answered_by_its_serial_and_what_is_none_ends_its_connection() {
+    let program = Program::start(INGEST_JSON, &[]);
+    let (mut good, mut bad) = (program.connect(), program.connect());
+    bad.send(&[masked(b"{\"action\":15}"), request(1)].concat());
+    assert!(bad.is_closed());
+    let publish = |serial| {
+        format!(
+            r#"{{"action":15,"msgSerial":{serial},"channel":"c","messages":[{{"data":"some"}}]}}"#
+        )
+    };
+    for serial in 0..3 {
+        good.send(&masked(publish(serial).as_bytes()));
+        assert_reply(&mut good, serial);
+    }
 }
 
 #[test]

@@ -42,6 +42,17 @@ impl Format for Json {
     }
 }
 
+/// A publish of one message.
+pub(super) fn push_message(serial: u64, channel: &Channel, payload: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"action\":15,\"msgSerial\":");
+    push_number(serial, out);
+    out.extend_from_slice(b",\"channel\":\"");
+    out.extend_from_slice(channel.name.as_bytes());
+    out.extend_from_slice(b"\",\"messages\":[{\"data\":\"");
+    out.extend_from_slice(payload);
+    out.extend_from_slice(b"\"}]}");
+}
+
 impl Wire for Json {
     fn hello(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.hello);
@@ -56,15 +67,7 @@ impl Wire for Json {
     }
 
     fn publish(&self, serial: u64, channel: &Channel, payload: &[u8], out: &mut Vec<u8>) {
-        push_frame(Self::OPCODE, out, |out| {
-            out.extend_from_slice(b"{\"action\":15,\"msgSerial\":");
-            push_number(serial, out);
-            out.extend_from_slice(b",\"channel\":\"");
-            out.extend_from_slice(channel.name.as_bytes());
-            out.extend_from_slice(b"\",\"messages\":[{\"data\":\"");
-            out.extend_from_slice(payload);
-            out.extend_from_slice(b"\"}]}");
-        });
+        push_frame(Self::OPCODE, out, |out| push_message(serial, channel, payload, out));
     }
 
     fn realtime(&self) -> Option<&dyn Realtime> {

@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn references_are_those_of_the_scenario_and_missing_peers_are_left_out() {
-        assert_eq!(names(&[], "publish"), ["dunlin", "raw-ingest"]);
+        assert_eq!(names(&[], "publish"), ["dunlin", "raw-ingest-json", "raw-ingest"]);
         assert_eq!(names(&["--against", "peers"], "publish"), ["dunlin"]);
         assert_eq!(names(&["--against", "raw-fanout"], "fan-out"), ["dunlin", "raw-fanout"]);
     }

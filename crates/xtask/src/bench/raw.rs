@@ -20,6 +20,12 @@ pub(super) const FANOUT_URING: Raw =
     Raw { program: "raw-fanout-uring", title: "raw: io_uring", wire: "raw", file: None };
 pub(super) const INGEST: Raw =
     Raw { program: "raw-ingest", title: "raw: unmask and reply", wire: "raw-ingest", file: None };
+pub(super) const INGEST_JSON: Raw = Raw {
+    program: "raw-ingest-json",
+    title: "raw: unmask, parse and reply",
+    wire: "raw-ingest-json",
+    file: None,
+};
 pub(super) const APPEND: Raw = Raw {
     program: "raw-append",
     title: "raw: file with group commit",

@@ -119,7 +119,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         title: "10 publishers, acknowledged, one message in flight each",
         arguments: &["publish", "--publishers", "10", "--pipeline", "1"],
         figure: &MESSAGES,
-        raw: &[&raw::INGEST],
+        raw: &[&raw::INGEST_JSON, &raw::INGEST],
         peers: Peers::Acknowledging,
     },
     Scenario {
@@ -127,7 +127,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         title: "10 publishers, acknowledged, 64 messages in flight each",
         arguments: &["publish", "--publishers", "10", "--pipeline", "64"],
         figure: &MESSAGES,
-        raw: &[&raw::INGEST],
+        raw: &[&raw::INGEST_JSON, &raw::INGEST],
         peers: Peers::Acknowledging,
     },
     Scenario {
