@@ -85,6 +85,8 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     let settings = Settings::resolve(args).map_err(Failure::of_configuration)?;
     telemetry::log_to_stderr(&settings.log, settings.log_format)
         .map_err(|error| Failure::of_configuration(error.into()))?;
+    #[cfg(target_os = "linux")]
+    take_small_pages();
     let runtime = Builder::new_multi_thread()
         .enable_all()
         .max_blocking_threads(READERS)
@@ -93,6 +95,15 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     let outcome = runtime.block_on(serve(&settings));
     runtime.shutdown_timeout(LAST_TASKS);
     Ok(outcome?)
+}
+
+/// A huge page is cleared as a whole when its first byte is touched, and whoever publishes waits: for
+/// milliseconds where the hypervisor has to find the memory first.
+#[cfg(target_os = "linux")]
+fn take_small_pages() {
+    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
+        tracing::info!(%error, "the kernel may give huge pages");
+    }
 }
 
 async fn serve(settings: &Settings) -> Result<()> {

@@ -47,6 +47,10 @@ impl Server {
         Self { process, address: address.parse().unwrap(), key }
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     pub(crate) fn signal(&self, name: &str) {
         self.process.signal(name);
     }

@@ -18,6 +18,17 @@ fn a_first_start_needs_no_configuration() {
     assert!(server.history("greetings").contains(r#""data":"hello""#));
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_node_takes_no_huge_pages() {
+    let folder = Folder::new();
+    let server = Server::start(&folder.path().join("data"));
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.id())).unwrap();
+    // Kernels before 5.0 do not say.
+    let said = status.lines().find_map(|line| line.strip_prefix("THP_enabled:"));
+    assert_eq!(said.map_or("0", str::trim), "0");
+}
+
 #[test]
 fn the_data_directory_is_for_its_owner_alone() {
     let folder = Folder::new();
