@@ -1,8 +1,8 @@
 //! What owns the node: it takes events, asks the clock, and carries out effects.
 //!
 //! A turn works off what has gathered, whatever it is, and then carries out all effects in their
-//! order. Whoever brings a client's event takes the turn at once if nobody else is at it ([`Relay`]);
-//! the driver's thread takes the others, and those for what the store answers and for the node's
+//! order. The thread that brings a client's event takes the turn, if nobody else is at it ([`Relay`]); while many
+//! come, when it has read what else is ready ([`Soon`]); the driver's thread takes the others, and those for what the store answers and for the node's
 //! deadlines. A turn never waits for a disk or a peer: frames are queued, entries are handed to the
 //! store's writer, reads are others' work.
 //!
@@ -13,6 +13,7 @@ mod appends;
 mod push;
 mod reads;
 mod relay;
+mod soon;
 
 use std::io;
 use std::sync::Arc;
@@ -31,6 +32,7 @@ use types::{AppId, Entry, ErrorInfo, RecordChange, Timestamp};
 use crate::clock::Clock;
 use appends::{Append, Appends, Durable};
 use relay::{Alarm, Next, Relay, Worker};
+use soon::Soon;
 
 /// Clients' frames and requests that one turn takes at most, but for what comes with the last of
 /// them: what the first of them causes leaves soon.
@@ -154,12 +156,8 @@ impl Driver {
             })
         })?;
         let inside = Inbox { queue, alarm: relay.alarm().clone() };
-        let relay = Arc::downgrade(&relay);
-        hub.on_event(move || {
-            if let Some(relay) = relay.upgrade() {
-                relay.take_turn();
-            }
-        });
+        let soon = Soon::new(&relay);
+        hub.on_event(move || soon.take_turn());
         Ok(Running { inside, ended })
     }
 }

@@ -150,12 +150,12 @@ impl<W: Worker> Relay<W> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::sync::atomic::AtomicUsize;
 
     use super::*;
 
-    const NEVER: Duration = Duration::from_hours(1);
+    pub(crate) const NEVER: Duration = Duration::from_hours(1);
 
     /// Counts what it is sent; nothing ends it.
     struct Counter {
@@ -184,7 +184,7 @@ mod tests {
     }
 
     /// Until the relay's thread has taken a turn, and wakes no more by itself.
-    fn wait_for_sleep<W: Worker>(relay: &Relay<W>) {
+    pub(crate) fn wait_for_sleep<W: Worker>(relay: &Relay<W>) {
         while relay.place.lock().unwrap().wakes < Instant::now() + NEVER / 2 {
             thread::yield_now();
         }
