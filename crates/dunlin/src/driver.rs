@@ -1,10 +1,10 @@
 //! What owns the node: it takes events, asks the clock, and carries out effects.
 //!
 //! A turn works off what has gathered, whatever it is, and then carries out all effects in their
-//! order. The thread that brings a client's event takes the turn, if nobody else is at it ([`Relay`]); while many
-//! come, when it has read what else is ready ([`Soon`]); the driver's thread takes the others, and those for what the store answers and for the node's
-//! deadlines. A turn never waits for a disk or a peer: frames are queued, entries are handed to the
-//! store's writer, reads are others' work.
+//! order. The thread that brings a client's event takes the turn if nobody else is at it ([`Relay`]), and
+//! while many come, when it has read what else is ready ([`Soon`]); the driver's thread takes the others, and
+//! those for what the store answers and for the node's deadlines. A turn never waits for a disk or a peer:
+//! frames are queued, entries are handed to the store's writer, reads are others' work.
 //!
 //! Clients' events come through the gateway's bounded queue. What the store answers comes through a
 //! queue of its own, so that a flood of frames cannot hold it up.

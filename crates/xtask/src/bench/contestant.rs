@@ -5,6 +5,8 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
@@ -17,6 +19,9 @@ use crate::process::{Server, free_address};
 
 /// What a run may take beyond the seconds that are measured: connecting, warming up, draining.
 const OVERHEAD_SECONDS_MAX: u32 = 180;
+
+/// What a server still does when it listens, such as taking memory, is no part of its load.
+const SETTLING: Duration = Duration::from_millis(500);
 
 const OWN_KEY: &str = "bench.key:secret";
 /// An app of which the key is known, and no bound that a load of this kind meets.
@@ -106,6 +111,7 @@ impl Contestant {
         let place = Place { address: free_address()?, scratch: &folder };
         let mut launch = self.launch(ring, &place)?;
         let server = Server::start_at(&mut launch.command, place.address, &folder.join("log"))?;
+        thread::sleep(SETTLING);
         let mut generator = pinned(GENERATOR_CORE, "timeout");
         generator.arg("--foreground").arg((ring.seconds + OVERHEAD_SECONDS_MAX).to_string());
         // Of the one that it is started by, which is `timeout`, and so when that is killed.
