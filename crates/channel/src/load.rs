@@ -118,8 +118,8 @@ impl Channel {
                 }
                 // Of a channel that is not persisted only the last message is there.
                 let entries = if self.config.persisted { entries } else { Vec::new() };
-                self.restore(now, entries);
-                let missing = self.hold_restored(now);
+                let entries = self.restore(now, entries);
+                let missing = self.hold_restored(now, &entries);
                 if missing.is_empty() {
                     self.release(now, effects);
                 } else {
@@ -203,7 +203,8 @@ impl Channel {
         }
     }
 
-    fn restore(&mut self, now: Timestamp, mut entries: Vec<Arc<Entry>>) {
+    /// Returns what of them is in the log.
+    fn restore(&mut self, now: Timestamp, mut entries: Vec<Arc<Entry>>) -> Vec<Arc<Entry>> {
         entries.sort_by_key(|entry| entry.serial);
         keep_last_of_each_id(&mut entries);
         // Anew, if an earlier load was not completed.
@@ -213,6 +214,7 @@ impl Channel {
         self.remember(now, &entries);
         self.log.restore(&entries);
         self.log.trim(now);
+        entries.split_off(entries.len().saturating_sub(self.log.len()))
     }
 
     /// Recognises these entries when they are published again.

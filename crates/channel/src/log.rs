@@ -94,7 +94,9 @@ impl Log {
             Some(_) | None => self.spans.push(Span { series: serial.series, end: position }),
         }
         let place = self.tape.push(packed_length(&entry.body), |to| packed::encode(entry, to));
-        self.records.push(Record { serial, position, appended, place });
+        let record = Record { serial, position, appended, place };
+        debug_assert_eq!(self.entry(&record).as_deref(), Some(entry), "what was committed is held");
+        self.records.push(record);
     }
 
     /// Drops what is older than the retention, and the oldest beyond the byte bound.

@@ -235,11 +235,15 @@ impl crate::Channel {
 
     /// Holds the messages that restored entries are about. Returned are those that were published
     /// before the log begins.
-    pub(crate) fn hold_restored(&mut self, now: Timestamp) -> BTreeSet<ItemPosition> {
+    pub(crate) fn hold_restored(
+        &mut self,
+        now: Timestamp,
+        entries: &[Arc<Entry>],
+    ) -> BTreeSet<ItemPosition> {
         let mut about: BTreeMap<ItemPosition, Vec<Arc<Entry>>> = BTreeMap::new();
-        for entry in self.log.entries() {
+        for entry in entries {
             if let Some(key) = entry.body.target() {
-                about.entry(key).or_default().push(entry);
+                about.entry(key).or_default().push(Arc::clone(entry));
             }
         }
         let mut missing = BTreeSet::new();
