@@ -64,7 +64,9 @@ impl Tape {
         while self.pieces.len() > 1
             && let Some(_gone) = self.pieces.pop_front_if(|first| first.end() <= place)
         {}
-        if let [piece] = self.pieces.make_contiguous() {
+        if self.pieces.len() == 1
+            && let Some(piece) = self.pieces.front_mut()
+        {
             piece.release(place);
         }
     }
