@@ -9,30 +9,30 @@
 //! Clients' events come through the gateway's bounded queue. What the store answers comes through a
 //! queue of its own, so that a flood of frames cannot hold it up.
 
-mod appends;
 mod push;
 mod reads;
 mod relay;
 mod soon;
+mod writes;
 
 use std::io;
-use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use ::push::{Delivery, Failure};
 use gateway::{Hub, Turn};
-use node::{AttachmentId, ChannelKey, Effect, Event, Node, Stored, Ticket, Volume};
-use store::{Place, Store, Write, WriteRequest, Writer};
+use node::{AttachmentId, ChannelKey, Effect, Event, Node, RequestId, Stored, Volume};
+use store::{Durable, Outcomes, Place, Store, Write, Writer, WriterCounters};
 use telemetry::{Health, Metrics};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc::Receiver, oneshot};
-use types::{AppId, Entry, ErrorInfo, RecordChange, Timestamp};
+use types::{AppId, ChannelName, Entry, ErrorInfo, HistoryQuery, Timestamp};
 
 use crate::clock::Clock;
-use appends::{Append, Appends, Durable};
 use relay::{Alarm, Next, Relay, Worker};
 use soon::Soon;
+use writes::{Append, Asker, Writes};
 
 /// Clients' frames and requests that one turn takes at most, but for what comes with the last of
 /// them: what the first of them causes leaves soon.
@@ -47,13 +47,8 @@ const MAX_SLEEP: Duration = Duration::from_millis(500);
 /// notifications one for each device.
 #[derive(Debug)]
 pub(crate) enum Inside {
-    /// The writer has completed what it took.
-    Appended {
-        append: Append,
-        durable: Durable,
-    },
-    /// The writer took nothing more.
-    Refused(Append),
+    /// What became of what the writer took; what it did not take may have failed by now.
+    Written(Outcomes<Asker>),
     Loaded {
         channel: ChannelKey,
         entries: Result<Vec<Arc<Entry>>, ErrorInfo>,
@@ -72,11 +67,6 @@ pub(crate) enum Inside {
         app: AppId,
         volume: Volume,
     },
-    /// Changes of records that the node waits for have been worked off.
-    Kept {
-        ticket: Ticket,
-        durable: bool,
-    },
     Pushed {
         app: AppId,
         delivery: Delivery,
@@ -92,7 +82,6 @@ pub(crate) struct Driver {
     pub(crate) clock: Arc<Clock>,
     pub(crate) hub: Arc<Hub>,
     pub(crate) store: Store,
-    pub(crate) writer: Arc<Writer>,
     /// Whose blocking threads read from the store.
     pub(crate) reads: Handle,
     pub(crate) metrics: Arc<Metrics>,
@@ -103,6 +92,7 @@ pub(crate) struct Driver {
 pub(crate) struct Running {
     inside: Inbox,
     ended: oneshot::Receiver<()>,
+    writer: Weak<Writer<Asker>>,
 }
 
 /// Where what comes from within the process is put.
@@ -115,7 +105,7 @@ pub(crate) struct Inbox {
 struct Turns {
     driver: Driver,
     mail: Mail,
-    appends: Appends,
+    writes: Writes,
     inside: Inbox,
     /// What became of appends, until the node is told.
     outcomes: Vec<Stored>,
@@ -137,8 +127,13 @@ impl Driver {
     pub(crate) fn start(self, outside: Receiver<Event>) -> io::Result<Running> {
         let (queue, receiver) = mpsc::channel();
         let hub = Arc::clone(&self.hub);
+        let mut writer = Weak::new();
         let (relay, ended) = Relay::start("driver", |alarm| {
             let inside = Inbox { queue: queue.clone(), alarm };
+            let written = inside.clone();
+            let tell = move |outcomes| written.put(Inside::Written(outcomes));
+            let started = Arc::new(Writer::start(self.store.clone(), tell)?);
+            writer = Arc::downgrade(&started);
             Ok(Turns {
                 mail: Mail {
                     inside: receiver,
@@ -146,7 +141,7 @@ impl Driver {
                     from_inside: Vec::new(),
                     from_outside: Vec::with_capacity(MAX_TURN),
                 },
-                appends: Appends::new(Arc::clone(&self.writer), inside.clone()),
+                writes: Writes::new(started),
                 inside,
                 outcomes: Vec::new(),
                 effects: Vec::new(),
@@ -158,7 +153,7 @@ impl Driver {
         let inside = Inbox { queue, alarm: relay.alarm().clone() };
         let soon = Soon::new(&relay);
         hub.on_event(move || soon.take_turn());
-        Ok(Running { inside, ended })
+        Ok(Running { inside, ended, writer })
     }
 }
 
@@ -170,6 +165,12 @@ impl Running {
 
     pub(crate) fn stop(&self) {
         self.inside.put(Inside::Stop);
+    }
+
+    /// What the store's writer has done; nothing any more once the thread has ended.
+    pub(crate) fn written(&self) -> impl Fn() -> WriterCounters + use<> {
+        let writer = self.writer.clone();
+        move || writer.upgrade().map(|writer| writer.counters()).unwrap_or_default()
     }
 
     /// Waits for the end of the thread; an error if it did not end by itself.
@@ -241,8 +242,7 @@ impl Turns {
         let mut messages = std::mem::take(&mut self.mail.from_inside);
         for message in messages.drain(..) {
             match message {
-                Inside::Appended { append, durable } => self.appended(append, durable, began),
-                Inside::Refused(append) => self.outcomes.push(append.outcome(Durable::No)),
+                Inside::Written(outcomes) => self.written(outcomes, now, began),
                 Inside::Loaded { channel, entries } => {
                     self.tell(now, Event::Loaded { channel, entries });
                 }
@@ -251,9 +251,6 @@ impl Turns {
                 }
                 Inside::BacklogLoaded { channel, attachment, entries } => {
                     self.tell(now, Event::BacklogLoaded { channel, attachment, entries });
-                }
-                Inside::Kept { ticket, durable } => {
-                    self.tell(now, Event::Kept { ticket, durable });
                 }
                 Inside::Answered { app, volume } => {
                     self.tell(now, Event::Answered { app, volume });
@@ -277,12 +274,34 @@ impl Turns {
         }
     }
 
-    fn appended(&mut self, append: Append, durable: Durable, began: Instant) {
-        let seconds = began.saturating_duration_since(append.since).as_secs_f64();
-        self.driver.metrics.append_seconds.observe(seconds);
-        self.outcomes.push(append.outcome(durable));
-        let refused = self.appends.complete();
-        self.outcomes.extend(refused.map(|refused| refused.outcome(Durable::No)));
+    fn written(&mut self, outcomes: Outcomes<Asker>, now: Timestamp, began: Instant) {
+        self.tell_refused(now);
+        for (asker, durable) in outcomes {
+            if let Asker::Channel(append) = asker {
+                let seconds = began.saturating_duration_since(append.since).as_secs_f64();
+                self.driver.metrics.append_seconds.observe(seconds);
+            }
+            self.tell_asker(now, asker, durable);
+            self.writes.complete();
+            self.tell_refused(now);
+        }
+    }
+
+    fn tell_refused(&mut self, now: Timestamp) {
+        while let Some(asker) = self.writes.next_refused() {
+            self.tell_asker(now, asker, Durable::No);
+        }
+    }
+
+    fn tell_asker(&mut self, now: Timestamp, asker: Asker, durable: Durable) {
+        match (asker, durable) {
+            (Asker::Channel(append), _) => self.outcomes.push(append.outcome(durable)),
+            (Asker::Records(ticket), _) => {
+                self.tell(now, Event::Kept { ticket, durable: durable == Durable::Yes });
+            }
+            (Asker::Nobody, Durable::Yes) => {}
+            (Asker::Nobody, Durable::No) => tracing::warn!("the store has not kept something"),
+        }
     }
 
     fn tell(&mut self, now: Timestamp, event: Event) {
@@ -303,6 +322,9 @@ impl Turns {
         self.driver.node.drain_effects(&mut effects);
         for effect in effects.drain(..) {
             self.perform(effect, began);
+        }
+        if self.writes.hand_over() {
+            self.inside.put(Inside::Written(Vec::new()));
         }
         self.outgoing.flush();
         self.effects = effects;
@@ -330,14 +352,18 @@ impl Turns {
                 let append = Append { channel, position: entry.position, since: began };
                 let place = if persisted { Place::History } else { Place::Objects };
                 let write = Write::Entry { app, channel: channel_name, entry, place };
-                self.appends.start(append, write);
+                self.writes.add(write, Asker::Channel(append));
             }
             Effect::StoreObjects { app, name, snapshot, since } => {
-                self.write(Write::Objects { app, channel: name, snapshot, since }, |_| {});
+                let write = Write::Objects { app, channel: name, snapshot, since };
+                self.writes.add(write, Asker::Nobody);
             }
-            Effect::Keep { ticket, changes } => self.keep(ticket, changes),
+            Effect::Keep { ticket, changes } => {
+                let asker = ticket.map_or(Asker::Nobody, Asker::Records);
+                self.writes.add(Write::Records(changes), asker);
+            }
             Effect::KeepLast { app, name, entry } => {
-                self.write(Write::Last { app, channel: name, entry }, |_| {});
+                self.writes.add(Write::Last { app, channel: name, entry }, Asker::Nobody);
             }
             Effect::Load { channel, app, name, since } => {
                 self.read(move |store, inside| {
@@ -363,14 +389,7 @@ impl Turns {
                 self.inside.put(Inside::Pushed { app, delivery, outcome });
             }
             Effect::ReadHistory { request, app, name, query } => {
-                let hub = Arc::clone(hub);
-                self.read(move |store, inside| {
-                    let response = reads::history(store, &app, &name, &query);
-                    if let Some(volume) = Volume::of_response(&response) {
-                        inside.put(Inside::Answered { app, volume });
-                    }
-                    hub.reply(request, response);
-                });
+                self.read_history(request, app, name, query);
             }
             Effect::ReadMessage { request, app, name, question } => {
                 let hub = Arc::clone(hub);
@@ -381,23 +400,21 @@ impl Turns {
         }
     }
 
-    /// Hands changes of records to the writer. Without a ticket nobody asks what became of them.
-    fn keep(&self, ticket: Option<Ticket>, changes: Vec<RecordChange>) {
-        let inside = self.inside.clone();
-        self.write(Write::Records(changes), move |durable| {
-            if let Some(ticket) = ticket {
-                inside.put(Inside::Kept { ticket, durable });
+    fn read_history(
+        &self,
+        request: RequestId,
+        app: AppId,
+        name: ChannelName,
+        query: Box<HistoryQuery>,
+    ) {
+        let hub = Arc::clone(&self.driver.hub);
+        self.read(move |store, inside| {
+            let response = reads::history(store, &app, &name, &query);
+            if let Some(volume) = Volume::of_response(&response) {
+                inside.put(Inside::Answered { app, volume });
             }
+            hub.reply(request, response);
         });
-    }
-
-    /// Hands the writer what needs no order among the outcomes.
-    fn write(&self, write: Write, done: impl FnOnce(bool) + Send + 'static) {
-        let request = WriteRequest { write, done: Box::new(done) };
-        if let Err(refused) = self.driver.writer.try_write(request) {
-            tracing::warn!("something is not kept: too much waits for the store");
-            (refused.done)(false);
-        }
     }
 
     /// Reads from the store on another thread. A driver that has ended wants no answer.

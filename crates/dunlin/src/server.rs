@@ -1,8 +1,8 @@
 //! A running node: the wiring of store, driver and gateway, and their orderly end.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
@@ -12,7 +12,7 @@ use http::HeaderValue;
 use node::{Damaged, Event, KeptObjects, Node, PreviousIncarnation};
 use rand_chacha::ChaCha12Rng;
 use session::Identity;
-use store::{Store, StoredObjects, Writer};
+use store::{Store, StoredObjects, WriterCounters};
 use telemetry::{GatewayTotals, Health, Metrics, StoreTotals};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
@@ -57,24 +57,20 @@ impl Server {
         let (hub, events) = Hub::new(&settings.node);
         let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
         let health = Arc::new(Health::new(Instant::now()));
-        let writer = Arc::new(Writer::start(store.clone())?);
-        let page = {
-            let (hub, metrics, health) = (hub.clone(), metrics.clone(), health.clone());
-            // The writer is the driver's: with it the last write has been done.
-            let writer = Arc::downgrade(&writer);
-            move || page(&hub, &writer, &metrics, &health)
-        };
         let driver = Driver {
             node: restore(Node::new(config, rng), &store, clock.now())?,
             clock: clock.clone(),
             hub: hub.clone(),
             store: store.clone(),
-            writer,
             reads: Handle::current(),
-            metrics,
+            metrics: metrics.clone(),
             health: health.clone(),
         };
         let driver = driver.start(events).context("cannot start the driver")?;
+        let page = {
+            let (hub, health, written) = (hub.clone(), health.clone(), driver.written());
+            move || page(&hub, written(), &metrics, &health)
+        };
         let (stopping, stop) = watch::channel(false);
         let (ready, time) = (health.clone(), clock.clone());
         let gateway = gateway::Settings {
@@ -218,7 +214,7 @@ async fn show_life(store: Store, clock: Arc<Clock>, health: Arc<Health>) {
 }
 
 /// The page of metrics.
-fn page(hub: &Hub, writer: &Weak<Writer>, metrics: &Metrics, health: &Health) -> String {
+fn page(hub: &Hub, written: WriterCounters, metrics: &Metrics, health: &Health) -> String {
     metrics.ready.set(health.ready(Instant::now()).is_ok().into());
     let counters = hub.counters();
     let gateway = GatewayTotals {
@@ -231,7 +227,6 @@ fn page(hub: &Hub, writer: &Weak<Writer>, metrics: &Metrics, health: &Health) ->
         bytes_sent: counters.bytes_out.load(Relaxed),
         requests: counters.requests.load(Relaxed),
     };
-    let written = writer.upgrade().map(|writer| writer.counters()).unwrap_or_default();
     let store = StoreTotals {
         batches: written.batches,
         entries: written.entries,

@@ -118,7 +118,7 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    pub fn rest(self) -> &'a [u8] {
+    pub fn rest(&self) -> &'a [u8] {
         self.rest
     }
 

@@ -4,10 +4,10 @@
 use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc;
+use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
-use store::{DEFAULT_RETENTION, Place, Store, Write, WriteRequest, Writer};
+use store::{DEFAULT_RETENTION, Durable, Outcomes, Place, Store, Write, WriteRequest, Writer};
 use types::{AppId, Body, ChannelName, Data, Entry, EntryId, Message, Serial, SeriesId, Timestamp};
 
 const DURATION: Duration = Duration::from_secs(5);
@@ -31,8 +31,12 @@ fn measure(directory: &Path) -> Result<(), Failure> {
     for in_flight in [1, 64, 1024] {
         let folder = directory.join(in_flight.to_string());
         std::fs::create_dir_all(&folder)?;
-        let writer = Writer::start(Store::open(&folder, DEFAULT_RETENTION)?)?;
-        let mut waits = append_for(DURATION, in_flight, &writer)?;
+        let (done, outcomes) = mpsc::channel();
+        let completed = move |batch: Outcomes<Instant>| {
+            let _receiver_gone = done.send((batch, Instant::now()));
+        };
+        let writer = Writer::start(Store::open(&folder, DEFAULT_RETENTION)?, completed)?;
+        let mut waits = append_for(DURATION, in_flight, &writer, &outcomes)?;
         waits.sort();
         let counters = writer.counters();
         let wait = |percent: usize| waits.get(waits.len() * percent / 100).map_or(0.0, millis);
@@ -54,34 +58,33 @@ fn measure(directory: &Path) -> Result<(), Failure> {
 fn append_for(
     duration: Duration,
     in_flight: usize,
-    writer: &Writer,
+    writer: &Writer<Instant>,
+    outcomes: &Receiver<(Outcomes<Instant>, Instant)>,
 ) -> Result<Vec<Duration>, Failure> {
-    let (done, outcomes) = mpsc::channel();
     let started = Instant::now();
     let mut waits = Vec::new();
     let mut position = 0;
     while started.elapsed() < duration {
+        let mut requests = Vec::new();
         while usize::try_from(position)? < waits.len() + in_flight {
             position += 1;
-            let (done, sent) = (done.clone(), Instant::now());
-            let request = WriteRequest {
-                write: Write::Entry {
-                    app: AppId::from("app"),
-                    channel: ChannelName::parse(format!("channel-{}", position % CHANNELS))?,
-                    entry: Arc::new(entry(position).ok_or("a series of this length")?),
-                    place: Place::History,
-                },
-                done: Box::new(move |stored| {
-                    let _receiver_gone = done.send((stored, sent.elapsed()));
-                }),
+            let write = Write::Entry {
+                app: AppId::from("app"),
+                channel: ChannelName::parse(format!("channel-{}", position % CHANNELS))?,
+                entry: Arc::new(entry(position).ok_or("a series of this length")?),
+                place: Place::History,
             };
-            if writer.try_write(request).is_err() {
-                return Err("the queue is full".into());
-            }
+            requests.push(WriteRequest { write, token: Instant::now() });
         }
-        match outcomes.recv()? {
-            (true, wait) => waits.push(wait),
-            (false, _) => return Err("an append failed".into()),
+        if !writer.try_write(requests).is_empty() {
+            return Err("the queue is full".into());
+        }
+        let (batch, completed) = outcomes.recv()?;
+        for (asked, durable) in batch {
+            match durable {
+                Durable::Yes => waits.push(completed - asked),
+                Durable::No => return Err("an append failed".into()),
+            }
         }
     }
     Ok(waits)

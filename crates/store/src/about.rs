@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use packed::SERIAL_LENGTH;
 use types::{AppId, ChannelName, Entry, ItemPosition, Kind, Serial};
 
 use crate::{Store, StoreError, key};
@@ -53,10 +52,7 @@ impl Store {
         kind: Kind,
         message: ItemPosition,
     ) -> impl DoubleEndedIterator<Item = Result<Serial, StoreError>> + use<> {
-        let [mut low, high] = [[0; SERIAL_LENGTH], [0xff; SERIAL_LENGTH]];
-        for (to, from) in low.iter_mut().zip(self.retention.horizon().0.to_be_bytes()) {
-            *to = from;
-        }
+        let (low, high) = key::span(self.retention.horizon().0, u64::MAX);
         let head = key::head(channel, kind);
         let [low, high] = [low, high].map(|own| key::about(&head, message, &own));
         self.about.range(low..=high).map(|guard| Ok(key::serial_of(&guard.key()?)?))
@@ -73,10 +69,8 @@ impl Store {
             return Ok(());
         }
         // The index is written and removed with its entry; between two reads it may have expired.
-        if let Some(value) =
-            self.history.get(key::at(&key::head(channel, kind), &packed::serial(&serial)))?
-        {
-            into.insert(serial, Arc::new(packed::decode(serial, &value)?));
+        if let Some(stored) = self.entry(&key::head(channel, kind), serial)? {
+            into.insert(serial, stored.unpack()?);
         }
         Ok(())
     }

@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use fjall::{OwnedWriteBatch, PersistMode};
+use fjall::{OwnedWriteBatch, PersistMode, Slice};
 use types::Timestamp;
 
-use crate::{Store, StoreError, key};
+use crate::{Store, StoreError, chunk, key};
 
 /// Entries that one step removes: a few milliseconds of the writer's time.
 pub(crate) const STEP: usize = 1024;
@@ -72,12 +72,14 @@ impl Store {
         for guard in self.minutes.range(removed.to_be_bytes()..over) {
             let minute_key = guard.key()?;
             let (end, (low, high)) = key::span_of_minute(&minute_key)?;
-            for guard in self.history.range(low..=high).take(STEP - count) {
-                let (entry_key, value) = guard.into_inner()?;
-                self.remove_entry(&mut batch, &entry_key, &value)?;
-                count += 1;
+            for guard in self.history.range(low..=high) {
+                let (chunk_key, chunk) = guard.into_inner()?;
+                count += self.remove_chunk(&mut batch, &chunk_key, &chunk)?;
+                if count >= STEP {
+                    break;
+                }
             }
-            if count == STEP {
+            if count >= STEP {
                 // Of this minute there may be more.
                 reached = end;
                 break;
@@ -89,26 +91,32 @@ impl Store {
         Ok(count)
     }
 
-    fn remove_entry(
+    /// Returns how many entries it has.
+    fn remove_chunk(
         &self,
         batch: &mut OwnedWriteBatch,
-        entry_key: &[u8],
-        value: &[u8],
-    ) -> Result<(), StoreError> {
-        let (head, serial) = key::take_entry(entry_key)?;
-        let own = packed::serial(&serial);
-        let series_key = key::series_of(head, serial.series);
-        if self.series.get(&series_key)?.as_deref() == Some(own.as_slice()) {
+        chunk_key: &[u8],
+        chunk: &Slice,
+    ) -> Result<usize, StoreError> {
+        batch.remove(&self.history, chunk_key);
+        let (head, first) = key::take_entry(chunk_key)?;
+        // What cannot be read goes all the same; what is left of it in `about` leads nowhere.
+        let entries = chunk::read(chunk_key, chunk).unwrap_or_default();
+        let last = entries.last().map_or(first, |entry| entry.serial);
+        let series_key = key::series_of(head, first.series);
+        if self.series.get(&series_key)?.as_deref() == Some(packed::serial(&last).as_slice()) {
             batch.remove(&self.series, series_key);
         }
-        // What cannot be read goes all the same; what is left of it in `about` leads nowhere.
-        if key::is_about(head)
-            && let Ok(entry) = packed::decode(serial, value)
-            && let Some(message) = entry.body.target()
-        {
-            batch.remove(&self.about, key::about(head, message, &own));
+        if key::is_about(head) {
+            for stored in &entries {
+                if let Ok(entry) = stored.unpack()
+                    && let Some(message) = entry.body.target()
+                {
+                    let own = packed::serial(&stored.serial);
+                    batch.remove(&self.about, key::about(head, message, &own));
+                }
+            }
         }
-        batch.remove(&self.history, entry_key);
-        Ok(())
+        Ok(entries.len())
     }
 }

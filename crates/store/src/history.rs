@@ -5,13 +5,15 @@
 use std::iter::Peekable;
 use std::sync::Arc;
 
-use fjall::Slice;
+use fjall::{Readable as _, Slice};
 use packed::Decoder;
 use types::{
     AppId, ChannelName, Cursor, Direction, Entry, HistoryPage, HistoryQuery, ItemPosition, Kind,
-    Serial, SeriesId, Timestamp,
+    Serial, Timestamp,
 };
 
+use crate::chunk::{self, StoredEntry};
+use crate::key::OwnSerial;
 use crate::{Store, StoreError, key};
 
 /// What a host loads of one channel at most, in stored bytes: a log starts later in a channel that
@@ -31,13 +33,14 @@ impl Store {
         let about = query.about.map(|message| self.rows_about(&channel, query, message));
         let all = query.about.is_none().then(|| self.rows(&channel, query));
         for row in all.into_iter().flatten().chain(about.into_iter().flatten()) {
-            let (serial, value) = row?;
+            let stored = row?;
+            let serial = stored.serial;
             if let Some(until) = &until
-                && !until.covers(serial, packed::head(&value)?.position)
+                && !until.covers(serial, packed::head(stored.packed())?.position)
             {
                 continue;
             }
-            let entry = Arc::new(packed::decode(serial, &value)?);
+            let entry = stored.unpack()?;
             for index in indices(entry.body.len(), query.direction) {
                 if !query.continues_at(ItemPosition { serial, index }) {
                     continue;
@@ -91,13 +94,13 @@ impl Store {
         let mut entries = Vec::new();
         let mut bytes = 0;
         while let Some(row) = take_newest(&mut rows) {
-            let (serial, value) = row?;
-            bytes += value.len();
+            let stored = row?;
+            bytes += stored.packed().len();
             if !entries.is_empty() && bytes > MAX_RECENT_BYTES {
                 break;
             }
-            entries.push(Arc::new(packed::decode(serial, &value)?));
-            if serial.ms < since.0 {
+            entries.push(stored.unpack()?);
+            if stored.serial.ms < since.0 {
                 break;
             }
         }
@@ -106,29 +109,70 @@ impl Store {
     }
 
     /// The entries within the times and behind the start of the query, in its direction.
-    fn rows(&self, channel: &[u8], query: &HistoryQuery) -> impl Iterator<Item = Row> + use<> {
+    fn rows(&self, channel: &[u8], query: &HistoryQuery) -> Rows {
         let horizon = self.retention.horizon();
         let first = query.start.map_or(horizon, |start| start.max(horizon));
         let last = query.end.unwrap_or(Timestamp(u64::MAX));
         let head = key::head(channel, query.kind);
-        let (mut low, mut high) = key::span(&head, first.0, last.0);
+        let (mut low, mut high) = key::span(first.0, last.0);
         if let Some(after) = query.after {
-            let after = key::at(&head, &packed::serial(&after.serial));
+            let after = packed::serial(&after.serial);
             match query.direction {
                 Direction::Backwards => high = high.min(after),
                 Direction::Forwards => low = low.max(after),
             }
         }
-        let mut range = (low <= high).then(|| self.history.range(low..=high));
-        let direction = query.direction;
-        std::iter::from_fn(move || match direction {
-            Direction::Backwards => range.as_mut()?.next_back(),
-            Direction::Forwards => range.as_mut()?.next(),
+        let chunks = (low <= high).then(|| self.chunks_between(&head, &low, &high));
+        Rows { chunks, entries: Vec::new().into_iter(), low, high, direction: query.direction }
+    }
+
+    /// The chunks that may have entries with these serials, and all between them.
+    fn chunks_between(&self, head: &[u8], low: &OwnSerial, high: &OwnSerial) -> fjall::Iter {
+        let snapshot = self.database.snapshot();
+        let [lowest, low, high] = [&key::LOWEST, low, high].map(|serial| key::at(head, serial));
+        let before = snapshot.range(&self.history, lowest..=low.clone()).next_back();
+        // One that cannot be read will say so again.
+        let from = before.and_then(|guard| guard.key().ok()).map_or(low, |key| key.to_vec());
+        snapshot.range(&self.history, from..=high)
+    }
+
+    /// The chunks that begin no later than this, if it is given, newest first, with their keys. Those that
+    /// cannot be read are left out.
+    pub(crate) fn chunks_until(
+        &self,
+        head: &[u8],
+        until: Option<Serial>,
+    ) -> impl Iterator<Item = Result<(Slice, Vec<StoredEntry>), StoreError>> + use<> {
+        let until = until.map_or(key::HIGHEST, |until| packed::serial(&until));
+        let range = key::at(head, &key::LOWEST)..=key::at(head, &until);
+        self.history.range(range).rev().filter_map(|guard| {
+            let (key, chunk) = match guard.into_inner() {
+                Ok(row) => row,
+                Err(error) => return Some(Err(error.into())),
+            };
+            let entries = chunk::read(&key, &chunk).inspect_err(|error| {
+                tracing::error!(%error, "a chunk of history is left as it is");
+            });
+            entries.ok().map(|entries| Ok((key, entries)))
         })
-        .map(|guard| {
-            let (key, value) = guard.into_inner()?;
-            Ok((key::serial_of(&key)?, value))
-        })
+    }
+
+    /// The serial of the newest entry that is stored.
+    pub(crate) fn newest(&self, head: &[u8]) -> Result<Option<Serial>, StoreError> {
+        let newest = self.chunks_until(head, None).next().transpose()?;
+        Ok(newest.and_then(|(_, entries)| entries.last().map(|entry| entry.serial)))
+    }
+
+    /// The entry with this serial.
+    pub(crate) fn entry(
+        &self,
+        head: &[u8],
+        serial: Serial,
+    ) -> Result<Option<StoredEntry>, StoreError> {
+        let range = key::at(head, &key::LOWEST)..=key::at(head, &packed::serial(&serial));
+        let Some(guard) = self.history.range(range).next_back() else { return Ok(None) };
+        let (key, chunk) = guard.into_inner()?;
+        Ok(chunk::read(&key, &chunk)?.into_iter().find(|entry| entry.serial == serial))
     }
 
     /// The entries of the query's kind about one message, in its direction, from its start.
@@ -146,34 +190,73 @@ impl Store {
         // One more than a page, so that it is known whether there is a next one.
         serials.truncate(query.limit.saturating_add(2));
         let head = key::head(channel, query.kind);
-        let read = |serial: Result<Serial, StoreError>| {
-            let serial = serial?;
-            let value = self.history.get(key::at(&head, &packed::serial(&serial)))?;
-            Ok(value.map(|value| (serial, value)))
-        };
+        let read = |serial: Result<Serial, StoreError>| self.entry(&head, serial?);
         serials.into_iter().filter_map(|serial| read(serial).transpose()).collect()
     }
 
     fn until<'a>(&self, channel: &[u8], cursor: &'a Cursor) -> Result<Until<'a>, StoreError> {
         let mut others_before: Option<Serial> = None;
         for (series, _) in cursor.iter() {
-            if let Some(serial) = self.last_of(channel, series)? {
+            if let Some(serial) = self.last_of(&key::series(channel, series))? {
                 others_before = Some(others_before.map_or(serial, |known| known.min(serial)));
             }
         }
         Ok(Until { cursor, others_before })
     }
 
-    /// The serial last stored of the series; none if nothing of it is stored.
-    fn last_of(&self, channel_key: &[u8], series: SeriesId) -> Result<Option<Serial>, StoreError> {
-        let Some(value) = self.series.get(key::series(channel_key, series))? else {
-            return Ok(None);
-        };
+    /// The serial last stored of the series with this key; none if nothing of it is stored.
+    pub(crate) fn last_of(&self, series_key: &[u8]) -> Result<Option<Serial>, StoreError> {
+        let Some(value) = self.series.get(series_key)? else { return Ok(None) };
         Ok(Some(packed::take_serial(&mut Decoder::new(&value, "the index of series"))?))
     }
 }
 
-type Row = Result<(Serial, Slice), StoreError>;
+type Row = Result<StoredEntry, StoreError>;
+
+/// The entries of some chunks from `low` to `high`.
+struct Rows {
+    /// None behind the last.
+    chunks: Option<fjall::Iter>,
+    /// Those of the chunk at hand that are still to come, oldest first.
+    entries: std::vec::IntoIter<StoredEntry>,
+    low: OwnSerial,
+    high: OwnSerial,
+    direction: Direction,
+}
+
+impl Iterator for Rows {
+    type Item = Row;
+
+    fn next(&mut self) -> Option<Row> {
+        loop {
+            let entry = match self.direction {
+                Direction::Backwards => self.entries.next_back(),
+                Direction::Forwards => self.entries.next(),
+            };
+            if let Some(entry) = entry {
+                let own = packed::serial(&entry.serial);
+                if self.low <= own && own <= self.high {
+                    return Some(Ok(entry));
+                }
+                continue;
+            }
+            let chunks = self.chunks.as_mut()?;
+            let chunk = match self.direction {
+                Direction::Backwards => chunks.next_back(),
+                Direction::Forwards => chunks.next(),
+            };
+            match read(chunk?) {
+                Ok(entries) => self.entries = entries.into_iter(),
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+}
+
+fn read(chunk: fjall::Guard) -> Result<Vec<StoredEntry>, StoreError> {
+    let (key, chunk) = chunk.into_inner()?;
+    Ok(chunk::read(&key, &chunk)?)
+}
 
 /// What a cursor covers of a channel.
 ///
@@ -211,7 +294,7 @@ fn take_newest(rows: &mut [Peekable<impl Iterator<Item = Row>>]) -> Option<Row> 
         match rows.peek() {
             None => {}
             Some(Err(_)) => return rows.next(),
-            Some(Ok((serial, _))) => newest = newest.max(Some((*serial, at))),
+            Some(Ok(entry)) => newest = newest.max(Some((entry.serial, at))),
         }
     }
     rows.get_mut(newest?.1)?.next()

@@ -2,7 +2,8 @@
 //!
 //! `<app><channel><kind><ms><counter><series>`: app and channel with their lengths in front, so that
 //! no name is the beginning of another's keys; the rest of fixed length, big-endian. So the entries
-//! of one kind of one channel lie together, in canonical order.
+//! of one kind of one channel lie together, in canonical order. Several entries may share a row
+//! ([chunk](crate::chunk)), with the key of the first.
 //!
 //! Objects: `<app><channel>` for the snapshot, and `<app><channel><ms><counter><series>` for operations.
 //!
@@ -17,13 +18,23 @@ const MINUTE: u64 = 60_000;
 /// What the keys of one channel begin with.
 pub(crate) fn channel(app: &AppId, channel: &ChannelName) -> Vec<u8> {
     let mut key = Vec::with_capacity(64);
-    put_bytes(&mut key, app.as_str().as_bytes());
-    put_bytes(&mut key, channel.as_str().as_bytes());
+    put_channel(&mut key, app, channel);
     key
+}
+
+pub(crate) fn put_channel(key: &mut Vec<u8>, app: &AppId, channel: &ChannelName) {
+    put_bytes(key, app.as_str().as_bytes());
+    put_bytes(key, channel.as_str().as_bytes());
 }
 
 /// A lowest and a highest key.
 pub(crate) type Bounds = (Vec<u8>, Vec<u8>);
+
+/// The serial of an entry, as its key has it.
+pub(crate) type OwnSerial = [u8; SERIAL_LENGTH];
+
+pub(crate) const LOWEST: OwnSerial = [0; SERIAL_LENGTH];
+pub(crate) const HIGHEST: OwnSerial = [0xff; SERIAL_LENGTH];
 
 /// The app and the channel that the keys of a channel begin with.
 pub(crate) fn take_channel(channel_key: &[u8]) -> Result<(AppId, ChannelName), Unreadable> {
@@ -83,7 +94,7 @@ pub(crate) fn is_about(head: &[u8]) -> bool {
     head.last().is_some_and(|kind| kinds.contains(kind))
 }
 
-fn code(kind: Kind) -> u8 {
+pub(crate) fn code(kind: Kind) -> u8 {
     match kind {
         Kind::Messages => 0,
         Kind::Presence => 1,
@@ -98,18 +109,18 @@ pub(crate) fn head(channel: &[u8], kind: Kind) -> Vec<u8> {
     [channel, &[code(kind)]].concat()
 }
 
-/// The lowest and the highest key that an entry of the milliseconds from `first` to `last` can have.
-pub(crate) fn span(head: &[u8], first: u64, last: u64) -> Bounds {
-    let [mut low, mut high] = [[0; SERIAL_LENGTH], [0xff; SERIAL_LENGTH]];
+/// The lowest and the highest serial, as keys have them, of the milliseconds from `first` to `last`.
+pub(crate) fn span(first: u64, last: u64) -> (OwnSerial, OwnSerial) {
+    let (mut low, mut high) = (LOWEST, HIGHEST);
     for (bound, ms) in [(&mut low, first), (&mut high, last)] {
         for (to, from) in bound.iter_mut().zip(ms.to_be_bytes()) {
             *to = from;
         }
     }
-    (at(head, &low), at(head, &high))
+    (low, high)
 }
 
-pub(crate) fn at(head: &[u8], serial: &[u8; SERIAL_LENGTH]) -> Vec<u8> {
+pub(crate) fn at(head: &[u8], serial: &OwnSerial) -> Vec<u8> {
     [head, serial].concat()
 }
 
@@ -129,7 +140,7 @@ pub(crate) fn serial_of(entry_key: &[u8]) -> Result<Serial, Unreadable> {
 
 /// The key in `about` of something that is said of a message:
 /// `<app><channel><kind><message's serial and index><own serial>`.
-pub(crate) fn about(head: &[u8], message: ItemPosition, own: &[u8; SERIAL_LENGTH]) -> Vec<u8> {
+pub(crate) fn about(head: &[u8], message: ItemPosition, own: &OwnSerial) -> Vec<u8> {
     let index = u32::try_from(message.index).unwrap_or(u32::MAX).to_be_bytes();
     [head, &serial(&message.serial), &index, own].concat()
 }
@@ -146,15 +157,19 @@ pub(crate) fn series_of(head: &[u8], series: SeriesId) -> Vec<u8> {
 
 /// The key under which expiry finds all entries of one kind, channel and minute: `<end of the minute><head>`.
 pub(crate) fn minute(head: &[u8], ms: u64) -> Vec<u8> {
-    let end = (ms / MINUTE + 1).saturating_mul(MINUTE);
-    [&end.to_be_bytes(), head].concat()
+    [&end_of_minute(ms).to_be_bytes(), head].concat()
 }
 
-/// The end of the minute, and the lowest and the highest key that an entry of it can have.
+pub(crate) fn end_of_minute(ms: u64) -> u64 {
+    (ms / MINUTE + 1).saturating_mul(MINUTE)
+}
+
+/// The end of the minute, and the lowest and the highest key that a chunk of it can have.
 pub(crate) fn span_of_minute(minute_key: &[u8]) -> Result<(u64, Bounds), Unreadable> {
     let mut decoder = Decoder::new(minute_key, "the index by time");
     let end = u64::from_be_bytes(decoder.array()?);
-    Ok((end, span(decoder.rest(), end.saturating_sub(MINUTE), end.saturating_sub(1))))
+    let (low, high) = span(end.saturating_sub(MINUTE), end.saturating_sub(1));
+    Ok((end, (at(decoder.rest(), &low), at(decoder.rest(), &high))))
 }
 
 #[cfg(test)]
@@ -186,8 +201,8 @@ mod tests {
                 [one, other].map(|serial| at(&head, &packed::serial(&serial)));
             prop_assert_eq!(one_key.cmp(&other_key), one.cmp(&other));
             prop_assert_eq!(take_entry(&one_key).unwrap(), (head.as_slice(), one));
-            let (low, high) = span(&head, one.ms, one.ms);
-            prop_assert!(low <= one_key && one_key <= high);
+            let (low, high) = span(one.ms, one.ms);
+            prop_assert!(at(&head, &low) <= one_key && one_key <= at(&head, &high));
             let (end, (low, high)) = span_of_minute(&minute(&head, one.ms)).unwrap();
             prop_assert!(one.ms < end && low <= one_key && one_key <= high);
         }

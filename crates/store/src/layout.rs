@@ -8,7 +8,9 @@ use packed::Unreadable;
 
 use crate::{Store, StoreError, key};
 
-const LAYOUT: u64 = 2;
+const LAYOUT: u64 = 3;
+/// Each chunk is one entry.
+const LAYOUT_OF_SINGLE_ENTRIES: u64 = 2;
 /// Has `times` instead of `minutes`: a row for each entry, `<ms><key of the entry>`.
 const LAYOUT_WITH_TIMES: u64 = 1;
 
@@ -23,6 +25,9 @@ impl Store {
         const WHAT: &str = "the data directory";
         match self.number(LAYOUT_KEY, WHAT)? {
             Some(LAYOUT) => {}
+            Some(LAYOUT_OF_SINGLE_ENTRIES) => {
+                self.put_durably(LAYOUT_KEY, &LAYOUT.to_be_bytes())?;
+            }
             Some(LAYOUT_WITH_TIMES) => {
                 self.index_minutes()?;
                 self.put_durably(LAYOUT_KEY, &LAYOUT.to_be_bytes())?;

@@ -9,6 +9,7 @@
 //! format, and one that is not known is an error; an entry past its retention is never read again.
 
 mod about;
+mod chunk;
 mod error;
 mod expiry;
 mod history;
@@ -16,6 +17,7 @@ mod key;
 mod last;
 mod layout;
 mod meta;
+mod newest;
 mod objects;
 mod record;
 mod stage;
@@ -30,7 +32,7 @@ use fjall::{Database, Keyspace, KeyspaceCreateOptions};
 pub use error::StoreError;
 pub use meta::Incarnation;
 pub use objects::StoredObjects;
-pub use writer::{Place, Write, WriteRequest, Writer, WriterCounters};
+pub use writer::{Durable, Outcomes, Place, Write, WriteRequest, Writer, WriterCounters};
 
 use expiry::Retention;
 
@@ -46,7 +48,7 @@ pub struct Store {
     database: Database,
     /// What the node remembers of itself, and the app documents.
     meta: Keyspace,
-    /// Entries by channel, kind and serial.
+    /// Chunks of entries by channel, kind and serial.
     history: Keyspace,
     /// The minutes of which `history` has entries, with what their keys begin with, so that expiry finds the
     /// oldest.

@@ -2,15 +2,18 @@
 //! which is no reason to lose the others.
 //!
 //! The engine orders nothing within a batch, so what several of its writes change is put into it
-//! once, as the last of them leaves it.
+//! once, as the last of them leaves it. Entries become chunks, few rows instead of many.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use fjall::{OwnedWriteBatch, PersistMode};
 use packed::SERIAL_LENGTH;
-use types::{AppId, ChannelName, Entry, Kind, ObjectsSnapshot, RecordChange, Timestamp};
+use types::{AppId, ChannelName, Entry, Kind, ObjectsSnapshot, RecordChange, Serial, Timestamp};
 
+use crate::chunk::{self, Chunk};
+use crate::key::OwnSerial;
+use crate::newest::Newest;
 use crate::writer::{Place, Write};
 use crate::{Store, StoreError, key};
 
@@ -19,13 +22,19 @@ const MAX_KEY: usize = u16::MAX as usize;
 
 pub(crate) struct Stage<'a> {
     store: &'a Store,
+    newest: &'a mut Newest,
     batch: OwnedWriteBatch,
+    /// By what their keys begin with.
+    chunks: BTreeMap<Vec<u8>, Vec<Chunk>>,
     minutes: BTreeSet<Vec<u8>>,
-    last_of_series: BTreeMap<Vec<u8>, [u8; SERIAL_LENGTH]>,
+    last_of_series: BTreeMap<Vec<u8>, OwnSerial>,
     last: BTreeMap<Vec<u8>, Vec<u8>>,
     /// By key; none is deleted.
     records: BTreeMap<Vec<u8>, Option<Bytes>>,
     objects: BTreeMap<Vec<u8>, Option<Bytes>>,
+    /// The entry at hand, and what its key begins with; kept for their memory.
+    packed: Vec<u8>,
+    head: Vec<u8>,
 }
 
 /// What a write adds to the history.
@@ -37,15 +46,19 @@ pub(crate) struct Staged {
 }
 
 impl<'a> Stage<'a> {
-    pub(crate) fn new(store: &'a Store) -> Self {
+    pub(crate) fn new(store: &'a Store, newest: &'a mut Newest) -> Self {
         Self {
             store,
+            newest,
             batch: store.database.batch().durability(Some(PersistMode::SyncAll)),
+            chunks: BTreeMap::new(),
             minutes: BTreeSet::new(),
             last_of_series: BTreeMap::new(),
             last: BTreeMap::new(),
             records: BTreeMap::new(),
             objects: BTreeMap::new(),
+            packed: Vec::with_capacity(512),
+            head: Vec::with_capacity(64),
         }
     }
 
@@ -79,7 +92,10 @@ impl<'a> Stage<'a> {
         }
     }
 
-    pub(crate) fn commit(mut self) -> fjall::Result<()> {
+    pub(crate) fn commit(mut self) -> Result<(), StoreError> {
+        for (head, chunks) in std::mem::take(&mut self.chunks) {
+            self.insert(head, chunks)?;
+        }
         for key in self.minutes {
             self.batch.insert(&self.store.minutes, key, []);
         }
@@ -99,7 +115,7 @@ impl<'a> Stage<'a> {
                 }
             }
         }
-        self.batch.commit()
+        Ok(self.batch.commit()?)
     }
 
     fn add_entry(
@@ -109,34 +125,108 @@ impl<'a> Stage<'a> {
         entry: &Entry,
         place: Place,
     ) -> Result<Staged, StoreError> {
-        let channel_key = key::channel(app, channel);
+        self.head.clear();
+        key::put_channel(&mut self.head, app, channel);
+        let channel_length = self.head.len();
         let kind = Kind::of(&entry.body);
-        let own = packed::serial(&entry.serial);
-        let head = key::head(&channel_key, kind);
-        let entry_key = key::at(&head, &own);
+        self.head.push(key::code(kind));
         let target = entry.body.target();
-        let about_key = target.map(|message| key::about(&head, message, &own));
-        let mut value = Vec::with_capacity(512);
-        packed::encode(entry, &mut value);
-        if about_key.as_ref().unwrap_or(&entry_key).len() > MAX_KEY {
+        let own = packed::serial(&entry.serial);
+        let about = target.map(|message| key::about(&self.head, message, &own));
+        let longest = about.as_ref().map_or(self.head.len() + SERIAL_LENGTH, Vec::len);
+        if longest > MAX_KEY {
             return Err(StoreError::NameTooLong);
         }
-        let staged = Staged { entries: 1, bytes: value.len() as u64 };
+        self.packed.clear();
+        packed::encode(entry, &mut self.packed);
+        let staged = Staged { entries: 1, bytes: self.packed.len() as u64 };
         if kind == Kind::Objects {
-            let operation_key = key::operation(&channel_key, &entry.serial);
-            self.objects.insert(operation_key, Some(Bytes::copy_from_slice(&value)));
+            let channel_key = self.head.get(..channel_length).unwrap_or_default();
+            let operation_key = key::operation(channel_key, &entry.serial);
+            self.objects.insert(operation_key, Some(Bytes::copy_from_slice(&self.packed)));
         }
         if place == Place::Objects {
             return Ok(staged);
         }
-        if let Some(about_key) = about_key {
-            self.batch.insert(&self.store.about, about_key, []);
+        if let Some(about) = about {
+            self.batch.insert(&self.store.about, about, []);
         }
-        self.minutes.insert(key::minute(&head, entry.serial.ms));
-        self.batch.insert(&self.store.history, entry_key, value);
-        let series_key = key::series(&channel_key, entry.serial.series);
-        self.last_of_series.insert(series_key, own);
+        if let Some(chunks) = self.chunks.get_mut(&self.head) {
+            chunk::push(chunks, entry.serial, &self.packed);
+        } else {
+            let first = Chunk::new(entry.serial, &self.packed);
+            self.chunks.insert(self.head.clone(), vec![first]);
+        }
         Ok(staged)
+    }
+
+    /// Puts chunks of one kind of entries of one channel into the batch.
+    fn insert(&mut self, head: Vec<u8>, mut chunks: Vec<Chunk>) -> Result<(), StoreError> {
+        let newest = match self.newest.get(&head) {
+            Some(known) => Some(known),
+            None => self.store.newest(&head)?,
+        };
+        let follows = follow(newest, &chunks);
+        for chunk in &chunks {
+            let series_key = key::series_of(&head, chunk.last.series);
+            let stored = if follows { None } else { self.store.last_of(&series_key)? };
+            let last = stored.map_or(chunk.last, |stored| stored.max(chunk.last));
+            let own = packed::serial(&last);
+            let last_of_series = self.last_of_series.entry(series_key).or_insert(own);
+            *last_of_series = own.max(*last_of_series);
+        }
+        let last = chunks.iter().map(|chunk| chunk.last).max().max(newest);
+        if !follows {
+            chunks = self.merge(&head, &chunks)?;
+        }
+        let known_minute = self.newest.get(&head).map(|serial| key::end_of_minute(serial.ms));
+        for chunk in chunks {
+            if known_minute != Some(key::end_of_minute(chunk.first.ms)) {
+                self.minutes.insert(key::minute(&head, chunk.first.ms));
+            }
+            let first = packed::serial(&chunk.first);
+            self.batch.insert(&self.store.history, key::at(&head, &first), chunk.value());
+        }
+        if let Some(last) = last {
+            self.newest.set(head, last);
+        }
+        Ok(())
+    }
+
+    /// What becomes of chunks that do not follow what is stored, or each other, together with the stored ones
+    /// that they overlap. Of two entries with one serial the one that is given later is kept.
+    fn merge(&mut self, head: &[u8], chunks: &[Chunk]) -> Result<Vec<Chunk>, StoreError> {
+        let first = chunks.iter().map(|chunk| chunk.first).min();
+        let last = chunks.iter().map(|chunk| chunk.last).max();
+        let mut overlapped = Vec::new();
+        let mut entries = BTreeMap::new();
+        for row in self.store.chunks_until(head, last) {
+            let (key, stored) = row?;
+            if stored.last().map(|entry| entry.serial) < first {
+                break;
+            }
+            overlapped.push(key);
+            for entry in stored {
+                entries.insert(entry.serial, entry.packed().to_vec());
+            }
+        }
+        for chunk in chunks {
+            for (serial, within) in chunk::entries(chunk.first, chunk.value())? {
+                let packed = chunk.value().get(within).unwrap_or_default();
+                entries.insert(serial, packed.to_vec());
+            }
+        }
+        let mut merged = Vec::new();
+        for (serial, packed) in entries {
+            chunk::push(&mut merged, serial, &packed);
+        }
+        // The engine orders nothing within a batch.
+        let keys = merged.iter().map(|chunk| key::at(head, &packed::serial(&chunk.first)));
+        let kept: BTreeSet<_> = keys.collect();
+        for key in overlapped.into_iter().filter(|key| !kept.contains(key.as_ref())) {
+            self.batch.remove(&self.store.history, key);
+        }
+        Ok(merged)
     }
 
     fn add_objects(
@@ -194,4 +284,10 @@ impl<'a> Stage<'a> {
         self.records.append(&mut changed);
         Ok(Staged::default())
     }
+}
+
+/// Whether the chunks are in order, behind what is stored.
+fn follow(newest: Option<Serial>, chunks: &[Chunk]) -> bool {
+    let mut last = newest;
+    chunks.iter().all(|chunk| last.replace(chunk.last) < Some(chunk.first))
 }

@@ -6,12 +6,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SendError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use types::{AppId, ChannelName, Entry, ObjectsSnapshot, RecordChange, Timestamp};
 
+use crate::newest::Newest;
 use crate::stage::{Stage, Staged};
 use crate::{Store, expiry};
 
@@ -19,18 +20,18 @@ use crate::{Store, expiry};
 const MAX_QUEUED: usize = 16_384;
 /// Payload that waits for the writer at most; further requests are handed back.
 const MAX_QUEUED_BYTES: usize = 64 << 20;
-/// What one fsync makes durable at most. More would only make the first of a batch wait longer.
+/// What one fsync makes durable at most, but for what was asked for together with the last of it. More would
+/// only make the first of a batch wait longer.
 const MAX_BATCH: usize = 4096;
 const MAX_BATCH_BYTES: usize = 8 << 20;
 /// Time between looks for expired entries, and between the steps of removing many.
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(10);
 const EXPIRY_PAUSE: Duration = Duration::from_millis(20);
 
-pub struct WriteRequest {
+pub struct WriteRequest<T> {
     pub write: Write,
-    /// Called once, on the writer's thread: whether the write is durable. It must neither block
-    /// nor panic.
-    pub done: Box<dyn FnOnce(bool) + Send>,
+    /// What the outcome is told with.
+    pub token: T,
 }
 
 pub enum Write {
@@ -53,6 +54,16 @@ pub enum Place {
     /// To the objects alone.
     Objects,
 }
+
+/// Whether a write is on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durable {
+    Yes,
+    No,
+}
+
+/// What became of requests, by their tokens.
+pub type Outcomes<T> = Vec<(T, Durable)>;
 
 impl Write {
     fn size(&self) -> usize {
@@ -81,20 +92,22 @@ pub struct WriterCounters {
 }
 
 /// The owner of the writing thread. Dropping it writes what was taken, then ends the thread.
-pub struct Writer {
+pub struct Writer<T> {
     /// None only while it is dropped.
-    queue: Option<SyncSender<Queued>>,
+    queue: Option<Sender<Group<T>>>,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
 
-struct Queued {
-    request: WriteRequest,
+/// Requests that were taken together.
+struct Group<T> {
+    requests: Vec<WriteRequest<T>>,
     bytes: usize,
 }
 
 #[derive(Default)]
 struct Shared {
+    queued: AtomicUsize,
     queued_bytes: AtomicUsize,
     batches: AtomicU64,
     entries: AtomicU64,
@@ -104,35 +117,67 @@ struct Shared {
     max_commit_micros: AtomicU64,
 }
 
-impl Writer {
-    /// Starts the writer of `store`. A store has one.
-    pub fn start(store: Store) -> std::io::Result<Self> {
-        let (queue, requests) = sync_channel(MAX_QUEUED);
+impl Shared {
+    /// Makes room in the queue for one request, if there is enough.
+    fn reserve(&self, bytes: usize) -> bool {
+        let queued = self.queued.fetch_add(1, Ordering::Relaxed);
+        let queued_bytes = self.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
+        let fits = queued < MAX_QUEUED && queued_bytes.saturating_add(bytes) <= MAX_QUEUED_BYTES;
+        if !fits {
+            self.release(1, bytes);
+        }
+        fits
+    }
+
+    fn release(&self, requests: usize, bytes: usize) {
+        self.queued.fetch_sub(requests, Ordering::Relaxed);
+        self.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+impl<T: Send + 'static> Writer<T> {
+    /// Starts the writer of `store`, which has one. `completed` is called on its thread with the outcomes of
+    /// each batch, in the order of the requests; it must neither block nor panic.
+    pub fn start(
+        store: Store,
+        completed: impl FnMut(Outcomes<T>) + Send + 'static,
+    ) -> std::io::Result<Self> {
+        let (queue, groups) = channel();
         let shared = Arc::new(Shared::default());
-        let run = Run { store, requests, shared: Arc::clone(&shared), waiting: Vec::new() };
+        let run = Run {
+            store,
+            groups,
+            completed: Box::new(completed),
+            shared: Arc::clone(&shared),
+            newest: Newest::default(),
+            waiting: Vec::new(),
+        };
         let thread = std::thread::Builder::new().name("store-writer".into()).spawn(|| run.run())?;
         Ok(Self { queue: Some(queue), shared, thread: Some(thread) })
     }
 
-    /// Takes the request, or hands it back if too much is waiting. Never blocks.
-    pub fn try_write(&self, request: WriteRequest) -> Result<(), WriteRequest> {
-        let bytes = request.write.size();
-        let queued = self.shared.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
-        let refused = match &self.queue {
-            Some(queue) if queued.saturating_add(bytes) <= MAX_QUEUED_BYTES => {
-                match queue.try_send(Queued { request, bytes }) {
-                    Ok(()) => return Ok(()),
-                    Err(TrySendError::Full(back) | TrySendError::Disconnected(back)) => {
-                        back.request
-                    }
-                }
-            }
-            _ => request,
-        };
-        self.shared.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
-        Err(refused)
+    /// Takes the requests, and hands those back for which too much is waiting. Never blocks.
+    pub fn try_write(&self, mut requests: Vec<WriteRequest<T>>) -> Vec<WriteRequest<T>> {
+        let mut bytes = 0;
+        let taken = requests.iter().take_while(|request| {
+            let size = request.write.size();
+            let fits = self.shared.reserve(size);
+            bytes += if fits { size } else { 0 };
+            fits
+        });
+        let taken = taken.count();
+        let mut refused = requests.split_off(taken);
+        if let Some(queue) = self.queue.as_ref().filter(|_| taken > 0)
+            && let Err(SendError(mut back)) = queue.send(Group { requests, bytes })
+        {
+            self.shared.release(taken, bytes);
+            refused.splice(..0, back.requests.drain(..));
+        }
+        refused
     }
+}
 
+impl<T> Writer<T> {
     pub fn counters(&self) -> WriterCounters {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         WriterCounters {
@@ -146,7 +191,7 @@ impl Writer {
     }
 }
 
-impl Drop for Writer {
+impl<T> Drop for Writer<T> {
     fn drop(&mut self) {
         drop(self.queue.take());
         if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
@@ -156,23 +201,25 @@ impl Drop for Writer {
 }
 
 /// The writing thread.
-struct Run {
+struct Run<T> {
     store: Store,
-    requests: Receiver<Queued>,
+    groups: Receiver<Group<T>>,
+    completed: Box<dyn FnMut(Outcomes<T>) + Send>,
     shared: Arc<Shared>,
+    newest: Newest,
     /// The batch at hand; kept for its memory.
-    waiting: Vec<Queued>,
+    waiting: Vec<WriteRequest<T>>,
 }
 
-impl Run {
+impl<T> Run<T> {
     fn run(mut self) {
         let mut next_expiry = Instant::now();
         loop {
             let patience = next_expiry.saturating_duration_since(Instant::now());
-            match self.requests.recv_timeout(patience) {
+            match self.groups.recv_timeout(patience) {
                 Ok(first) => {
-                    self.gather(first);
-                    self.write();
+                    let bytes = self.gather(first);
+                    self.write(bytes);
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -183,20 +230,21 @@ impl Run {
         }
     }
 
-    fn gather(&mut self, first: Queued) {
+    /// Returns how many bytes are waiting.
+    fn gather(&mut self, first: Group<T>) -> usize {
         let mut bytes = first.bytes;
-        self.waiting.push(first);
+        self.waiting.extend(first.requests);
         while self.waiting.len() < MAX_BATCH && bytes < MAX_BATCH_BYTES {
-            let Ok(next) = self.requests.try_recv() else { return };
+            let Ok(next) = self.groups.try_recv() else { break };
             bytes += next.bytes;
-            self.waiting.push(next);
+            self.waiting.extend(next.requests);
         }
+        bytes
     }
 
-    fn write(&mut self) {
-        let mut stage = Stage::new(&self.store);
-        let writes = self.waiting.iter().map(|queued| &queued.request.write);
-        let staged: Vec<_> = writes.map(|write| stage.add(write)).collect();
+    fn write(&mut self, bytes: usize) {
+        let mut stage = Stage::new(&self.store, &mut self.newest);
+        let staged: Vec<_> = self.waiting.iter().map(|request| stage.add(&request.write)).collect();
         let started = Instant::now();
         let committed = stage.commit();
         let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
@@ -204,27 +252,39 @@ impl Run {
         self.shared.max_commit_micros.fetch_max(micros, Ordering::Relaxed);
         self.shared.batches.fetch_add(1, Ordering::Relaxed);
         if let Err(error) = &committed {
+            self.newest.forget();
             tracing::error!(%error, writes = staged.len(), "the store could not be written");
         }
-        for (queued, staged) in self.waiting.drain(..).zip(staged) {
-            let stored = staged.filter(|_| committed.is_ok());
-            match stored {
+        let (mut done, mut failed) = (Staged::default(), 0);
+        let outcomes = self.waiting.drain(..).zip(staged).map(|(request, staged)| {
+            let durable = match staged.filter(|_| committed.is_ok()) {
                 Some(Staged { entries, bytes }) => {
-                    self.shared.entries.fetch_add(entries, Ordering::Relaxed);
-                    self.shared.bytes.fetch_add(bytes, Ordering::Relaxed);
+                    done.entries += entries;
+                    done.bytes += bytes;
+                    Durable::Yes
                 }
                 None => {
-                    self.shared.failed.fetch_add(1, Ordering::Relaxed);
+                    failed += 1;
+                    Durable::No
                 }
-            }
-            self.shared.queued_bytes.fetch_sub(queued.bytes, Ordering::Relaxed);
-            (queued.request.done)(stored.is_some());
-        }
+            };
+            (request.token, durable)
+        });
+        let outcomes: Vec<_> = outcomes.collect();
+        self.shared.entries.fetch_add(done.entries, Ordering::Relaxed);
+        self.shared.bytes.fetch_add(done.bytes, Ordering::Relaxed);
+        self.shared.failed.fetch_add(failed, Ordering::Relaxed);
+        self.shared.release(outcomes.len(), bytes);
+        (self.completed)(outcomes);
     }
 
     /// Returns when to look again.
-    fn expire(&self) -> Duration {
-        match self.store.expire(wall_clock()) {
+    fn expire(&mut self) -> Duration {
+        let expired = self.store.expire(wall_clock());
+        if !matches!(expired, Ok(0)) {
+            self.newest.forget();
+        }
+        match expired {
             Ok(removed) if removed >= expiry::STEP => EXPIRY_PAUSE,
             Ok(_) => EXPIRY_INTERVAL,
             Err(error) => {

@@ -6,9 +6,9 @@ use std::io::{BufRead, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use store::{Place, Write, WriteRequest, Writer};
+use store::WriteRequest;
 
-use crate::support::{Dir, app, append, channel, ids, message, open};
+use crate::support::{Dir, Done, add, append, channel, ids, message, open, start};
 
 /// Set for the process that is to be killed: the data directory.
 const CHILD: &str = "DUNLIN_STORE_APPEND_TO";
@@ -80,26 +80,20 @@ fn kill(child: &mut Child) {
 fn append_until_killed(directory: &Path) -> ! {
     let store = open(directory);
     let run = u32::try_from(store.begin_incarnation(types::Timestamp(0)).unwrap().number).unwrap();
-    let writer = Writer::start(store).unwrap();
+    let writer = start(&store);
     for position in 1.. {
         let entry = message(run, position, u64::from(run) * 1_000_000 + position);
         let id = entry.id.to_string();
-        let mut request = WriteRequest {
-            write: Write::Entry {
-                app: app(),
-                channel: channel("orders"),
-                entry,
-                place: Place::History,
-            },
-            done: Box::new(move |stored| {
-                let told = stored && writeln!(std::io::stdout(), "stored {id}.").is_ok();
-                if !told {
-                    std::process::exit(1);
-                }
-            }),
-        };
-        while let Err(refused) = writer.try_write(request) {
-            request = refused;
+        let told: Done = Box::new(move |stored| {
+            let told = stored && writeln!(std::io::stdout(), "stored {id}.").is_ok();
+            if !told {
+                std::process::exit(1);
+            }
+        });
+        let write = add(&channel("orders"), &entry);
+        let mut requests = vec![WriteRequest { write, token: told }];
+        while !requests.is_empty() {
+            requests = writer.try_write(requests);
             std::thread::yield_now();
         }
     }

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use store::{Store, Write, WriteRequest, Writer};
+use store::{Store, Write};
 use types::{Direction, Entry, HistoryQuery, Kind, Timestamp};
 
-use crate::support::{Dir, app, channel, message};
+use crate::support::{Dir, app, channel, message, write};
 
 const DAY_MS: u64 = 86_400_000;
 
@@ -18,13 +18,12 @@ fn today() -> u64 {
 
 /// Keeps the entries as the last of `orders`, one after the other.
 fn keep(store: &Store, entries: &[Arc<Entry>]) {
-    let writer = Writer::start(store.clone()).unwrap();
-    for entry in entries {
-        let write =
-            Write::Last { app: app(), channel: channel("orders"), entry: Arc::clone(entry) };
-        let request = WriteRequest { write, done: Box::new(|stored| assert!(stored)) };
-        assert!(writer.try_write(request).is_ok());
-    }
+    let last = |entry: &Arc<Entry>| Write::Last {
+        app: app(),
+        channel: channel("orders"),
+        entry: Arc::clone(entry),
+    };
+    write(store, entries.iter().map(last).collect());
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What every store owes its callers, through its public functions only.
 
 mod about;
+mod chunks;
 mod crash;
 mod history;
 mod last;

@@ -1,16 +1,16 @@
 //! The objects of channels: operations until a snapshot contains them, whatever the history keeps.
 
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 use std::time::Duration;
 
 use fjall::{Database, KeyspaceCreateOptions};
-use store::{Place, Store, Write, WriteRequest, Writer};
+use store::{Place, Store, Write};
 use types::{
     AppId, ChannelName, Entry, Finite, HistoryQuery, Kind, ObjectId, ObjectKind, ObjectState,
     ObjectValue, ObjectsSnapshot, RecordChange, Timestamp,
 };
 
-use crate::support::{Dir, app, channel, entry, read_all};
+use crate::support::{Dir, app, channel, entry, read_all, write};
 
 fn operation(position: u64) -> Arc<Entry> {
     entry(Kind::Objects, 1, position, position, 1)
@@ -34,18 +34,6 @@ fn snapshot(until: u64) -> ObjectsSnapshot {
 fn take(name: &ChannelName, until: u64, since: u64) -> Write {
     let (snapshot, since) = (snapshot(until), Timestamp(since));
     Write::Objects { app: app(), channel: name.clone(), snapshot, since }
-}
-
-fn write(store: &Store, writes: Vec<Write>) {
-    let writer = Writer::start(store.clone()).unwrap();
-    let (done, outcomes) = mpsc::channel();
-    for write in writes {
-        let done = done.clone();
-        let done = Box::new(move |durable| done.send(durable).unwrap());
-        assert!(writer.try_write(WriteRequest { write, done }).is_ok());
-    }
-    drop(done);
-    assert!(outcomes.iter().all(|durable| durable));
 }
 
 /// The channels, whether they have a snapshot, and the positions of their operations.

@@ -1,13 +1,11 @@
 //! Records: kept, replaced and deleted, all of a write or none, and there after a restart.
 
-use std::sync::mpsc;
-
 use bytes::Bytes;
 use fjall::{Database, KeyspaceCreateOptions};
-use store::{Store, Write, WriteRequest, Writer};
+use store::{Store, Write};
 use types::{AppId, Record, RecordChange, RecordId, RecordKind};
 
-use crate::support::Dir;
+use crate::support::{Dir, try_write};
 
 fn id(app: &str, key: &str) -> RecordId {
     RecordId { app: app.into(), kind: RecordKind::Revocation, key: key.into() }
@@ -19,20 +17,7 @@ fn keep(app: &str, key: &str, value: &'static str) -> RecordChange {
 
 /// Makes the changes, all in one batch of the writer; says of each write whether it is durable.
 fn change(store: &Store, writes: Vec<Vec<RecordChange>>) -> Vec<bool> {
-    let writer = Writer::start(store.clone()).unwrap();
-    let (done, outcomes) = mpsc::channel();
-    let (release, released) = mpsc::channel();
-    let busy = Box::new(move |_| released.recv().unwrap());
-    let write = Write::Records(Vec::new());
-    assert!(writer.try_write(WriteRequest { write, done: busy }).is_ok());
-    for changes in writes {
-        let done = done.clone();
-        let done = Box::new(move |durable| done.send(durable).unwrap());
-        assert!(writer.try_write(WriteRequest { write: Write::Records(changes), done }).is_ok());
-    }
-    drop(done);
-    release.send(()).unwrap();
-    outcomes.iter().collect()
+    try_write(store, writes.into_iter().map(Write::Records).collect())
 }
 
 fn all(store: &Store) -> Vec<(String, String)> {

@@ -105,6 +105,18 @@ fn of_what_has_expired_nothing_is_left() {
 }
 
 #[test]
+fn of_what_shared_rows_nothing_is_left_either() {
+    let dir = Dir::new();
+    let one = message(1, 1, START);
+    let of_one = ItemPosition { serial: one.serial, index: 0 };
+    let changes = (2..6).map(|n| change(n, START + n, of_one));
+    append(&open(&dir), &channel("orders"), &[one].into_iter().chain(changes).collect::<Vec<_>>());
+    assert_eq!(rows(&dir), [("history", 2), ("minutes", 2), ("about", 4), ("series", 1)]);
+    assert_eq!(open(&dir).expire(Timestamp(START + MINUTE + 100)).unwrap(), 5);
+    assert_eq!(rows(&dir), [("history", 0), ("minutes", 0), ("about", 0), ("series", 0)]);
+}
+
+#[test]
 fn what_an_earlier_version_has_stored_expires() {
     let dir = Dir::new();
     store_one_that_is_changed(&dir);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use store::{Place, Store, Write, WriteRequest, Writer};
+use store::{Durable, Outcomes, Place, Store, Write, WriteRequest, Writer};
 use testkit::Folder;
 use types::{
     AppId, Body, ChannelName, Entry, EntryId, ItemPosition, Message, MessageAction, ObjectAction,
@@ -80,7 +80,6 @@ pub(crate) fn message(series_number: u32, position: u64, ms: u64) -> Arc<Entry> 
     entry(Kind::Messages, series_number, position, ms, 1)
 }
 
-/// Makes the entries durable.
 /// An entry with this body.
 pub(crate) fn said(position: u64, ms: u64, body: Body) -> Arc<Entry> {
     Arc::new(Entry { body, ..message(1, position, ms).as_ref().clone() })
@@ -95,24 +94,42 @@ pub(crate) fn change(position: u64, ms: u64, of: ItemPosition) -> Arc<Entry> {
     said(position, ms, Body::Messages(vec![change]))
 }
 
-pub(crate) fn append(store: &Store, channel: &ChannelName, entries: &[Arc<Entry>]) {
-    let writer = Writer::start(store.clone()).unwrap();
+/// What is called with the outcome of a write.
+pub(crate) type Done = Box<dyn FnOnce(bool) + Send>;
+
+pub(crate) fn start(store: &Store) -> Writer<Done> {
+    let completed = |outcomes: Outcomes<Done>| {
+        outcomes.into_iter().for_each(|(done, durable)| done(durable == Durable::Yes));
+    };
+    Writer::start(store.clone(), completed).unwrap()
+}
+
+pub(crate) fn add(channel: &ChannelName, entry: &Arc<Entry>) -> Write {
+    let (channel, entry) = (channel.clone(), Arc::clone(entry));
+    Write::Entry { app: app(), channel, entry, place: Place::History }
+}
+
+/// Has the writes made durable, all in one batch; says of each whether it is.
+pub(crate) fn try_write(store: &Store, writes: Vec<Write>) -> Vec<bool> {
     let (done, outcomes) = mpsc::channel();
-    for entry in entries {
+    let requests = writes.into_iter().map(|write| {
         let done = done.clone();
-        let request = WriteRequest {
-            write: Write::Entry {
-                app: app(),
-                channel: channel.clone(),
-                entry: Arc::clone(entry),
-                place: Place::History,
-            },
-            done: Box::new(move |stored| done.send(stored).unwrap()),
-        };
-        assert!(writer.try_write(request).is_ok());
-    }
+        let token: Done = Box::new(move |stored| done.send(stored).unwrap());
+        WriteRequest { write, token }
+    });
+    let requests: Vec<_> = requests.collect();
     drop(done);
-    assert_eq!(outcomes.iter().collect::<Vec<_>>(), vec![true; entries.len()]);
+    assert!(start(store).try_write(requests).is_empty());
+    outcomes.iter().collect()
+}
+
+/// Makes the writes durable, all in one batch.
+pub(crate) fn write(store: &Store, writes: Vec<Write>) {
+    assert!(try_write(store, writes).into_iter().all(|stored| stored));
+}
+
+pub(crate) fn append(store: &Store, channel: &ChannelName, entries: &[Arc<Entry>]) {
+    write(store, entries.iter().map(|entry| add(channel, entry)).collect());
 }
 
 /// All items of the query's pages.

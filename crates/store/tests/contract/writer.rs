@@ -3,41 +3,32 @@
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Barrier};
 
-use store::{Place, Write, WriteRequest, Writer};
+use store::{Write, WriteRequest, Writer};
 use types::{AppId, Body, Data, Entry, Message};
 
-use crate::support::{Dir, app, channel, ids, message};
+use crate::support::{Dir, Done, add, channel, ids, message, start};
 
-fn request(name: &str, entry: &Arc<Entry>, done: &Sender<(u64, bool)>) -> WriteRequest {
+fn request(name: &str, entry: &Arc<Entry>, done: &Sender<(u64, bool)>) -> WriteRequest<Done> {
     let (done, position) = (done.clone(), entry.position);
     WriteRequest {
-        write: Write::Entry {
-            app: app(),
-            channel: channel(name),
-            entry: Arc::clone(entry),
-            place: Place::History,
-        },
-        done: Box::new(move |stored| done.send((position, stored)).unwrap()),
+        write: add(&channel(name), entry),
+        token: Box::new(move |stored| done.send((position, stored)).unwrap()),
     }
 }
 
+fn is_taken(writer: &Writer<Done>, request: WriteRequest<Done>) -> bool {
+    writer.try_write(vec![request]).is_empty()
+}
+
 /// Appends an entry whose completion keeps the writer's thread until the barrier is passed.
-fn hold(writer: &Writer, entry: &Arc<Entry>) -> Arc<Barrier> {
+fn hold(writer: &Writer<Done>, entry: &Arc<Entry>) -> Arc<Barrier> {
     let (reached, release) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
     let barriers = (Arc::clone(&reached), Arc::clone(&release));
-    let held = WriteRequest {
-        write: Write::Entry {
-            app: app(),
-            channel: channel("held"),
-            entry: Arc::clone(entry),
-            place: Place::History,
-        },
-        done: Box::new(move |_| {
-            barriers.0.wait();
-            barriers.1.wait();
-        }),
-    };
-    assert!(writer.try_write(held).is_ok());
+    let held: Done = Box::new(move |_| {
+        barriers.0.wait();
+        barriers.1.wait();
+    });
+    assert!(is_taken(writer, WriteRequest { write: add(&channel("held"), entry), token: held }));
     reached.wait();
     release
 }
@@ -46,7 +37,7 @@ fn hold(writer: &Writer, entry: &Arc<Entry>) -> Arc<Barrier> {
 fn concurrent_appends_are_completed_in_order_per_channel() {
     let dir = Dir::new();
     let store = dir.open();
-    let writer = Writer::start(store.clone()).unwrap();
+    let writer = start(&store);
     std::thread::scope(|scope| {
         for number in 1..=4 {
             let writer = &writer;
@@ -55,7 +46,7 @@ fn concurrent_appends_are_completed_in_order_per_channel() {
                 for position in 1..=500 {
                     let entry = message(number, position, 1000 + position);
                     let name = format!("channel-{number}");
-                    assert!(writer.try_write(request(&name, &entry, &done)).is_ok());
+                    assert!(is_taken(writer, request(&name, &entry, &done)));
                 }
                 drop(done);
                 let expected: Vec<(u64, bool)> = (1..=500).map(|n| (n, true)).collect();
@@ -73,12 +64,12 @@ fn concurrent_appends_are_completed_in_order_per_channel() {
 #[test]
 fn what_waits_while_the_writer_is_busy_becomes_one_batch() {
     let dir = Dir::new();
-    let writer = Writer::start(dir.open()).unwrap();
+    let writer = start(&dir.open());
     let (done, outcomes) = mpsc::channel();
     let release = hold(&writer, &message(1, 1, 10));
     for position in 2..=101 {
         let entry = message(1, position, 10 + position);
-        assert!(writer.try_write(request("orders", &entry, &done)).is_ok());
+        assert!(is_taken(&writer, request("orders", &entry, &done)));
     }
     release.wait();
     drop(done);
@@ -87,18 +78,23 @@ fn what_waits_while_the_writer_is_busy_becomes_one_batch() {
 }
 
 #[test]
-fn a_full_queue_hands_the_request_back_and_what_was_taken_is_stored() {
+fn a_full_queue_hands_back_what_it_has_no_room_for_and_what_was_taken_is_stored() {
     let dir = Dir::new();
     let store = dir.open();
-    let writer = Writer::start(store.clone()).unwrap();
+    let writer = start(&store);
     let (done, outcomes) = mpsc::channel();
     let release = hold(&writer, &message(1, 1, 10));
-    let refused = (1..).find_map(|position| {
-        let entry = message(2, position, 20 + position);
-        writer.try_write(request("orders", &entry, &done)).err()
+    let asked: Vec<_> = (1..=20_000)
+        .map(|position| request("orders", &message(2, position, 20 + position), &done))
+        .collect();
+    let refused: Vec<_> =
+        writer.try_write(asked).into_iter().map(|request| request.write).collect();
+    let positions = refused.iter().map(|write| match write {
+        Write::Entry { entry, .. } => entry.position,
+        _ => panic!("not an entry"),
     });
-    let Write::Entry { entry, .. } = refused.unwrap().write else { panic!("not an entry") };
-    let taken = usize::try_from(entry.position - 1).unwrap();
+    let taken = 20_000 - refused.len();
+    assert!(taken > 0 && positions.eq(u64::try_from(taken).unwrap() + 1..=20_000));
     release.wait();
     drop((done, writer));
     assert_eq!(outcomes.iter().filter(|(_, stored)| *stored).count(), taken);
@@ -108,20 +104,20 @@ fn a_full_queue_hands_the_request_back_and_what_was_taken_is_stored() {
 #[test]
 fn the_queue_is_bounded_by_bytes_too() {
     let dir = Dir::new();
-    let writer = Writer::start(dir.open()).unwrap();
+    let writer = start(&dir.open());
     let data = Data::Text("x".repeat(65 << 20).into());
     let body = Body::Messages(vec![Message { data, ..Message::default() }]);
     let large = Arc::new(Entry { body, ..Entry::clone(&message(1, 1, 10)) });
     let (done, outcomes) = mpsc::channel();
-    assert!(writer.try_write(request("orders", &large, &done)).is_err());
-    assert!(writer.try_write(request("orders", &message(1, 1, 10), &done)).is_ok());
+    assert!(!is_taken(&writer, request("orders", &large, &done)));
+    assert!(is_taken(&writer, request("orders", &message(1, 1, 10), &done)));
     assert_eq!(outcomes.recv(), Ok((1, true)));
 }
 
 #[test]
 fn an_entry_that_cannot_be_stored_fails_alone() {
     let dir = Dir::new();
-    let writer = Writer::start(dir.open()).unwrap();
+    let writer = start(&dir.open());
     let (done, outcomes) = mpsc::channel();
     let release = hold(&writer, &message(9, 1, 10));
     for position in 1..=3 {
@@ -131,7 +127,7 @@ fn an_entry_that_cannot_be_stored_fails_alone() {
         {
             *app = AppId::new("x".repeat(70_000));
         }
-        assert!(writer.try_write(request).is_ok());
+        assert!(is_taken(&writer, request));
     }
     release.wait();
     drop(done);
@@ -145,10 +141,10 @@ fn dropping_the_writer_writes_what_was_taken() {
     let dir = Dir::new();
     let store = dir.open();
     let (done, outcomes) = mpsc::channel();
-    let writer = Writer::start(store.clone()).unwrap();
+    let writer = start(&store);
     for position in 1..=50 {
         let entry = message(1, position, 10 + position);
-        assert!(writer.try_write(request("orders", &entry, &done)).is_ok());
+        assert!(is_taken(&writer, request("orders", &entry, &done)));
     }
     drop(writer);
     assert_eq!(outcomes.try_iter().count(), 50);

@@ -1,0 +1,114 @@
+//! Chunks: the rows of history. A chunk has entries that follow each other, of one series and minute, under the
+//! key of the first. Chunks of one kind of entries of one channel never overlap.
+//!
+//! A chunk of one entry is the entry as it is packed. One of several begins with a byte that no packed entry
+//! begins with; then come for each `<ms><counter><length of packed><packed>`.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use fjall::Slice;
+use packed::{Decoder, Unreadable, put_bytes};
+use types::{Entry, Serial};
+
+use crate::key;
+
+const SEVERAL: u8 = 0x80;
+
+/// A chunk that is larger takes no further entry: whoever looks for one entry reads so much.
+const MAX_SIZE: usize = 16 << 10;
+
+/// A chunk that is being made.
+pub(crate) struct Chunk {
+    pub(crate) first: Serial,
+    pub(crate) last: Serial,
+    value: Vec<u8>,
+}
+
+/// An entry where it is stored.
+#[derive(Clone)]
+pub(crate) struct StoredEntry {
+    pub(crate) serial: Serial,
+    chunk: Slice,
+    within: Range<usize>,
+}
+
+impl Chunk {
+    pub(crate) fn new(serial: Serial, packed: &[u8]) -> Self {
+        Self { first: serial, last: serial, value: packed.to_vec() }
+    }
+
+    pub(crate) fn value(&self) -> &[u8] {
+        &self.value
+    }
+
+    /// Whether the entry with this serial belongs into it, behind those that are there.
+    pub(crate) fn takes(&self, serial: &Serial) -> bool {
+        self.last < *serial
+            && self.last.series == serial.series
+            && key::end_of_minute(self.last.ms) == key::end_of_minute(serial.ms)
+            && self.value.len() < MAX_SIZE
+    }
+
+    pub(crate) fn push(&mut self, serial: Serial, packed: &[u8]) {
+        if self.first == self.last {
+            let first = std::mem::replace(&mut self.value, Vec::with_capacity(MAX_SIZE));
+            self.value.push(SEVERAL);
+            put(&mut self.value, self.first, &first);
+        }
+        put(&mut self.value, serial, packed);
+        self.last = serial;
+    }
+}
+
+/// Makes chunks of entries in the order in which they come.
+pub(crate) fn push(chunks: &mut Vec<Chunk>, serial: Serial, packed: &[u8]) {
+    match chunks.last_mut().filter(|chunk| chunk.takes(&serial)) {
+        Some(chunk) => chunk.push(serial, packed),
+        None => chunks.push(Chunk::new(serial, packed)),
+    }
+}
+
+fn put(value: &mut Vec<u8>, serial: Serial, packed: &[u8]) {
+    value.extend_from_slice(&serial.ms.to_be_bytes());
+    value.extend_from_slice(&serial.counter.to_be_bytes());
+    put_bytes(value, packed);
+}
+
+/// The entries of the chunk with this first serial, and where they are within it.
+pub(crate) fn entries(
+    first: Serial,
+    value: &[u8],
+) -> Result<Vec<(Serial, Range<usize>)>, Unreadable> {
+    if value.first() != Some(&SEVERAL) {
+        return Ok(vec![(first, 0..value.len())]);
+    }
+    let mut from = Decoder::new(value, "a chunk of history");
+    from.byte()?;
+    let mut entries = Vec::new();
+    while !from.rest().is_empty() {
+        let ms = u64::from_be_bytes(from.array()?);
+        let counter = u16::from_be_bytes(from.array()?);
+        let length = from.bytes()?.len();
+        let end = value.len() - from.rest().len();
+        entries.push((Serial { ms, counter, ..first }, end - length..end));
+    }
+    Ok(entries)
+}
+
+/// The entries of a row, oldest first.
+pub(crate) fn read(key: &[u8], chunk: &Slice) -> Result<Vec<StoredEntry>, Unreadable> {
+    let entries = entries(key::serial_of(key)?, chunk)?;
+    let stored = |(serial, within)| StoredEntry { serial, chunk: chunk.clone(), within };
+    Ok(entries.into_iter().map(stored).collect())
+}
+
+impl StoredEntry {
+    pub(crate) fn packed(&self) -> &[u8] {
+        self.chunk.get(self.within.clone()).unwrap_or_default()
+    }
+
+    pub(crate) fn unpack(&self) -> Result<Arc<Entry>, Unreadable> {
+        packed::decode(self.serial, self.packed()).map(Arc::new)
+    }
+}

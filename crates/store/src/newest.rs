@@ -1,0 +1,30 @@
+//! What the writer knows of the end of channels without asking the engine.
+
+use std::collections::BTreeMap;
+
+use types::Serial;
+
+/// Channels and kinds of entries that are known at most.
+const MAX_KNOWN: usize = 65_536;
+
+/// The serials of the newest entries that are stored, by what the keys of their channel and kind begin with.
+#[derive(Default)]
+pub(crate) struct Newest(BTreeMap<Vec<u8>, Serial>);
+
+impl Newest {
+    pub(crate) fn get(&self, head: &[u8]) -> Option<Serial> {
+        self.0.get(head).copied()
+    }
+
+    pub(crate) fn set(&mut self, head: Vec<u8>, serial: Serial) {
+        if self.0.len() >= MAX_KNOWN {
+            self.forget();
+        }
+        self.0.insert(head, serial);
+    }
+
+    /// What is stored may be different now.
+    pub(crate) fn forget(&mut self) {
+        self.0.clear();
+    }
+}
