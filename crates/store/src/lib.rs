@@ -27,7 +27,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fjall::{Database, Keyspace, KeyspaceCreateOptions};
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions};
 
 pub use error::StoreError;
 pub use meta::Incarnation;
@@ -41,6 +41,10 @@ pub const DEFAULT_RETENTION: Duration = Duration::from_hours(72);
 
 /// The folder of the data directory that the engine owns.
 const FOLDER: &str = "store";
+
+/// Rows of history from this size on lie in files of their own, which are not written again whenever the engine
+/// merges its tables, and go with the last of their rows.
+const MIN_SEPARATE: u32 = 4 << 10;
 
 /// Handles to an open store; clones share it. It closes, and frees its directory, with the last one.
 #[derive(Clone)]
@@ -76,9 +80,13 @@ impl Store {
                 other => StoreError::Engine(other),
             })?;
         let keyspace = |name| database.keyspace(name, KeyspaceCreateOptions::default);
+        let separate = || {
+            let options = KvSeparationOptions::default().separation_threshold(MIN_SEPARATE);
+            KeyspaceCreateOptions::default().with_kv_separation(Some(options))
+        };
         let store = Self {
             meta: keyspace("meta")?,
-            history: keyspace("history")?,
+            history: database.keyspace("history", separate)?,
             minutes: keyspace("minutes")?,
             about: keyspace("about")?,
             series: keyspace("series")?,

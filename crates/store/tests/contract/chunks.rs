@@ -117,6 +117,22 @@ fn rows_of_layout_2_have_one_entry_each_and_are_read_and_shared() {
 }
 
 #[test]
+fn rows_in_files_of_their_own_are_read_and_taken_apart() {
+    let dir = Dir::new();
+    let stored = messages(1, 10, 2 << 10);
+    append(&dir.open(), &channel("orders"), &stored[..9]);
+    let database = Database::builder(dir.path().join("store")).open().unwrap();
+    let history = database.keyspace("history", KeyspaceCreateOptions::default).unwrap();
+    history.rotate_memtable_and_wait().unwrap();
+    assert_eq!(history.blob_file_count(), 1);
+    drop((history, database));
+    let store = dir.open();
+    append(&store, &channel("orders"), &stored[4..]);
+    let found = store.load_recent(&app(), &channel("orders"), Timestamp(0)).unwrap();
+    assert_eq!(found, stored);
+}
+
+#[test]
 fn a_row_that_cannot_be_read_keeps_nothing_else_from_being_stored() {
     let dir = Dir::new();
     append(&dir.open(), &channel("orders"), &messages(1, 3, 10));
