@@ -44,10 +44,7 @@ impl Chunk {
 
     /// Whether the entry with this serial belongs into it, behind those that are there.
     pub(crate) fn takes(&self, serial: &Serial) -> bool {
-        self.last < *serial
-            && self.last.series == serial.series
-            && key::end_of_minute(self.last.ms) == key::end_of_minute(serial.ms)
-            && self.value.len() < MAX_SIZE
+        self.last < *serial && belong_together(self.last, *serial) && self.value.len() < MAX_SIZE
     }
 
     pub(crate) fn push(&mut self, serial: Serial, packed: &[u8]) {
@@ -59,6 +56,11 @@ impl Chunk {
         put(&mut self.value, serial, packed);
         self.last = serial;
     }
+}
+
+/// Whether entries with these serials may share a chunk, and do share the rows that lead to it.
+pub(crate) fn belong_together(one: Serial, other: Serial) -> bool {
+    one.series == other.series && key::end_of_minute(one.ms) == key::end_of_minute(other.ms)
 }
 
 /// Makes chunks of entries in the order in which they come.

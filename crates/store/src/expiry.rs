@@ -102,9 +102,9 @@ impl Store {
         let (head, first) = key::take_entry(chunk_key)?;
         // What cannot be read goes all the same; what is left of it in `about` leads nowhere.
         let entries = chunk::read(chunk_key, chunk).unwrap_or_default();
-        let last = entries.last().map_or(first, |entry| entry.serial);
         let series_key = key::series_of(head, first.series);
-        if self.series.get(&series_key)?.as_deref() == Some(packed::serial(&last).as_slice()) {
+        let of_series = self.any_of(&series_key)?;
+        if of_series.is_some_and(|serial| chunk::belong_together(serial, first)) {
             batch.remove(&self.series, series_key);
         }
         if key::is_about(head) {

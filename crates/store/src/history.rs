@@ -197,15 +197,16 @@ impl Store {
     fn until<'a>(&self, channel: &[u8], cursor: &'a Cursor) -> Result<Until<'a>, StoreError> {
         let mut others_before: Option<Serial> = None;
         for (series, _) in cursor.iter() {
-            if let Some(serial) = self.last_of(&key::series(channel, series))? {
+            if let Some(serial) = self.any_of(&key::series(channel, series))? {
                 others_before = Some(others_before.map_or(serial, |known| known.min(serial)));
             }
         }
         Ok(Until { cursor, others_before })
     }
 
-    /// The serial last stored of the series with this key; none if nothing of it is stored.
-    pub(crate) fn last_of(&self, series_key: &[u8]) -> Result<Option<Serial>, StoreError> {
+    /// The serial of an entry of the series with this key, in the last minute of which there are any; none if
+    /// nothing of it is stored.
+    pub(crate) fn any_of(&self, series_key: &[u8]) -> Result<Option<Serial>, StoreError> {
         let Some(value) = self.series.get(series_key)? else { return Ok(None) };
         Ok(Some(packed::take_serial(&mut Decoder::new(&value, "the index of series"))?))
     }

@@ -59,7 +59,7 @@ pub struct Store {
     minutes: Keyspace,
     /// Changes and annotations by message.
     about: Keyspace,
-    /// The serial last stored of each series, by channel.
+    /// A serial of each series, from the last minute of which there are any, by channel.
     series: Keyspace,
     /// The entry last published, by channel.
     last: Keyspace,

@@ -27,7 +27,7 @@ pub(crate) struct Stage<'a> {
     /// By what their keys begin with.
     chunks: BTreeMap<Vec<u8>, Vec<Chunk>>,
     minutes: BTreeSet<Vec<u8>>,
-    last_of_series: BTreeMap<Vec<u8>, OwnSerial>,
+    series: BTreeMap<Vec<u8>, OwnSerial>,
     last: BTreeMap<Vec<u8>, Vec<u8>>,
     /// By key; none is deleted.
     records: BTreeMap<Vec<u8>, Option<Bytes>>,
@@ -53,7 +53,7 @@ impl<'a> Stage<'a> {
             batch: store.database.batch().durability(Some(PersistMode::SyncAll)),
             chunks: BTreeMap::new(),
             minutes: BTreeSet::new(),
-            last_of_series: BTreeMap::new(),
+            series: BTreeMap::new(),
             last: BTreeMap::new(),
             records: BTreeMap::new(),
             objects: BTreeMap::new(),
@@ -99,7 +99,7 @@ impl<'a> Stage<'a> {
         for key in self.minutes {
             self.batch.insert(&self.store.minutes, key, []);
         }
-        for (key, serial) in self.last_of_series {
+        for (key, serial) in self.series {
             self.batch.insert(&self.store.series, key, serial);
         }
         for (key, value) in self.last {
@@ -162,30 +162,22 @@ impl<'a> Stage<'a> {
 
     /// Puts chunks of one kind of entries of one channel into the batch.
     fn insert(&mut self, head: Vec<u8>, mut chunks: Vec<Chunk>) -> Result<(), StoreError> {
-        let newest = match self.newest.get(&head) {
-            Some(known) => Some(known),
-            None => self.store.newest(&head)?,
-        };
-        let follows = follow(newest, &chunks);
-        for chunk in &chunks {
-            let series_key = key::series_of(&head, chunk.last.series);
-            let stored = if follows { None } else { self.store.last_of(&series_key)? };
-            let last = stored.map_or(chunk.last, |stored| stored.max(chunk.last));
-            let own = packed::serial(&last);
-            let last_of_series = self.last_of_series.entry(series_key).or_insert(own);
-            *last_of_series = own.max(*last_of_series);
-        }
+        let known = self.newest.get(&head);
+        let newest = if known.is_some() { known } else { self.store.newest(&head)? };
         let last = chunks.iter().map(|chunk| chunk.last).max().max(newest);
-        if !follows {
+        if !follow(newest, &chunks) {
             chunks = self.merge(&head, &chunks)?;
         }
-        let known_minute = self.newest.get(&head).map(|serial| key::end_of_minute(serial.ms));
         for chunk in chunks {
-            if known_minute != Some(key::end_of_minute(chunk.first.ms)) {
-                self.minutes.insert(key::minute(&head, chunk.first.ms));
+            let first = chunk.first;
+            if !known.is_some_and(|known| chunk::belong_together(known, first)) {
+                self.minutes.insert(key::minute(&head, first.ms));
+                let of_series = self.series.entry(key::series_of(&head, first.series));
+                let serial = of_series.or_insert(key::LOWEST);
+                *serial = packed::serial(&first).max(*serial);
             }
-            let first = packed::serial(&chunk.first);
-            self.batch.insert(&self.store.history, key::at(&head, &first), chunk.value());
+            let chunk_key = key::at(&head, &packed::serial(&first));
+            self.batch.insert(&self.store.history, chunk_key, chunk.value());
         }
         if let Some(last) = last {
             self.newest.set(head, last);
