@@ -7,11 +7,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use types::{Body, EntryId, Grouping, Message, Subject, Template, Timestamp, error};
+use types::{Accepted, Body, EntryId, Grouping, Message, Subject, Template, Timestamp, error};
 
 use crate::Channel;
 use crate::content::Content;
-use crate::event::{Accepted, Effect, Event, Publish};
+use crate::event::{Effect, Event, Publish};
 use crate::load::{Stage, Waiting, refuse};
 
 /// Messages of one publish that may be dropped; those behind them never are.

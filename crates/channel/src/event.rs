@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use types::{
-    Body, ClientId, ConnectionId, Cursor, CursorError, Entry, EntryId, ErrorInfo, HistoryQuery,
-    ItemPosition, ObjectState, ObjectsSnapshot, Serial,
+    Accepted, Body, ClientId, ConnectionId, Cursor, CursorError, Entry, EntryId, ErrorInfo,
+    HistoryQuery, ItemPosition, ObjectState, ObjectsSnapshot, Serial,
 };
 
 use crate::{Member, Occupancy};
@@ -141,30 +141,4 @@ pub struct Attached {
     pub members: Vec<Arc<Member>>,
     /// The objects at this point; none if there never were any.
     pub objects: Vec<ObjectState>,
-}
-
-/// An accepted publish: its first acceptance, also when it is repeated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Accepted {
-    /// None if it changed nothing and so was not appended (a LEAVE of somebody absent).
-    pub serial: Option<Serial>,
-    /// Items that were published.
-    pub items: usize,
-    /// Of the first items, one bit for each, those that a newer one replaced before the rest became
-    /// an entry.
-    pub dropped: u64,
-}
-
-impl Accepted {
-    /// The serial of each item that was published; none of those that were dropped.
-    pub fn serials(&self) -> Vec<Option<Arc<str>>> {
-        let mut index = 0;
-        let serial = |at| {
-            let dropped = self.dropped.checked_shr(at).unwrap_or_default() & 1 != 0;
-            let serial = self.serial.filter(|_| !dropped).map(|serial| serial.item(index));
-            index += usize::from(!dropped);
-            serial
-        };
-        (0..).take(self.items).map(serial).collect()
-    }
 }

@@ -12,10 +12,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use types::{ConnectionId, EntryId, Timestamp};
+use types::{Accepted, ConnectionId, EntryId, Timestamp};
 
 use crate::content::Content;
-use crate::event::Accepted;
 use crate::few::Few;
 use crate::pieces::Pieces;
 

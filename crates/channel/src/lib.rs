@@ -52,8 +52,7 @@ pub use channel::{Channel, Metrics};
 pub use combine::combine;
 pub use config::{Config, Limits};
 pub use event::{
-    Accepted, Attach, Attached, AttachmentId, Effect, Event, MAX_REWIND, Publish, PublishToken,
-    Rewind,
+    Attach, Attached, AttachmentId, Effect, Event, MAX_REWIND, Publish, PublishToken, Rewind,
 };
 pub use fold::Member;
 pub use messages::MessageState;

@@ -8,11 +8,11 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use types::{Entry, ErrorInfo, ItemPosition, ObjectsSnapshot, Timestamp, error};
+use types::{Accepted, Entry, ErrorInfo, ItemPosition, ObjectsSnapshot, Timestamp, error};
 
 use crate::Channel;
 use crate::content::Content;
-use crate::event::{Accepted, AttachmentId, Effect, Event};
+use crate::event::{AttachmentId, Effect, Event};
 use crate::ids::Ids;
 use crate::log::{Log, body_memory};
 use crate::messages::{MessageState, Messages};

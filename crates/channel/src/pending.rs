@@ -37,7 +37,7 @@ pub(crate) struct Pending {
 pub(crate) struct Append {
     pub(crate) entry: Arc<Entry>,
     pub(crate) content: Option<Content>,
-    /// As in [`crate::Accepted`].
+    /// As in [`types::Accepted`].
     pub(crate) dropped: u64,
     /// Mostly one.
     pub(crate) waiters: Waiters,

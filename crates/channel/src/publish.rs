@@ -8,13 +8,13 @@ use std::sync::Arc;
 
 use smallvec::smallvec;
 use types::{
-    Body, ClientId, ConnectionId, Entry, EntryId, ErrorInfo, ObjectAction, ObjectId, ObjectMessage,
-    ObjectOperation, Timestamp, error,
+    Accepted, Body, ClientId, ConnectionId, Entry, EntryId, ErrorInfo, ObjectAction, ObjectId,
+    ObjectMessage, ObjectOperation, Timestamp, error,
 };
 
 use crate::Channel;
 use crate::content::{Content, check_repeat};
-use crate::event::{Accepted, Effect, Publish};
+use crate::event::{Effect, Publish};
 use crate::log::{before, cursor_at};
 use crate::objects::Objects;
 use crate::pending::{Append, Wait, Waiters};

@@ -4,11 +4,9 @@
 use std::sync::Arc;
 
 use auth::Principal;
-use channel::Accepted;
 use protocol::{BatchPublish, BatchResult, BatchSuccess, Subject};
-use session::publish_result;
-use types::Timestamp;
 use types::error::{self, ErrorInfo};
+use types::{Accepted, Timestamp};
 
 use crate::count::RequestKind;
 use crate::event::{Caller, Effect, PresenceQuery, RequestId, Response};
@@ -92,10 +90,7 @@ impl Node {
         message_id: Arc<str>,
         result: Result<Accepted, ErrorInfo>,
     ) {
-        let outcome = result.map(|accepted| BatchSuccess::Published {
-            message_id,
-            serials: publish_result(accepted).serials,
-        });
+        let outcome = result.map(|accepted| BatchSuccess::Published { message_id, accepted });
         self.settle_batch(part, outcome);
     }
 

@@ -2,9 +2,8 @@
 //! and answered with the message that it makes. Everything else about rooms is asked of their
 //! channels.
 
-use channel::Accepted;
 use types::error::{self, ErrorInfo};
-use types::{AppId, ChannelName, ItemPosition, Message, MessageAction, Timestamp};
+use types::{Accepted, AppId, ChannelName, ItemPosition, Message, MessageAction, Timestamp};
 
 use crate::count::RequestKind;
 use crate::event::{Caller, Effect, RequestId, Response};

@@ -5,14 +5,14 @@
 //! Not counted: what a session refuses before it reaches a channel.
 
 use auth::Operation;
-use channel::Accepted;
 use protocol::{Action, ProtocolMessage};
 use push::{Lasting, Transport};
 use session::Deltas;
 use stats::{Batches, Class, Fixture, Notifications, Query, Totals, Traffic};
 use types::error::{self, ErrorInfo};
 use types::{
-    Annotation, AppId, Body, Entry, Grouping, Message, ObjectMessage, PresenceMessage, Timestamp,
+    Accepted, Annotation, AppId, Body, Entry, Grouping, Message, ObjectMessage, PresenceMessage,
+    Timestamp,
 };
 
 use crate::event::{Caller, ChannelKey, Response};

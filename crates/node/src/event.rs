@@ -6,14 +6,12 @@ use std::sync::Arc;
 use auth::{Credentials, RevocationRequest, Source, TokenDetails, TokenRequest};
 use bytes::Bytes;
 use channel::{AttachmentId, Occupancy};
-use protocol::{
-    BatchPublish, BatchResult, Format, ProtocolMessage, PublishResult, RestOperation, Tree,
-};
+use protocol::{BatchPublish, BatchResult, Format, ProtocolMessage, RestOperation, Tree};
 use serde::Deserialize;
 use session::TransportId;
 use types::{
-    Annotation, App, AppId, AppLimits, ChannelName, ClientId, ConnectionId, Entry, ErrorInfo,
-    Extras, HistoryPage, HistoryQuery, ItemPosition, Key, Message, Namespace, ObjectId,
+    Accepted, Annotation, App, AppId, AppLimits, ChannelName, ClientId, ConnectionId, Entry,
+    ErrorInfo, Extras, HistoryPage, HistoryQuery, ItemPosition, Key, Message, Namespace, ObjectId,
     ObjectsSnapshot, PresenceMessage, RecordChange, TableKey, Timestamp,
 };
 
@@ -420,7 +418,7 @@ pub enum Response {
     Published {
         channel: String,
         message_id: String,
-        result: PublishResult,
+        accepted: Accepted,
     },
     Batch(Vec<BatchResult>),
     ChannelDetails(ChannelDetails),

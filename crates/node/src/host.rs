@@ -4,10 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use channel::{Accepted, Attach, AttachmentId, Channel, Occupancy, Publish};
-use session::{Subscription, publish_result};
+use channel::{Attach, AttachmentId, Channel, Occupancy, Publish};
+use session::Subscription;
 use types::error::ErrorInfo;
-use types::{AppId, ChannelName, Timestamp};
+use types::{Accepted, AppId, ChannelName, Timestamp};
 
 use crate::count::{RequestKind, Volume};
 use crate::event::{ChannelKey, Effect, Response};
@@ -240,11 +240,7 @@ impl Node {
             Publisher::Request { id, app, channel, message_id } => {
                 self.count_request(now, &app, RequestKind::Other, result.as_ref().err());
                 let response = match result {
-                    Ok(accepted) => Response::Published {
-                        channel,
-                        message_id,
-                        result: publish_result(accepted),
-                    },
+                    Ok(accepted) => Response::Published { channel, message_id, accepted },
                     Err(error) => Response::Error(error),
                 };
                 self.effects.push(Effect::Reply { request: id, response });

@@ -8,13 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use auth::Operation as Capability;
-use channel::{Accepted, Channel, ObjectView, Publish, PublishToken};
+use channel::{Channel, ObjectView, Publish, PublishToken};
 use protocol::{ObjectPayload, RestOperation, Tree};
 use session::{check_objects_size, check_operation, derive_object_id, named_id, parse_object_id};
 use types::error::{self, ErrorInfo};
 use types::{
-    AppId, Body, ChannelName, Entry, EntryId, Finite, MapEntry, MapValue, ObjectAction, ObjectData,
-    ObjectId, ObjectKind, ObjectMessage, ObjectOperation, Timestamp, random_text,
+    Accepted, AppId, Body, ChannelName, Entry, EntryId, Finite, MapEntry, MapValue, ObjectAction,
+    ObjectData, ObjectId, ObjectKind, ObjectMessage, ObjectOperation, Timestamp, random_text,
 };
 
 use crate::event::{Caller, ObjectQuery, RequestId, Response, View};

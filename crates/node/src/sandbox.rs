@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use channel::{Accepted, Publish, PublishToken};
+use channel::{Publish, PublishToken};
 use types::error::{self, ErrorInfo};
 use types::{
-    App, AppId, Body, ChannelName, ClientId, Data, EntryId, Key, PresenceAction, PresenceMessage,
-    Record, RecordChange, RecordId, RecordKind, Restrictions, Timestamp, random_text,
+    Accepted, App, AppId, Body, ChannelName, ClientId, Data, EntryId, Key, PresenceAction,
+    PresenceMessage, Record, RecordChange, RecordId, RecordKind, Restrictions, Timestamp,
+    random_text,
 };
 
 use crate::apps::AppState;

@@ -4,9 +4,10 @@
 use std::sync::Arc;
 
 use types::error::BATCH_FAILED;
-use types::{ErrorInfo, Message, PresenceMessage, Timestamp};
+use types::{Accepted, ErrorInfo, Message, PresenceMessage, Timestamp};
 
 use crate::codec::OneOrMany;
+use crate::frame_fields::write_serials;
 use crate::read::{Decode, Kind, MAX_ITEMS, Problem, Read, Reader};
 use crate::write::{Encode, Fields, Writer};
 
@@ -42,7 +43,7 @@ pub struct BatchResult {
 #[derive(Clone, Debug, PartialEq)]
 pub enum BatchSuccess {
     /// BPR2
-    Published { message_id: Arc<str>, serials: Vec<Option<Arc<str>>> },
+    Published { message_id: Arc<str>, accepted: Accepted },
     /// BGR2
     Presence(Vec<PresenceMessage>),
     /// TRS2
@@ -106,7 +107,7 @@ impl Encode for BatchBody<'_> {
     fn write<W: Writer>(&self, w: &mut W) {
         match self {
             Self::One(results) => summary(w, results),
-            Self::Many(batches) => w.list(batches, |w, results| summary(w, results)),
+            Self::Many(batches) => w.list(*batches, |w, results| summary(w, results)),
             Self::Legacy(results) if results.iter().all(|result| result.outcome.is_ok()) => {
                 w.items(results);
             }
@@ -145,12 +146,9 @@ impl Encode for BatchResult {
 impl BatchSuccess {
     fn write<W: Writer>(&self, f: &mut Fields<'_, W>) {
         match self {
-            Self::Published { message_id, serials } => {
+            Self::Published { message_id, accepted } => {
                 f.text("messageId", Some(message_id));
-                f.field("serials").list(serials, |w, serial| match serial {
-                    Some(serial) => w.text(serial),
-                    None => w.null(),
-                });
+                write_serials(f, accepted);
             }
             Self::Presence(members) => f.field("presence").items(members),
             Self::Revoked { issued_before, applies_at } => {
@@ -168,10 +166,13 @@ fn count(items: usize) -> u64 {
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
+    use types::ItemPosition;
     use types::error::INVALID_CHANNEL_NAME;
 
     use super::*;
     use crate::{Format, decode_batch, encode_batch};
+
+    const SERIAL: &str = "00000000001000-002@dunAbCdEfGhI:000";
 
     fn read(body: &Value) -> Result<BatchPublish, ErrorInfo> {
         decode_batch(Format::Json, body.to_string().as_bytes())
@@ -186,8 +187,9 @@ mod tests {
     }
 
     fn published(channel: &str) -> BatchResult {
-        let outcome =
-            Ok(BatchSuccess::Published { message_id: "m".into(), serials: vec![Some("s".into())] });
+        let serial = SERIAL.parse::<ItemPosition>().unwrap().serial;
+        let accepted = Accepted { serial: Some(serial), items: 1, dropped: 0 };
+        let outcome = Ok(BatchSuccess::Published { message_id: "m".into(), accepted });
         BatchResult { subject: Subject::Channel(channel.into()), outcome }
     }
 
@@ -209,7 +211,7 @@ mod tests {
             outcome: Err(INVALID_CHANNEL_NAME.with("bad")),
         };
         let results = [published("a"), failed];
-        let success = json!({"channel": "a", "messageId": "m", "serials": ["s"]});
+        let success = json!({"channel": "a", "messageId": "m", "serials": [SERIAL]});
         let failure =
             json!({"target": "x:y", "error": {"code": 40010, "statusCode": 400, "message": "bad"}});
         let whole = json!({"successCount": 1, "failureCount": 1, "results": [success, failure]});

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use types::{
-    Annotation, ClientId, ConnectionId, ErrorInfo, Message, PresenceMessage, SiteCode, Timestamp,
+    Accepted, Annotation, ClientId, ConnectionId, ErrorInfo, Message, PresenceMessage, SiteCode,
+    Timestamp,
 };
 
 use crate::message::MessageShape;
@@ -125,12 +126,6 @@ pub struct ConnectionDetails {
     pub objects_gc_grace_period: u64,
 }
 
-/// Serials of the messages of one acknowledged publish (`res`, TR4s).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PublishResult {
-    pub serials: Vec<Option<Arc<str>>>,
-}
-
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProtocolMessage {
     pub action: Action,
@@ -153,7 +148,8 @@ pub struct ProtocolMessage {
     pub annotations: Vec<Annotation>,
     /// Operations on objects, or objects.
     pub state: Vec<ObjectItem>,
-    pub res: Vec<PublishResult>,
+    /// Of each publish that is acknowledged, the serials (TR4s).
+    pub res: Vec<Accepted>,
     pub timestamp: Option<Timestamp>,
     pub params: BTreeMap<String, String>,
 }

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use types::{ClientId, ConnectionId, SiteCode, Timestamp};
+use types::{Accepted, ClientId, ConnectionId, ItemPosition, SiteCode, Timestamp};
 
-use crate::frame::{Action, ConnectionDetails, ProtocolMessage, PublishResult};
+use crate::frame::{Action, ConnectionDetails, ProtocolMessage};
 use crate::message::{Flat, MessageShape};
 use crate::read::{Decode, Kind, MAX_ITEMS, Problem, Read, Reader};
-use crate::write::{Encode, Writer};
+use crate::write::{Encode, Fields, Writer};
 
 impl Decode for ProtocolMessage {
     #[inline]
@@ -112,38 +112,47 @@ impl Encode for ProtocolMessage {
     }
 }
 
-impl Decode for PublishResult {
+/// As clients see it: an item without a serial was dropped, the others are one entry.
+impl Decode for Accepted {
     fn read<'a, R: Reader<'a>>(r: &mut R) -> Read<Self> {
-        let mut result = Self::default();
+        let mut accepted = Self::default();
         r.fields(|r, key| {
-            match key {
-                "serials" => result.serials = r.items()?,
-                _ => r.skip()?,
+            if key != "serials" {
+                return r.skip();
+            }
+            let serials: Vec<Option<ItemPosition>> = r.items()?;
+            accepted.items = serials.len();
+            for (bit, serial) in (0..u64::BITS).zip(&serials) {
+                match serial {
+                    Some(item) => accepted.serial = Some(item.serial),
+                    None => accepted.dropped |= 1 << bit,
+                }
             }
             Ok(())
         })?;
-        Ok(result)
+        Ok(accepted)
     }
 }
 
-impl Encode for PublishResult {
+impl Encode for Accepted {
     fn write<W: Writer>(&self, w: &mut W) {
-        w.map(|f| f.field("serials").items(&self.serials));
+        w.map(|f| write_serials(f, self));
     }
 }
 
-impl Decode for Option<Arc<str>> {
+pub(crate) fn write_serials<W: Writer>(f: &mut Fields<'_, W>, accepted: &Accepted) {
+    f.field("serials").list(accepted.serials(), |w, serial| match serial {
+        Some(item) => w.plain(item.text().as_bytes()),
+        None => w.null(),
+    });
+}
+
+impl Decode for Option<ItemPosition> {
     fn read<'a, R: Reader<'a>>(r: &mut R) -> Read<Self> {
-        if r.kind()? == Kind::Null { r.skip_null().map(|()| None) } else { r.shared().map(Some) }
-    }
-}
-
-impl Encode for Option<Arc<str>> {
-    fn write<W: Writer>(&self, w: &mut W) {
-        match self {
-            Some(text) => w.text(text),
-            None => w.null(),
+        if r.kind()? == Kind::Null {
+            return r.skip_null().map(|()| None);
         }
+        r.text()?.parse().map(Some).map_err(Problem::Malformed)
     }
 }
 

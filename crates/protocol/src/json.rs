@@ -468,6 +468,12 @@ impl Writer for JsonWriter {
         self.push("\"");
     }
 
+    fn plain(&mut self, value: &[u8]) {
+        self.push("\"");
+        self.out.extend_from_slice(value);
+        self.push("\"");
+    }
+
     fn binary(&mut self, value: &[u8]) {
         self.push("\"");
         self.push(&STANDARD.encode(value));

@@ -43,7 +43,7 @@ pub use codec::{
     encode_presence, encode_tree, encode_value, join,
 };
 pub use format::Format;
-pub use frame::{Action, ConnectionDetails, ProtocolMessage, PublishResult, flags};
+pub use frame::{Action, ConnectionDetails, ProtocolMessage, flags};
 pub use message::MessageShape;
 pub use object::{InitialValue, ObjectItem, ObjectPayload, ObjectRequest, RestOperation};
 pub use object_data::Tree;

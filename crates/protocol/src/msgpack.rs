@@ -363,6 +363,10 @@ impl Writer for MsgPackWriter {
     }
 
     fn text(&mut self, value: &str) {
+        self.plain(value.as_bytes());
+    }
+
+    fn plain(&mut self, value: &[u8]) {
         match short(value.len(), 32) {
             Some(len) => self.push(Marker::FixStr(len), &[]),
             None => self.length(
@@ -370,7 +374,7 @@ impl Writer for MsgPackWriter {
                 [Some(Marker::Str8), Some(Marker::Str16), Some(Marker::Str32)],
             ),
         }
-        self.out.extend_from_slice(value.as_bytes());
+        self.out.extend_from_slice(value);
     }
 
     fn binary(&mut self, value: &[u8]) {

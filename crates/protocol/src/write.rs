@@ -34,6 +34,8 @@ pub(crate) trait Writer: Sized {
     fn unsigned(&mut self, value: u64);
     fn number(&mut self, value: &Number);
     fn text(&mut self, value: &str);
+    /// A text of ASCII without anything that would be escaped.
+    fn plain(&mut self, value: &[u8]);
     fn binary(&mut self, value: &[u8]);
     /// A value that is in this format already.
     fn encoded(&mut self, value: &[u8]);
@@ -46,9 +48,14 @@ pub(crate) trait Writer: Sized {
         self.end_map(start, len);
     }
 
-    fn list<T>(&mut self, items: &[T], mut write: impl FnMut(&mut Self, &T)) {
+    fn list<T>(
+        &mut self,
+        items: impl IntoIterator<Item = T, IntoIter: ExactSizeIterator>,
+        mut write: impl FnMut(&mut Self, T),
+    ) {
+        let items = items.into_iter();
         self.begin_list(items.len());
-        for (index, item) in items.iter().enumerate() {
+        for (index, item) in items.enumerate() {
             self.item(index);
             write(self, item);
         }

@@ -5,14 +5,20 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use protocol::{
-    Action, ConnectionDetails, Format, MessageShape, ProtocolMessage, PublishResult, decode,
-    encode, encode_error, encode_messages, encode_presence, flags,
+    Action, ConnectionDetails, Format, MessageShape, ProtocolMessage, decode, encode, encode_error,
+    encode_messages, encode_presence, flags,
 };
 use types::error::{CHANNEL_STATE, TOKEN_EXPIRED, UNAUTHORIZED};
 use types::{
-    ClientId, ConnectionId, Data, Message, MessageAction, PresenceAction, PresenceMessage,
-    Timestamp, Version,
+    Accepted, ClientId, ConnectionId, Data, ItemPosition, Message, MessageAction, PresenceAction,
+    PresenceMessage, Timestamp, Version,
 };
+
+/// Of two messages, of which the second was dropped.
+fn accepted() -> Accepted {
+    let first: ItemPosition = "00000000001000-002@dunAbCdEfGhI:000".parse().unwrap();
+    Accepted { serial: Some(first.serial), items: 2, dropped: 0b10 }
+}
 
 fn connected() -> ProtocolMessage {
     ProtocolMessage {
@@ -88,17 +94,14 @@ fn presence(action: Action) -> ProtocolMessage {
 fn frames_in_json_are_compact_and_without_absent_fields() {
     let new = ProtocolMessage::new;
     let channel = Some(Arc::from("room"));
-    let res = vec![
-        PublishResult { serials: vec![Some("s1:000".into()), None] },
-        PublishResult::default(),
-    ];
+    let res = vec![accepted(), Accepted::default()];
     let token = Some(Arc::from("jwt"));
     let params = BTreeMap::from([("rewind".to_owned(), "1".to_owned())]);
     let frames = [
         (new(Action::Heartbeat), r#"{"action":0}"#),
         (
             ProtocolMessage { msg_serial: Some(3), count: Some(2), res, ..new(Action::Ack) },
-            r#"{"action":1,"count":2,"msgSerial":3,"res":[{"serials":["s1:000",null]},{"serials":[]}]}"#,
+            r#"{"action":1,"count":2,"msgSerial":3,"res":[{"serials":["00000000001000-002@dunAbCdEfGhI:000",null]},{"serials":[]}]}"#,
         ),
         (
             ProtocolMessage {
@@ -154,7 +157,7 @@ fn frames_in_messagepack_are_maps_with_the_shortest_forms() {
     let ack = ProtocolMessage {
         msg_serial: Some(300),
         count: Some(1),
-        res: vec![PublishResult { serials: vec![Some("s".into()), None] }],
+        res: vec![accepted()],
         ..ProtocolMessage::new(Action::Ack)
     };
     let cases: [(ProtocolMessage, &[u8]); 4] = [
@@ -162,7 +165,7 @@ fn frames_in_messagepack_are_maps_with_the_shortest_forms() {
         (
             ack,
             b"\x84\xa6action\x01\xa5count\x01\xa9msgSerial\xcd\x01\x2c\
-              \xa3res\x91\x81\xa7serials\x92\xa1s\xc0",
+              \xa3res\x91\x81\xa7serials\x92\xd9\x2300000000001000-002@dunAbCdEfGhI:000\xc0",
         ),
         (
             presence(Action::Presence),

@@ -7,13 +7,14 @@ use proptest::option::of;
 use proptest::prelude::*;
 use protocol::{
     Action, ConnectionDetails, Format, InitialValue, MessageShape, ObjectItem, ObjectPayload,
-    ObjectRequest, ProtocolMessage, PublishResult, decode, encode,
+    ObjectRequest, ProtocolMessage, decode, encode,
 };
 use serde_json::Value;
 use types::{
-    Annotation, AnnotationAction, ClientId, ConnectionId, Data, ErrorInfo, Extras, Finite,
-    ItemPosition, MapEntry, MapValue, Message, MessageAction, ObjectAction, ObjectData, ObjectId,
-    ObjectKind, ObjectState, ObjectValue, PresenceAction, PresenceMessage, Timestamp, Version,
+    Accepted, Annotation, AnnotationAction, ClientId, ConnectionId, Data, ErrorInfo, Extras,
+    Finite, ItemPosition, MapEntry, MapValue, Message, MessageAction, ObjectAction, ObjectData,
+    ObjectId, ObjectKind, ObjectState, ObjectValue, PresenceAction, PresenceMessage, Timestamp,
+    Version,
 };
 
 fn text() -> impl Strategy<Value = Arc<str>> {
@@ -254,10 +255,19 @@ fn error() -> impl Strategy<Value = Option<ErrorInfo>> {
     }))
 }
 
+/// Not more items than bits, and no serial where there is nothing that has it.
+fn accepted() -> impl Strategy<Value = Accepted> {
+    (item_serial(), 0..20_usize, any::<u64>()).prop_map(|(first, items, dropped)| {
+        let all = (1 << items) - 1;
+        let dropped = dropped & all;
+        Accepted { serial: (dropped != all).then_some(first.serial), items, dropped }
+    })
+}
+
 fn frame() -> impl Strategy<Value = ProtocolMessage> {
     let texts = (of(text()), of(text()), of(text()), of(text()), of(text()));
     let numbers = (any::<u8>(), of(any::<u32>()), of(any::<u32>()), of(any::<i64>()), timestamp());
-    let res = vec(vec(of(text()), 0..20), 0..3);
+    let res = vec(accepted(), 0..3);
     let items = (vec(message(), 0..3), vec(annotation(), 0..3), vec(presence(), 0..3));
     let items = (items, vec(object_item(), 0..3), res);
     let rest = (details(), error(), connection_id(), btree_map(".{0,8}", ".{0,8}", 0..20));
@@ -284,7 +294,7 @@ fn frame() -> impl Strategy<Value = ProtocolMessage> {
             presence,
             state,
             annotations,
-            res: res.into_iter().map(|serials| PublishResult { serials }).collect(),
+            res,
             timestamp,
             params,
         }

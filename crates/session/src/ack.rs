@@ -4,8 +4,8 @@
 use std::collections::VecDeque;
 
 use channel::PublishToken;
-use protocol::{Action, ProtocolMessage, PublishResult};
-use types::ErrorInfo;
+use protocol::{Action, ProtocolMessage};
+use types::{Accepted, ErrorInfo};
 
 /// The protocol version from which ACK carries `res`.
 const RES_VERSION: u32 = 5;
@@ -13,7 +13,7 @@ const RES_VERSION: u32 = 5;
 #[derive(Debug)]
 enum Outcome {
     Waiting,
-    Accepted(PublishResult),
+    Accepted(Accepted),
     Refused(ErrorInfo),
 }
 
@@ -49,12 +49,12 @@ impl AckQueue {
     }
 
     /// Records an outcome; a token that is not waited for (any more) is ignored.
-    pub(crate) fn settle(&mut self, token: PublishToken, result: Result<PublishResult, ErrorInfo>) {
+    pub(crate) fn settle(&mut self, token: PublishToken, result: Result<Accepted, ErrorInfo>) {
         let at = self.publishes.binary_search_by_key(&token, |publish| publish.token);
         let publish = at.ok().and_then(|at| self.publishes.get_mut(at));
         if let Some(publish) = publish.filter(|known| matches!(known.outcome, Outcome::Waiting)) {
             publish.outcome = match result {
-                Ok(result) => Outcome::Accepted(result),
+                Ok(accepted) => Outcome::Accepted(accepted),
                 Err(error) => Outcome::Refused(error),
             };
         }
@@ -80,11 +80,11 @@ impl AckQueue {
                 break;
             }
             count += 1;
-            if let Some(Publish { outcome: Outcome::Accepted(result), .. }) =
+            if let Some(Publish { outcome: Outcome::Accepted(accepted), .. }) =
                 self.publishes.pop_front()
                 && version >= RES_VERSION
             {
-                frame.res.push(result);
+                frame.res.push(accepted);
             }
         }
         frame.msg_serial = Some(first);
@@ -119,11 +119,11 @@ mod tests {
         for n in 0..3 {
             queue.wait(i64::from(n), PublishToken(u64::from(n as u8)));
         }
-        queue.settle(PublishToken(1), Ok(PublishResult::default()));
+        queue.settle(PublishToken(1), Ok(Accepted::default()));
         assert_eq!(drained(&mut queue), []);
-        queue.settle(PublishToken(0), Ok(PublishResult::default()));
+        queue.settle(PublishToken(0), Ok(Accepted::default()));
         assert_eq!(drained(&mut queue), [(Action::Ack, 0, 2)]);
-        queue.settle(PublishToken(2), Ok(PublishResult::default()));
+        queue.settle(PublishToken(2), Ok(Accepted::default()));
         assert_eq!(drained(&mut queue), [(Action::Ack, 2, 1)]);
     }
 
@@ -134,7 +134,7 @@ mod tests {
         queue.refuse(6, PublishToken(6), error::TOO_LARGE.info());
         queue.refuse(7, PublishToken(7), error::CAPABILITY_MISSING.info());
         queue.wait(8, PublishToken(8));
-        queue.settle(PublishToken(8), Ok(PublishResult::default()));
+        queue.settle(PublishToken(8), Ok(Accepted::default()));
         assert_eq!(
             drained(&mut queue),
             [(Action::Nack, 5, 2), (Action::Nack, 7, 1), (Action::Ack, 8, 1)]
@@ -147,8 +147,8 @@ mod tests {
         queue.wait(0, PublishToken(0));
         queue.wait(1, PublishToken(1));
         queue.settle(PublishToken(1), Err(error::TIMEOUT.info()));
-        queue.settle(PublishToken(1), Ok(PublishResult::default()));
-        queue.settle(PublishToken(0), Ok(PublishResult::default()));
+        queue.settle(PublishToken(1), Ok(Accepted::default()));
+        queue.settle(PublishToken(0), Ok(Accepted::default()));
         assert_eq!(drained(&mut queue), [(Action::Ack, 0, 1), (Action::Nack, 1, 1)]);
     }
 
@@ -157,8 +157,8 @@ mod tests {
         let mut queue = AckQueue::default();
         queue.wait(0, PublishToken(0));
         queue.wait(4, PublishToken(4));
-        queue.settle(PublishToken(0), Ok(PublishResult::default()));
-        queue.settle(PublishToken(4), Ok(PublishResult::default()));
+        queue.settle(PublishToken(0), Ok(Accepted::default()));
+        queue.settle(PublishToken(4), Ok(Accepted::default()));
         assert_eq!(drained(&mut queue), [(Action::Ack, 0, 1), (Action::Ack, 4, 1)]);
     }
 
@@ -167,7 +167,7 @@ mod tests {
         for (version, expected) in [(4, 0), (5, 1)] {
             let mut queue = AckQueue::default();
             queue.wait(0, PublishToken(0));
-            queue.settle(PublishToken(0), Ok(PublishResult { serials: vec![None] }));
+            queue.settle(PublishToken(0), Ok(Accepted::default()));
             assert_eq!(queue.drain(version).unwrap().res.len(), expected);
         }
     }

@@ -58,6 +58,6 @@ pub use inband::Inband;
 pub use objects::{check_objects_size, check_operation, derive_object_id, parse_object_id};
 pub use options::OccupancyOf;
 pub use params::{DEFAULT_APPEND_ROLLUP, Echo, Heartbeats, Params, parse_version};
-pub use publish::{check_messages, named_id, publish_result};
+pub use publish::{check_messages, named_id};
 pub use rules::check_rules;
 pub use session::{Connect, Session, is_retryable};

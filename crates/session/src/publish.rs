@@ -5,10 +5,10 @@ use std::mem::take;
 use std::sync::Arc;
 
 use auth::{Operation, Principal};
-use channel::{Accepted, Publish, PublishToken};
-use protocol::{ProtocolMessage, PublishResult, flags};
+use channel::{Publish, PublishToken};
+use protocol::{ProtocolMessage, flags};
 use types::error::{self, ErrorInfo};
-use types::{AppLimits, Body, ChannelRef, EntryId, Message, MessageAction};
+use types::{Accepted, AppLimits, Body, ChannelRef, EntryId, Message, MessageAction};
 
 use crate::annotation::check_mutable;
 use crate::change::{change_owner, check_change};
@@ -109,11 +109,6 @@ pub fn named_id<'a>(
     Ok(base.map(Arc::from))
 }
 
-/// What the publisher is told: the serial of each of its messages.
-pub fn publish_result(accepted: Accepted) -> PublishResult {
-    PublishResult { serials: accepted.serials() }
-}
-
 /// Turns a frame into what its channel's host is asked to append.
 type Check = fn(&Session, &Context<'_>, &mut ProtocolMessage) -> Checked;
 pub(crate) type Checked = Result<(ChannelRef, EntryId, Body), ErrorInfo>;
@@ -195,7 +190,7 @@ impl Session {
         result: Result<Accepted, ErrorInfo>,
     ) {
         self.members.settle(token, result.as_ref().map(drop));
-        self.acks.settle(token, result.map(publish_result));
+        self.acks.settle(token, result);
         self.acknowledge_soon(ctx);
     }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use crate::{Body, Cursor, Entry, Serial, Timestamp};
+use crate::{Body, Cursor, Entry, Serial, SerialText, Timestamp};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -104,9 +104,16 @@ pub struct ItemPosition {
     pub index: usize,
 }
 
+impl ItemPosition {
+    /// What [`Display`](fmt::Display) writes.
+    pub fn text(&self) -> SerialText {
+        self.serial.item_text(self.index)
+    }
+}
+
 impl fmt::Display for ItemPosition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.serial.item(self.index))
+        f.write_str(self.text().as_str())
     }
 }
 

@@ -15,6 +15,7 @@
     )
 )]
 
+mod accepted;
 mod annotation;
 mod app;
 pub mod calendar;
@@ -38,6 +39,7 @@ mod template;
 mod time;
 mod usage;
 
+pub use accepted::Accepted;
 pub use annotation::{Annotation, AnnotationAction};
 pub use app::{App, Key, Namespace, Restrictions};
 pub use cursor::{Cursor, CursorError};
@@ -60,7 +62,7 @@ pub use object::{
 };
 pub use rate::{Allowance, Exceeded, Meter, Rate};
 pub use record::{Record, RecordChange, RecordId, RecordKind};
-pub use serial::{Clock, Serial, SeriesId, SiteCode};
+pub use serial::{Clock, Serial, SerialText, SeriesId, SiteCode};
 pub use table::{Table, TableKey};
 pub use template::{BadTemplate, Subject, Template};
 pub use time::Timestamp;

@@ -97,10 +97,14 @@ pub struct Serial {
 impl Serial {
     /// The serial of the item at `index` of the entry.
     pub fn item(&self, index: usize) -> Arc<str> {
-        let mut text = Text::of(self);
+        self.item_text(index).as_str().into()
+    }
+
+    pub(crate) fn item_text(&self, index: usize) -> SerialText {
+        let mut text = SerialText::of(self);
         text.push(b":");
         text.push_padded::<3>(index as u64);
-        text.as_str().into()
+        text
     }
 
     /// Parses an entry's serial, with or without an index.
@@ -118,17 +122,17 @@ impl Serial {
 
 impl fmt::Display for Serial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(Text::of(self).as_str())
+        f.write_str(SerialText::of(self).as_str())
     }
 }
 
 /// Text that is put together without an allocation: every delivery and every acknowledgement has a serial.
-struct Text {
+pub struct SerialText {
     room: [u8; MAX_TEXT],
     len: usize,
 }
 
-impl Text {
+impl SerialText {
     fn of(serial: &Serial) -> Self {
         let mut text = Self { room: [0; MAX_TEXT], len: 0 };
         text.push_padded::<14>(serial.ms);
@@ -169,9 +173,13 @@ impl Text {
         }
     }
 
-    fn as_str(&self) -> &str {
-        let written = self.room.get(..self.len).unwrap_or_default();
-        std::str::from_utf8(written).unwrap_or_default()
+    /// ASCII without anything that a format would escape.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.room.get(..self.len).unwrap_or_default()
+    }
+
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
     }
 }
 

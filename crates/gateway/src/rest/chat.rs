@@ -144,8 +144,9 @@ fn render(call: &Call<'_>, what: What<'_>, response: Response) -> Result<Answer,
             Ok(answer)
         }
         Response::Summary(summary) => write(&reaction::show(Some(&summary)), status, call),
-        Response::Published { result, .. } => {
-            write(&json!({ "serial": result.serials.first() }), status, call)
+        Response::Published { accepted, .. } => {
+            let first = accepted.serials().next().flatten();
+            write(&json!({ "serial": first.map(|serial| serial.to_string()) }), status, call)
         }
         Response::ChannelDetails(details) => write(&occupancy(&details), status, call),
         _ => Err(INTERNAL.info()),

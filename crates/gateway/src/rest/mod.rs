@@ -229,8 +229,8 @@ async fn operation(
 fn render(server: &Server, call: &Call<'_>, response: Response) -> Result<Answer, ErrorInfo> {
     match response {
         Response::Error(error) => Err(error),
-        Response::Published { channel, message_id, result } => {
-            publish::answer(&channel, &message_id, &result, call)
+        Response::Published { channel, message_id, accepted } => {
+            publish::answer(&channel, &message_id, &accepted, call)
         }
         Response::Batch(results) => Ok(batch::answer(&results, call)),
         Response::Batches(batches) => Ok(batch::answers(&batches, call)),

@@ -1,14 +1,11 @@
 //! `POST /channels/{channel}/messages`
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use http::{HeaderName, StatusCode};
 use node::Operation;
-use protocol::PublishResult;
 use serde::Serialize;
 use types::{
-    Data, ErrorInfo, Message,
+    Accepted, Data, ErrorInfo, Message,
     error::{FORCED_NACK, INVALID_DATA},
 };
 
@@ -28,7 +25,7 @@ const ENCODING: HeaderName = HeaderName::from_static("x-ably-encoding");
 struct Published<'a> {
     channel: &'a str,
     message_id: &'a str,
-    serials: &'a [Option<Arc<str>>],
+    serials: Vec<Option<String>>,
 }
 
 pub(super) fn operation(
@@ -72,10 +69,11 @@ fn unenveloped(call: &Call<'_>, body: &[u8]) -> Result<Message, ErrorInfo> {
 pub(super) fn answer(
     channel: &str,
     message_id: &str,
-    result: &PublishResult,
+    accepted: &Accepted,
     call: &Call<'_>,
 ) -> Result<Answer, ErrorInfo> {
-    let body = Published { channel, message_id, serials: &result.serials };
+    let serials = accepted.serials().map(|serial| serial.map(|serial| serial.to_string()));
+    let body = Published { channel, message_id, serials: serials.collect() };
     let body = protocol::encode_value(&body, call.format)?;
     Ok(answer::formatted(StatusCode::CREATED, body, call.format))
 }

@@ -8,12 +8,12 @@ use node::{
     Caller, ChannelDetails, ChannelsPage, Event, Occupancy, PresencePage, Request, VersionsPage,
     What,
 };
-use protocol::{BatchResult, PublishResult, Subject};
+use protocol::{BatchResult, Subject};
 use serde_json::{Value, json};
 use types::{
-    App, AppLimits, Body, ChannelName, Data, Direction, Entry, EntryId, HistoryPage, ItemPosition,
-    Key, Message, MessageAction, PresenceAction, PresenceMessage, Restrictions, Serial, SeriesId,
-    Timestamp, Version,
+    Accepted, App, AppLimits, Body, ChannelName, Data, Direction, Entry, EntryId, HistoryPage,
+    ItemPosition, Key, Message, MessageAction, PresenceAction, PresenceMessage, Restrictions,
+    Serial, SeriesId, Timestamp, Version,
     error::{CAPABILITY_MISSING, INVALID_CHANNEL_NAME},
 };
 
@@ -28,8 +28,8 @@ const AUTH: &str = "Authorization: Basic YXBwLmtleTpzZWNyZXQ=";
 const JSON: &str = "Content-Type: application/json";
 
 fn published() -> Response {
-    let result = PublishResult { serials: vec![Some("s0".into()), None] };
-    Response::Published { channel: "a,b".into(), message_id: "id".into(), result }
+    let accepted = Accepted { serial: Some(serial()), items: 2, dropped: 0b10 };
+    Response::Published { channel: "a,b".into(), message_id: "id".into(), accepted }
 }
 
 fn serial() -> Serial {
@@ -67,7 +67,7 @@ async fn a_publish_reaches_the_node_and_its_serials_come_back() {
     assert_eq!(answer.status, 201);
     assert_eq!(
         answer.json(),
-        json!({"channel": "a,b", "messageId": "id", "serials": ["s0", null]})
+        json!({"channel": "a,b", "messageId": "id", "serials": [serial().item(0), null]})
     );
     assert_eq!(answer.header("x-ably-serverid"), Some("node-1"));
 

@@ -8,7 +8,7 @@ use node::{Caller, Operation, Response, VersionsQuery, What};
 use protocol::{Action, ProtocolMessage, flags};
 use types::{Annotation, AnnotationAction, Direction, Extras, Message, MessageAction, Version};
 
-use crate::show::{data, show};
+use crate::show::{data, serials, show};
 use crate::world::{
     ALL, World, attach, attach_from, code, on, publish, publish_all, text, with_params, world,
     world_with,
@@ -25,7 +25,7 @@ fn posted(
 ) -> Arc<str> {
     world.send(client, &publish_all(CHANNEL, msg_serial, vec![what]));
     let ack = world.frames(client).into_iter().find(|frame| frame.action == Action::Ack);
-    ack.unwrap().res[0].serials[0].clone().unwrap()
+    serials(&ack.unwrap())[0].clone().unwrap()
 }
 
 fn named(name: &str, data: &str) -> Message {
@@ -82,7 +82,7 @@ fn an_update_keeps_what_it_leaves_out_and_is_acknowledged_with_its_version() {
     let message = &delivered.messages[0];
     let version = message.version.as_ref().unwrap();
     assert_eq!(message.serial.as_ref(), Some(&serial));
-    assert_eq!(version.serial, ack.res[0].serials[0]);
+    assert_eq!(version.serial, serials(&ack)[0]);
     assert!(version.serial.as_ref() > Some(&serial));
     assert_eq!(version.description.as_deref(), Some("typo"));
     assert_eq!(version.client_id.as_ref().map(|id| id.as_str()), Some("editor"));

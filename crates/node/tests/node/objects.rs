@@ -4,6 +4,7 @@ use node::{ObjectQuery, Operation, PreviousIncarnation, Response, View};
 use protocol::{Action, Format, ObjectItem, ObjectPayload, ObjectRequest, ProtocolMessage, flags};
 use types::{Finite, ObjectAction, ObjectData, Timestamp};
 
+use crate::show::serials;
 use crate::world::{
     ALL, World, attach, attach_from, code, on, publish, resuming, with_params, world, world_with,
 };
@@ -81,7 +82,7 @@ fn an_operation_is_acknowledged_with_its_serial_and_reaches_all_who_subscribe() 
     world.attach(stranger, "news");
     world.send(one, &set(0, "a"));
     let [echo, ack] = world.frames(one).try_into().unwrap();
-    assert_eq!(echo.state[0].serial, ack.res[0].serials[0]);
+    assert_eq!(echo.state[0].serial, serials(&ack)[0]);
     assert_eq!(echo.state[0].site_code.map(|site| site.as_str().to_owned()), Some("dun".into()));
     assert_eq!(world.seen(other), ["object news set:a"]);
     assert!(world.seen(stranger).is_empty());

@@ -15,12 +15,9 @@ fn publish_op(channel: &str, messages: Vec<Message>) -> Operation {
 /// Publishes with the key `all`; the ids of the publish and of its messages.
 fn published(world: &mut World, channel: &str, messages: Vec<Message>) -> (String, Vec<String>) {
     match world.request("all", publish_op(channel, messages)) {
-        Response::Published { message_id, result, channel: told } => {
+        Response::Published { message_id, accepted, channel: told } => {
             assert_eq!(told, channel);
-            (
-                message_id,
-                result.serials.into_iter().map(|serial| serial.unwrap().to_string()).collect(),
-            )
+            (message_id, accepted.serials().map(|serial| serial.unwrap().to_string()).collect())
         }
         other => panic!("not published: {other:?}"),
     }

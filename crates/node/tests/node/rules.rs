@@ -9,11 +9,11 @@ use node::{Caller, ChannelsQuery, Operation, Response};
 use protocol::{Action, ProtocolMessage, flags};
 use serde_json::json;
 use types::{
-    Annotation, AnnotationAction, Extras, HistoryQuery, Kind, Message, MessageAction, Namespace,
-    PresenceAction,
+    Accepted, Annotation, AnnotationAction, Extras, HistoryQuery, Kind, Message, MessageAction,
+    Namespace, PresenceAction,
 };
 
-use crate::show::{data, show};
+use crate::show::{data, serials, show};
 use crate::world::{
     ALL, World, act, attach, attach_from, code, enter, key_caller, on, publish, publish_all, text,
     with_params, world, world_with,
@@ -71,7 +71,7 @@ fn change(
 }
 
 /// Publishes and returns the serials that the ACK says.
-fn serials(
+fn posted(
     world: &mut World,
     client: node::TransportId,
     frame: &ProtocolMessage,
@@ -80,7 +80,7 @@ fn serials(
     world.send(client, frame);
     world.advance(wait);
     let ack = world.frames(client).into_iter().find(|frame| frame.action == Action::Ack);
-    ack.unwrap().res[0].serials.clone()
+    serials(&ack.unwrap())
 }
 
 fn messages(world: &mut World, client: node::TransportId) -> Vec<String> {
@@ -296,7 +296,7 @@ fn changes_of_one_message_within_an_interval_become_one() {
     let mut world = batched();
     let [writer, reader] = [(); 2].map(|()| world.connect(ALL));
     world.attach(reader, "ruled");
-    let posted = serials(&mut world, writer, &publish("ruled", 0, "a"), 100);
+    let posted = posted(&mut world, writer, &publish("ruled", 0, "a"), 100);
     let serial = posted[0].clone().unwrap();
     world.seen(reader);
     let (update, delete) = (MessageAction::Update, MessageAction::Delete);
@@ -324,7 +324,7 @@ fn who_resumes_between_two_appends_of_a_batch_has_each_piece_once() {
     let mut world = batched();
     let [writer, reader] = [(); 2].map(|()| world.connect(ALL));
     let attached = world.attach(reader, "ruled");
-    let posted = serials(&mut world, writer, &publish("ruled", 0, "a"), 100);
+    let posted = posted(&mut world, writer, &publish("ruled", 0, "a"), 100);
     let serial = posted[0].clone().unwrap();
     world.send(writer, &append("ruled", 1, &serial, "b"));
     let resumed = world.connect(ALL);
@@ -353,8 +353,8 @@ fn of_an_interval_only_the_newest_message_of_each_key_is_published() {
     let known: Vec<bool> = acks
         .iter()
         .flat_map(|ack| &ack.res)
-        .flat_map(|r| &r.serials)
-        .map(Option::is_some)
+        .flat_map(Accepted::serials)
+        .map(|serial| serial.is_some())
         .collect();
     assert_eq!(known, [false, true, true]);
     let query = HistoryQuery::new(Kind::Messages, 10);
@@ -369,14 +369,14 @@ fn messages_of_one_publish_are_dropped_one_by_one_and_a_resend_is_told_the_same(
     let [writer, reader] = [(); 2].map(|()| world.connect(ALL));
     world.attach(reader, "ruled");
     let frame = publish_all("ruled", 0, vec![named("a", "1"), named("b", "1"), named("a", "2")]);
-    let told = serials(&mut world, writer, &frame, 100);
+    let told = posted(&mut world, writer, &frame, 100);
     assert_eq!(told.iter().map(Option::is_some).collect::<Vec<_>>(), [false, true, true]);
     let [delivered] = world.frames(reader).try_into().unwrap();
     assert_eq!(show(&delivered), "message ruled b=1 a=2");
     let got: Vec<_> = delivered.messages.iter().map(|message| message.serial.clone()).collect();
     assert_eq!(got, told[1..]);
     assert!(delivered.messages[1].id.as_deref().unwrap().ends_with(":0:2"));
-    assert_eq!(serials(&mut world, writer, &frame, 100), told);
+    assert_eq!(posted(&mut world, writer, &frame, 100), told);
     assert!(world.seen(reader).is_empty());
 }
 
@@ -387,7 +387,7 @@ fn a_repeat_of_a_publish_that_waits_does_not_replace_it() {
     world.attach(reader, "ruled");
     let frame = publish_all("ruled", 0, vec![named("a", "1")]);
     world.send(writer, &frame);
-    let told = serials(&mut world, writer, &frame, 100);
+    let told = posted(&mut world, writer, &frame, 100);
     assert!(told[0].is_some());
     assert_eq!(world.seen(reader), ["message ruled a=1"]);
 }
@@ -433,7 +433,7 @@ fn appends_that_follow_each_other_are_rolled_up_within_the_window_of_their_publi
     let writer = world.connect(&format!("{ALL}&appendRollupWindow=100"));
     let reader = world.connect(ALL);
     world.attach(reader, "mutable");
-    let posted = serials(&mut world, writer, &publish("mutable", 0, "a"), 0);
+    let posted = posted(&mut world, writer, &publish("mutable", 0, "a"), 0);
     let serial = posted[0].clone().unwrap();
     for (n, piece) in (1..).zip(["b", "c", "d"]) {
         let frame = append("mutable", n, &serial, piece);
@@ -455,7 +455,7 @@ fn appends_are_delivered_one_by_one_if_their_publisher_wants_that() {
     let writer = world.connect(&format!("{ALL}&appendRollupWindow=0"));
     let reader = world.connect(ALL);
     world.attach(reader, "mutable");
-    let posted = serials(&mut world, writer, &publish("mutable", 0, "a"), 0);
+    let posted = posted(&mut world, writer, &publish("mutable", 0, "a"), 0);
     let serial = posted[0].clone().unwrap();
     for (n, piece) in (1..).zip(["b", "c"]) {
         world.send(writer, &append("mutable", n, &serial, piece));
@@ -473,7 +473,7 @@ fn appends_that_are_rolled_up_count_once_for_the_rates() {
         setup.app.limits.channel_message_rate = 5;
     });
     let writer = world.connect(ALL);
-    let posted = serials(&mut world, writer, &publish("mutable", 0, "a"), 0);
+    let posted = posted(&mut world, writer, &publish("mutable", 0, "a"), 0);
     let serial = posted[0].clone().unwrap();
     for n in 1..30 {
         assert_eq!(world.ask(writer, &append("mutable", n, &serial, "x")), [format!("ack {n}+1")]);
@@ -486,7 +486,7 @@ fn a_summary_is_delivered_at_once_and_then_the_last_of_an_interval() {
     let ann = world.connect(&format!("{ALL}&clientId=ann"));
     let reader = world.connect(ALL);
     world.attach(reader, "mutable");
-    let posted = serials(&mut world, ann, &publish("mutable", 0, "x"), 0);
+    let posted = posted(&mut world, ann, &publish("mutable", 0, "x"), 0);
     let serial = posted[0].clone().unwrap();
     for n in 1..5 {
         let kind = "r:total.v1";

@@ -1,5 +1,7 @@
 //! What a client received, as one line of text for each frame.
 
+use std::sync::Arc;
+
 use protocol::{Action, ObjectItem, ObjectPayload, ProtocolMessage, flags};
 use types::{
     Annotation, Data, Message, MessageAction, ObjectAction, ObjectValue, PresenceAction,
@@ -31,6 +33,11 @@ pub(crate) fn show(frame: &ProtocolMessage) -> String {
     words.extend(frame.state.iter().map(object));
     words.extend(frame.error.as_ref().map(|error| error.code.to_string()));
     words.join(" ")
+}
+
+/// The serials of the first publish that the frame acknowledges.
+pub(crate) fn serials(ack: &ProtocolMessage) -> Vec<Option<Arc<str>>> {
+    ack.res[0].serials().map(|serial| serial.map(|serial| serial.to_string().into())).collect()
 }
 
 pub(crate) fn data(data: &Data) -> String {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use protocol::{Action, ObjectItem, ProtocolMessage, flags};
 use types::{
-    ConnectionId, Kind, Message, MessageAction, PresenceAction, PresenceMessage, Timestamp,
+    Accepted, ConnectionId, Kind, Message, MessageAction, PresenceAction, PresenceMessage,
+    Timestamp,
 };
 
 use super::channel::{ChannelState, RETRY_MS};
@@ -83,14 +84,9 @@ impl Client {
     }
 
     /// Own operations were acknowledged.
-    pub(super) fn operated(
-        &mut self,
-        name: &Arc<str>,
-        items: &[ObjectItem],
-        serials: &[Option<Arc<str>>],
-    ) {
+    pub(super) fn operated(&mut self, name: &Arc<str>, items: &[ObjectItem], accepted: &Accepted) {
         if let (Some(channel), Some(site)) = (self.channels.get_mut(name), self.site) {
-            channel.objects.acknowledged(items, serials, site);
+            channel.objects.acknowledged(items, accepted, site);
         }
     }
 

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use protocol::{InitialValue, ObjectItem, ObjectPayload, Tree, flags};
 use types::{
-    Finite, ItemPosition, MapValue, ObjectAction, ObjectData, ObjectId, ObjectKind, ObjectState,
-    ObjectValue, SiteCode,
+    Accepted, Finite, ItemPosition, MapValue, ObjectAction, ObjectData, ObjectId, ObjectKind,
+    ObjectState, ObjectValue, SiteCode,
 };
 
 #[derive(Debug, Default)]
@@ -124,15 +124,16 @@ impl Objects {
     pub(super) fn acknowledged(
         &mut self,
         items: &[ObjectItem],
-        serials: &[Option<Arc<str>>],
+        accepted: &Accepted,
         site: SiteCode,
     ) {
-        if serials.len() != items.len() {
+        if accepted.items != items.len() {
             return;
         }
-        for (item, serial) in items.iter().zip(serials) {
-            let Some(serial) = serial.clone() else { continue };
-            let item = ObjectItem { serial: Some(serial), site_code: Some(site), ..item.clone() };
+        for (item, serial) in items.iter().zip(accepted.serials()) {
+            let Some(serial) = serial else { continue };
+            let serial = Some(serial.to_string().into());
+            let item = ObjectItem { serial, site_code: Some(site), ..item.clone() };
             if self.is_synced() {
                 self.receive(&item, Source::Local);
             } else {

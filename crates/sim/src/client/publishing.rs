@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use protocol::{Action, ObjectItem, ProtocolMessage, PublishResult};
-use types::{Annotation, Data, EntryId, ErrorInfo, Message, PresenceMessage, error};
+use protocol::{Action, ObjectItem, ProtocolMessage};
+use types::{Accepted, Annotation, Data, EntryId, ErrorInfo, Message, PresenceMessage, error};
 
 use super::{Client, Observed};
 use crate::truth::Label;
@@ -164,14 +164,14 @@ impl Client {
         &mut self,
         pending: Pending,
         result: &Result<(), ErrorInfo>,
-        serials: Option<&PublishResult>,
+        accepted: Option<&Accepted>,
     ) {
         let Some(publish) = pending.publish else {
             self.presence_settled(&pending.frame, result);
             return;
         };
-        if let (Content::Objects(items), Some(serials)) = (&publish.content, serials) {
-            self.operated(&publish.channel, items, &serials.serials);
+        if let (Content::Objects(items), Some(accepted)) = (&publish.content, accepted) {
+            self.operated(&publish.channel, items, accepted);
         }
         let id = match (&publish.named, &self.connection_id) {
             (Some(name), _) => EntryId::Named(Arc::clone(name)),

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use node::{Occupancy, Request, VersionsPage};
-use protocol::PublishResult;
 use serde_json::{Value, json};
 use types::{
-    AnnotationAction, Body, ChannelRef, Data, Entry, EntryId, HistoryPage, Message, MessageAction,
-    Serial, SeriesId, Timestamp, Version, error::NOT_FOUND,
+    Accepted, AnnotationAction, Body, ChannelRef, Data, Entry, EntryId, HistoryPage, Message,
+    MessageAction, Serial, SeriesId, Timestamp, Version, error::NOT_FOUND,
 };
 
 use super::*;
@@ -16,6 +15,10 @@ use crate::testing::Bench;
 const JSON: &str = "Content-Type: application/json";
 const ROOM: &str = "/chat/v4/rooms/dms%3Aa%2Fb";
 const CHANNEL: &str = "dms:a/b::$chat";
+
+fn serial() -> Serial {
+    Serial { ms: 1_000, counter: 2, series: SeriesId::from_bytes(b"dunAAAAAAAAA").unwrap() }
+}
 
 fn text(data: &Value) -> Message {
     Message {
@@ -172,8 +175,7 @@ async fn a_change_is_shown_with_who_made_it_and_foreign_data_without_text() {
 
 #[tokio::test]
 async fn messages_are_listed_by_order_and_page() {
-    let serial =
-        Serial { ms: 1_000, counter: 2, series: SeriesId::from_bytes(b"dunAAAAAAAAA").unwrap() };
+    let serial = serial();
     let entry = Arc::new(Entry {
         id: EntryId::Named("id".into()),
         serial,
@@ -207,13 +209,13 @@ async fn reactions_are_annotations_and_their_answer_is_a_serial() {
     let published = || Response::Published {
         channel: CHANNEL.into(),
         message_id: "id".into(),
-        result: PublishResult { serials: vec![Some("r1".into())] },
+        accepted: Accepted { serial: Some(serial()), items: 1, dropped: 0 },
     };
     let (bench, mut requests) = Bench::answering(move |_| published()).await;
     let path = format!("{ROOM}/messages/s1/reactions");
     let mut annotation = async |call: &str, body: &Value, status| {
         let answer = bench.ask(call, &[JSON], body.to_string().as_bytes()).await;
-        assert_eq!((answer.status, answer.json()), (status, json!({"serial": "r1"})));
+        assert_eq!((answer.status, answer.json()), (status, json!({"serial": serial().item(0)})));
         let request = requests.recv().await.unwrap();
         let Operation::Annotate { channel, serial, mut annotations } = request.operation else {
             panic!()
