@@ -6,14 +6,12 @@ use std::sync::Arc;
 use serde_json::{Map, Number, Value};
 use types::Extras;
 
-use crate::codec::{Decoder, Unreadable, put_bytes, put_option};
+use crate::codec::{Decoder, Unreadable, put_bytes};
 
-pub(crate) fn put(to: &mut Vec<u8>, extras: Option<&Extras>) {
-    put_option(to, extras, |to, extras| {
-        let mut packed = Vec::new();
-        put_map(&mut packed, extras);
-        put_bytes(to, &packed);
-    });
+pub(crate) fn put(to: &mut Vec<u8>, extras: &Extras) {
+    let mut packed = Vec::new();
+    put_map(&mut packed, extras);
+    put_bytes(to, &packed);
 }
 
 pub(crate) fn take(from: &mut Decoder<'_>) -> Result<Extras, Unreadable> {

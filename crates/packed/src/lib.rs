@@ -20,9 +20,11 @@
 mod codec;
 mod entry;
 mod extras;
+mod message;
 mod object;
 mod serial;
 mod snapshot;
+mod version_1;
 
 pub use codec::{Decoder, Unreadable, put_bytes};
 pub use entry::{Head, decode, encode, head};

@@ -26,7 +26,7 @@ const MAP_CLEAR: u8 = 6;
 pub(crate) fn put(to: &mut Vec<u8>, message: &ObjectMessage) {
     put_option(to, message.id.as_deref(), put_text);
     put_option(to, message.client_id.as_ref().map(ClientId::as_str), put_text);
-    extras::put(to, message.extras.as_ref());
+    put_option(to, message.extras.as_ref(), extras::put);
     put_text(to, message.operation.object_id.as_str());
     put_action(to, &message.operation.action);
 }
