@@ -138,7 +138,7 @@ impl Channel {
         if !publish.body.is_empty() {
             return self.publish_rest(now, publish, (content, dropped), effects);
         }
-        self.ids.insert(now, publish.id, content, Accepted { serial: None, items, dropped });
+        self.ids.insert(now, &publish.id, content, Accepted { serial: None, items, dropped });
         let result = Ok(Accepted { serial: None, items, dropped });
         effects.push(Effect::Published { token: publish.token, result });
     }

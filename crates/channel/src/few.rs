@@ -24,19 +24,14 @@ impl<K: Ord, V> Few<K, V> {
         }
     }
 
-    /// Changes the value of `key`, which is its default if it has none.
-    pub(crate) fn update(&mut self, key: K, change: impl FnOnce(&mut V))
+    pub(crate) fn get_mut<Q: Ord + ?Sized>(&mut self, key: &Q) -> Option<&mut V>
     where
-        V: Default,
+        K: Borrow<Q>,
     {
         match self {
-            Self::One(known, value) if *known == key => change(value),
-            Self::Many(map) => change(map.entry(key).or_default()),
-            Self::None | Self::One(..) => {
-                let mut value = V::default();
-                change(&mut value);
-                self.insert(key, value);
-            }
+            Self::None => None,
+            Self::One(known, value) => ((*known).borrow() == key).then_some(value),
+            Self::Many(map) => map.get_mut(key),
         }
     }
 
@@ -63,15 +58,15 @@ mod tests {
     proptest! {
         #[test]
         fn few_or_many_it_is_a_map(steps in prop::collection::vec((0_u8..4, any::<u8>(), any::<bool>()), 0..8)) {
-            let (mut few, mut map) = (Few::None, BTreeMap::new());
+            let (mut few, mut map) = (Few::None, BTreeMap::<u8, u8>::new());
             for (key, value, is_insert) in steps {
                 if is_insert {
                     few.insert(key, value);
                     map.insert(key, value);
                 } else {
-                    few.update(key, |known: &mut u8| *known = known.wrapping_add(value));
-                    let known = map.entry(key).or_insert(0_u8);
-                    *known = known.wrapping_add(value);
+                    for known in [few.get_mut(&key), map.get_mut(&key)].into_iter().flatten() {
+                        *known = known.wrapping_add(value);
+                    }
                 }
                 for key in 0..4 {
                     prop_assert_eq!(few.get(&key), map.get(&key));

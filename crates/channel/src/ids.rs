@@ -8,7 +8,7 @@
 //!
 //! Ids of pending entries are not here; see `pending`.
 
-use std::collections::VecDeque;
+use std::cmp::Ordering;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,8 +24,19 @@ const GENERATIONS: u32 = 4;
 #[derive(Debug)]
 pub(crate) struct Ids {
     /// Oldest first; at most `GENERATIONS` + 2, because each spans a quarter of the window.
-    generations: VecDeque<Generation>,
+    generations: Vec<Generation>,
     window: Duration,
+}
+
+/// What is known of an id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It was not accepted lately.
+    New,
+    /// As [`New`](Self::New), but a later publish of the same connection was.
+    Late,
+    /// What became of the publish, and what it said if that is known.
+    Known(Accepted, Option<Content>),
 }
 
 #[derive(Debug)]
@@ -38,7 +49,7 @@ struct Generation {
 }
 
 /// What one connection published, by msgSerial.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Run {
     /// The highest msgSerial here and in the runs before.
     latest: Option<i64>,
@@ -54,7 +65,7 @@ struct Sent {
 
 impl Ids {
     pub(crate) fn new(window: Duration) -> Self {
-        Self { generations: VecDeque::new(), window }
+        Self { generations: Vec::new(), window }
     }
 
     /// What became of the publish with this id, and what it said if that is known.
@@ -73,10 +84,21 @@ impl Ids {
         }
     }
 
-    /// Whether a later publish of the same connection was accepted.
-    pub(crate) fn has_later(&self, id: &EntryId) -> bool {
-        let EntryId::Connection { connection_id, msg_serial } = id else { return false };
-        self.latest(connection_id) > Some(*msg_serial)
+    pub(crate) fn standing(&self, id: &EntryId) -> Standing {
+        let latest = match id {
+            EntryId::Named(_) => None,
+            EntryId::Connection { connection_id, msg_serial } => {
+                Some(self.latest(connection_id).cmp(&Some(*msg_serial)))
+            }
+        };
+        if latest == Some(Ordering::Less) {
+            return Standing::New;
+        }
+        match self.find(id) {
+            Some((accepted, content)) => Standing::Known(accepted, content),
+            None if latest == Some(Ordering::Greater) => Standing::Late,
+            None => Standing::New,
+        }
     }
 
     fn latest(&self, connection_id: &ConnectionId) -> Option<i64> {
@@ -92,34 +114,42 @@ impl Ids {
     pub(crate) fn insert(
         &mut self,
         at: Timestamp,
-        id: EntryId,
+        id: &EntryId,
         content: Option<Content>,
         accepted: Accepted,
     ) {
         let width = self.window / GENERATIONS;
-        if self.generations.back().is_none_or(|newest| at.since(newest.first) >= width) {
+        if self.generations.last().is_none_or(|newest| at.since(newest.first) >= width) {
             self.generations.reserve_exact(1);
-            self.generations.push_back(Generation::new(at));
+            self.generations.push(Generation::new(at));
         }
-        let before = match &id {
-            EntryId::Named(_) => None,
-            EntryId::Connection { connection_id, .. } => self.latest(connection_id),
-        };
-        if let Some(newest) = self.generations.back_mut() {
+        if let Some(newest) = self.generations.last_mut() {
             (newest.last, newest.len) = (at, newest.len + 1);
             match id {
-                EntryId::Named(name) => newest.named.insert(name, accepted),
+                EntryId::Named(name) => newest.named.insert(Arc::clone(name), accepted),
                 EntryId::Connection { connection_id, msg_serial } => {
-                    let sent = Sent { msg_serial, content, accepted };
-                    newest.runs.update(connection_id, |run| run.add(before, sent));
+                    self.add(connection_id, Sent { msg_serial: *msg_serial, content, accepted });
                 }
             }
         }
     }
 
+    fn add(&mut self, connection_id: &ConnectionId, sent: Sent) {
+        let newest = self.generations.last_mut();
+        if let Some(run) = newest.and_then(|newest| newest.runs.get_mut(connection_id)) {
+            return run.add(sent);
+        }
+        let mut run = Run { latest: self.latest(connection_id), sent: Pieces::default() };
+        run.add(sent);
+        if let Some(newest) = self.generations.last_mut() {
+            newest.runs.insert(connection_id.clone(), run);
+        }
+    }
+
     pub(crate) fn expire(&mut self, now: Timestamp) {
-        let is_over = |oldest: &mut Generation| oldest.last.plus(self.window) <= now;
-        while self.generations.pop_front_if(is_over).is_some() {}
+        let is_over = |oldest: &&Generation| oldest.last.plus(self.window) <= now;
+        let over = self.generations.iter().take_while(is_over).count();
+        self.generations.drain(..over);
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -128,12 +158,12 @@ impl Ids {
 
     /// When the next ids leave.
     pub(crate) fn deadline(&self) -> Option<Timestamp> {
-        self.generations.front().map(|generation| generation.last.plus(self.window))
+        self.generations.first().map(|generation| generation.last.plus(self.window))
     }
 
     /// Whether nothing is left at `now`.
     pub(crate) fn is_over(&self, now: Timestamp) -> bool {
-        self.generations.back().is_none_or(|newest| newest.last.plus(self.window) <= now)
+        self.generations.last().is_none_or(|newest| newest.last.plus(self.window) <= now)
     }
 }
 
@@ -149,8 +179,8 @@ impl Run {
         sent.next().filter(|sent| sent.msg_serial == msg_serial)
     }
 
-    fn add(&mut self, before: Option<i64>, sent: Sent) {
-        self.latest = self.latest.max(before).max(Some(sent.msg_serial));
+    fn add(&mut self, sent: Sent) {
+        self.latest = self.latest.max(Some(sent.msg_serial));
         match self.sent.last() {
             Some(last) if last.msg_serial > sent.msg_serial => {
                 self.sent.insert(sent, |known| known.msg_serial < sent.msg_serial);
@@ -181,7 +211,7 @@ mod tests {
         let mut ids = Ids::new(window);
         for ms in 0..1_000 {
             ids.expire(Timestamp(ms));
-            ids.insert(Timestamp(ms), id("c", i64::try_from(ms).unwrap()), None, NOTHING);
+            ids.insert(Timestamp(ms), &id("c", i64::try_from(ms).unwrap()), None, NOTHING);
             let known = |age: u64| {
                 ms.checked_sub(age).map(|at| ids.find(&id("c", i64::try_from(at).unwrap())))
             };
@@ -197,7 +227,7 @@ mod tests {
     fn ids_that_come_out_of_order_are_found() {
         let mut ids = Ids::new(Duration::from_secs(1));
         for msg_serial in [5, 1, 9, 3] {
-            ids.insert(Timestamp(1), id("c", msg_serial), None, NOTHING);
+            ids.insert(Timestamp(1), &id("c", msg_serial), None, NOTHING);
         }
         assert!((0..10).all(|n| ids.find(&id("c", n)).is_some() == [1, 3, 5, 9].contains(&n)));
         assert!(ids.find(&id("d", 1)).is_none());
@@ -207,11 +237,18 @@ mod tests {
     fn ids_are_found_in_whatever_order_their_generations_hold_them() {
         let mut ids = Ids::new(Duration::from_millis(40));
         for (ms, msg_serial) in [(0, 5), (10, 3), (20, 9), (30, 1)] {
-            ids.insert(Timestamp(ms), id("c", msg_serial), None, NOTHING);
+            ids.insert(Timestamp(ms), &id("c", msg_serial), None, NOTHING);
         }
         assert_eq!(ids.generations.len(), 4);
         assert!((0..10).all(|n| ids.find(&id("c", n)).is_some() == [1, 3, 5, 9].contains(&n)));
-        assert!((0..9).all(|n| ids.has_later(&id("c", n))) && !ids.has_later(&id("c", 9)));
-        assert!(!ids.has_later(&id("d", 0)));
+        for n in 0..12 {
+            let standing = match n {
+                1 | 3 | 5 | 9 => Standing::Known(NOTHING, None),
+                0..9 => Standing::Late,
+                _ => Standing::New,
+            };
+            assert_eq!(ids.standing(&id("c", n)), standing, "{n}");
+        }
+        assert_eq!(ids.standing(&id("d", 0)), Standing::New);
     }
 }

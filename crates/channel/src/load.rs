@@ -224,7 +224,7 @@ impl Channel {
             let accepted =
                 Accepted { serial: Some(entry.serial), items: entry.body.len(), dropped: 0 };
             let content = Content::of_stored(entry);
-            self.ids.insert(entry.timestamp, entry.id.clone(), content, accepted);
+            self.ids.insert(entry.timestamp, &entry.id, content, accepted);
         }
         self.ids.expire(now);
     }

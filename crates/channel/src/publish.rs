@@ -15,6 +15,7 @@ use types::{
 use crate::Channel;
 use crate::content::{Content, check_repeat};
 use crate::event::{Effect, Publish};
+use crate::ids::Standing;
 use crate::log::{before, cursor_at};
 use crate::objects::Objects;
 use crate::pending::{Append, Wait, Waiters};
@@ -117,21 +118,22 @@ impl Channel {
         effects: &mut Vec<Effect>,
     ) -> Result<Progress, ErrorInfo> {
         let Publish { token, id, connection_id, owner, body } = publish;
-        if let Some((accepted, original)) = self.ids.find(&id) {
+        let standing = self.ids.standing(&id);
+        if let Standing::Known(accepted, original) = standing {
             return check_repeat(&id, original, content).map(|()| Progress::Known(accepted));
         }
         let deadline = now.plus(self.config.limits.publish_deadline);
         if let Some(joined) = self.pending.join(&id, content, token, deadline) {
             return joined.map(|()| Progress::Appended);
         }
-        if self.ids.has_later(&id) || self.pending.has_later(&id) {
+        if standing == Standing::Late || self.pending.has_later(&id) {
             // Refused before, and the refusal was lost: accepted now it would break the order.
             let message = "refused before; later publishes of the connection were accepted";
             return Err(error::INVALID_PUBLISH.with(message));
         }
         self.check_room(connection_id.as_ref(), &body)?;
         let Some(body) = self.resolve(&id, connection_id.as_ref(), owner.as_ref(), body)? else {
-            self.ids.insert(now, id, content, NOTHING_APPENDED);
+            self.ids.insert(now, &id, content, NOTHING_APPENDED);
             return Ok(Progress::Known(NOTHING_APPENDED));
         };
         self.check_rates(now, connection_id.as_ref(), &body)?;
@@ -206,7 +208,7 @@ impl Channel {
         let Append { entry, content, dropped, waiters, wait: _ } = append;
         let items = entry.body.len() + dropped.count_ones() as usize;
         let accepted = Accepted { serial: Some(entry.serial), items, dropped };
-        self.ids.insert(now, entry.id.clone(), content, accepted);
+        self.ids.insert(now, &entry.id, content, accepted);
         if entry.body.is_ephemeral() {
             effects.push(Effect::Deliver { entry, cursor: self.log.head() });
         } else {
