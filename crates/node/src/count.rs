@@ -113,31 +113,17 @@ impl Volume {
 }
 
 impl Node {
-    pub(crate) fn count_publish(
+    /// What was refused before a channel could decide.
+    pub(crate) fn count_refused(
         &mut self,
         now: Timestamp,
         app: &AppId,
         publisher: &Publisher,
         volume: Volume,
-        error: Option<&ErrorInfo>,
+        error: &ErrorInfo,
     ) {
-        let Some(state) = self.apps.get_mut(app) else { return };
-        let inbound = &mut state.stats.at(now).inbound;
-        let traffic = match publisher {
-            Publisher::Session(_) => &mut inbound.realtime,
-            Publisher::Request { .. }
-            | Publisher::Batch { .. }
-            | Publisher::Change { .. }
-            | Publisher::Chat(_)
-            | Publisher::Objects { .. } => &mut inbound.rest,
-            Publisher::Push { .. } | Publisher::Fixture(_) => return,
-        };
-        match error {
-            None => volume.add_to(traffic),
-            Some(error) if error.status >= 500 => {
-                traffic.class(volume.class).failed += volume.count;
-            }
-            Some(_) => traffic.class(volume.class).refused += volume.count,
+        if let Some(state) = self.apps.get_mut(app) {
+            count_outcome(state.stats.at(now), publisher, volume, Some(error));
         }
     }
 
@@ -192,17 +178,20 @@ impl Node {
         }
     }
 
-    /// Messages that their channel groups, and those of them that conflation has left out.
-    pub(crate) fn count_grouped(
+    /// What a channel has decided of a publish.
+    pub(crate) fn count_decided(
         &mut self,
         now: Timestamp,
         key: ChannelKey,
+        publisher: &Publisher,
         volume: Volume,
-        accepted: &Accepted,
+        result: Result<&Accepted, &ErrorInfo>,
     ) {
         let Some(slot) = self.channels.get(key) else { return };
         let Some(state) = self.apps.get_mut(&slot.app) else { return };
         let totals = state.stats.at(now);
+        count_outcome(totals, publisher, volume, result.err());
+        let Ok(accepted) = result else { return };
         totals.discarded += u64::from(accepted.dropped.count_ones());
         let grouped = grouped(totals, slot.fanout.window.grouping());
         if let (Class::Messages, Some(grouped)) = (volume.class, grouped) {
@@ -295,6 +284,30 @@ impl Node {
         let state = state.ok_or_else(|| error::NOT_FOUND.info())?;
         fixtures.iter().try_for_each(|fixture| state.stats.insert(now, fixture))?;
         Ok(Response::Created)
+    }
+}
+
+fn count_outcome(
+    totals: &mut Totals,
+    publisher: &Publisher,
+    volume: Volume,
+    error: Option<&ErrorInfo>,
+) {
+    let traffic = match publisher {
+        Publisher::Session(_) => &mut totals.inbound.realtime,
+        Publisher::Request { .. }
+        | Publisher::Batch { .. }
+        | Publisher::Change { .. }
+        | Publisher::Chat(_)
+        | Publisher::Objects { .. } => &mut totals.inbound.rest,
+        Publisher::Push { .. } | Publisher::Fixture(_) => return,
+    };
+    match error {
+        None => volume.add_to(traffic),
+        Some(error) if error.status >= 500 => {
+            traffic.class(volume.class).failed += volume.count;
+        }
+        Some(_) => traffic.class(volume.class).refused += volume.count,
     }
 }
 

@@ -96,24 +96,6 @@ impl Node {
         self.channel_closed(now, &slot.app, slot.host.name());
     }
 
-    /// Counts a publish, and tells of one whose refusal nobody hears.
-    fn publish_decided(
-        &mut self,
-        now: Timestamp,
-        key: ChannelKey,
-        publisher: &Publisher,
-        volume: Volume,
-        result: Result<&Accepted, &ErrorInfo>,
-    ) {
-        let Some(app) = self.channels.get(key).map(|slot| slot.app.clone()) else { return };
-        let error = result.err();
-        self.count_publish(now, &app, publisher, volume, error);
-        if let Ok(accepted) = result {
-            self.count_grouped(now, key, volume, accepted);
-        }
-        self.log_unheard(now, key, publisher, error);
-    }
-
     pub(crate) fn channel_effect(
         &mut self,
         now: Timestamp,
@@ -142,7 +124,8 @@ impl Node {
             }
             channel::Effect::Published { token, result } => {
                 if let Some(Waiting { publisher, volume, .. }) = self.publishers.remove(token) {
-                    self.publish_decided(now, key, &publisher, volume, result.as_ref());
+                    self.count_decided(now, key, &publisher, volume, result.as_ref());
+                    self.log_unheard(now, key, &publisher, result.as_ref().err());
                     self.published(now, publisher, token, result);
                 }
             }
@@ -418,7 +401,7 @@ impl Node {
                 self.on_channel(now, host, channel::Event::Publish(publish));
             }
             Err(error) => {
-                self.count_publish(now, app, &publisher, volume, Some(&error));
+                self.count_refused(now, app, &publisher, volume, &error);
                 self.published(now, publisher, publish.token, Err(error));
             }
         }

@@ -210,6 +210,14 @@ pub fn set_user_claim(extras: &mut Option<Extras>, claim: Option<Value>) {
     }
 }
 
+#[inline]
 pub(crate) fn extras_len(extras: Option<&Extras>) -> usize {
-    extras.map_or(0, |extras| serde_json::to_vec(extras.as_ref()).map_or(0, |json| json.len()))
+    match extras {
+        Some(extras) => json_len(extras),
+        None => 0,
+    }
+}
+
+fn json_len(extras: &Extras) -> usize {
+    serde_json::to_vec(extras.as_ref()).map_or(0, |json| json.len())
 }
