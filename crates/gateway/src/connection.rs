@@ -145,18 +145,11 @@ impl Handler for Inbound {
     }
 
     fn on_pause(&mut self) -> Intake {
-        let transport = self.transport;
-        let mut frames = std::mem::take(&mut self.gathered);
-        match (frames.pop(), frames.is_empty()) {
-            (None, _) => Intake::More,
-            (Some(frame), true) => {
-                self.hand_over(Event::Frame { transport, frame: Box::new(frame) })
-            }
-            (Some(last), false) => {
-                frames.push(last);
-                self.hand_over(Event::Frames { transport, frames })
-            }
+        if self.gathered.is_empty() {
+            return Intake::More;
         }
+        let frames = std::mem::take(&mut self.gathered);
+        self.hand_over(Event::Frames { transport: self.transport, frames })
     }
 
     async fn ready(&mut self) {

@@ -55,7 +55,7 @@ pub enum Event {
         transport: TransportId,
         frame: Box<ProtocolMessage>,
     },
-    /// Several that came together, in order.
+    /// Those that came together, in order.
     Frames {
         transport: TransportId,
         frames: Vec<ProtocolMessage>,

@@ -62,10 +62,13 @@ async fn a_connection_is_announced_brings_frames_in_order_and_ends_once() {
     for text in ["a", "b"] {
         stream.write_all(&frame(TEXT, &heartbeat(text, Format::Json))).await.unwrap();
     }
-    for text in ["a", "b"] {
-        let Event::Frame { transport, frame } = bench.next_event().await else { panic!() };
-        assert_eq!((transport, frame.id.as_deref()), (id, Some(text)));
+    let mut frames = Vec::new();
+    while frames.len() < 2 {
+        let Event::Frames { transport, frames: next } = bench.next_event().await else { panic!() };
+        assert_eq!(transport, id);
+        frames.extend(next);
     }
+    assert!(frames.iter().map(|frame| frame.id.as_deref()).eq([Some("a"), Some("b")]));
     stream.write_all(&frame(CLOSE, &[])).await.unwrap();
     assert_eq!(read(&mut stream).await.0, CLOSE);
     drop(stream);
@@ -94,8 +97,8 @@ async fn a_request_sent_along_with_the_first_frame_loses_nothing() {
     let eager = frame(TEXT, &heartbeat("early", Format::Json));
     stream.write_all(&[head.as_bytes(), &eager].concat()).await.unwrap();
     let Event::Connect { .. } = bench.next_event().await else { panic!() };
-    let Event::Frame { frame, .. } = bench.next_event().await else { panic!() };
-    assert_eq!(frame.id.as_deref(), Some("early"));
+    let Event::Frames { frames, .. } = bench.next_event().await else { panic!() };
+    assert_eq!(frames[0].id.as_deref(), Some("early"));
 }
 
 #[tokio::test]
@@ -171,11 +174,7 @@ async fn a_busy_node_slows_its_clients_down_and_misses_nothing() {
         }
         let mut seen = 0;
         while seen < count {
-            let frames = match events.recv().await.unwrap() {
-                Event::Frame { frame, .. } => vec![*frame],
-                Event::Frames { frames, .. } => frames,
-                other => panic!("{other:?}"),
-            };
+            let Event::Frames { frames, .. } = events.recv().await.unwrap() else { panic!() };
             for frame in frames {
                 assert_eq!(frame.id.as_deref(), Some(seen.to_string().as_str()));
                 seen += 1;
@@ -243,7 +242,7 @@ async fn a_shutdown_waits_for_websockets_until_the_node_closes_them() {
     let (mut stream, id, _) = open(&mut bench, "/").await;
     bench.stop.send(true).unwrap();
     stream.write_all(&frame(TEXT, &heartbeat("a", Format::Json))).await.unwrap();
-    let Event::Frame { .. } = bench.next_event().await else { panic!() };
+    let Event::Frames { .. } = bench.next_event().await else { panic!() };
     assert!(!bench.served.is_finished());
     bench.hub.close(id);
     assert_eq!(read(&mut stream).await.0, CLOSE);
