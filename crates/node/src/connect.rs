@@ -169,7 +169,7 @@ impl Node {
             effects: &mut effects,
         };
         let session = Session::open(&mut ctx, id.clone(), connect, reason);
-        let slot = SessionSlot { session, format, opened_at: now, origin };
+        let slot = SessionSlot { session, format, opened_at: now, origin, published_on: None };
         self.tell_connection_opened(now, &slot);
         let key = self.sessions.insert(Box::new(slot));
         self.by_connection.insert(id, key);

@@ -363,19 +363,27 @@ impl Node {
         }
     }
 
-    /// Hands a publish of `key`'s session to the host of its channel.
+    /// Hands a publish of `key`'s session to the host of its channel: mostly the one before went there, too.
     pub(crate) fn publish(
         &mut self,
         now: Timestamp,
         key: SessionKey,
-        channel: &ChannelName,
+        channel: ChannelName,
         publish: Publish,
     ) {
-        if let Some(app) = self.app_of(key) {
-            self.publish_in(now, Publisher::Session(key), &app, channel, publish);
+        let Some(slot) = self.sessions.get(key) else { return };
+        let last = slot.published_on.as_ref().filter(|(name, _)| *name == channel);
+        if let Some((_, host)) = last.filter(|(_, host)| self.channels.contains(*host)) {
+            return self.publish_on(now, *host, Publisher::Session(key), publish);
+        }
+        let app = slot.session.app_id().clone();
+        let host = self.publish_in(now, Publisher::Session(key), &app, &channel, publish);
+        if let Some(slot) = self.sessions.get_mut(key) {
+            slot.published_on = host.map(|host| (channel, host));
         }
     }
 
+    /// Returns the channel that decides, if there is one.
     pub(crate) fn publish_in(
         &mut self,
         now: Timestamp,
@@ -383,8 +391,7 @@ impl Node {
         app: &AppId,
         channel: &ChannelName,
         publish: Publish,
-    ) {
-        let volume = Volume::of(&publish.body);
+    ) -> Option<ChannelKey> {
         let within = match &publisher {
             // The session has counted it.
             Publisher::Session(_) | Publisher::Fixture(_) => Ok(()),
@@ -397,14 +404,28 @@ impl Node {
         };
         match within.and_then(|()| self.activate(now, app, channel)) {
             Ok(host) => {
-                self.publishers.insert(publish.token, Waiting { host, publisher, volume });
-                self.on_channel(now, host, channel::Event::Publish(publish));
+                self.publish_on(now, host, publisher, publish);
+                Some(host)
             }
             Err(error) => {
+                let volume = Volume::of(&publish.body);
                 self.count_refused(now, app, &publisher, volume, &error);
                 self.published(now, publisher, publish.token, Err(error));
+                None
             }
         }
+    }
+
+    fn publish_on(
+        &mut self,
+        now: Timestamp,
+        host: ChannelKey,
+        publisher: Publisher,
+        publish: Publish,
+    ) {
+        let volume = Volume::of(&publish.body);
+        self.publishers.insert(publish.token, Waiting { host, publisher, volume });
+        self.on_channel(now, host, channel::Event::Publish(publish));
     }
 
     /// Counts a publish against the limits of the app, unless it repeats one that was accepted: a

@@ -49,6 +49,8 @@ pub(crate) struct SessionSlot {
     pub(crate) opened_at: Timestamp,
     /// Only if somebody listened to connections when it was opened.
     pub(crate) origin: Option<Box<Origin>>,
+    /// Where it published last. The channel may have ended.
+    pub(crate) published_on: Option<(ChannelName, ChannelKey)>,
 }
 
 /// Who waits for the outcome of a publish.
@@ -378,7 +380,7 @@ impl Node {
                 self.replace(now, key, &channel, (attachment, requested));
             }
             session::Effect::Publish { channel, publish } => {
-                self.publish(now, key, &channel, publish);
+                self.publish(now, key, channel, publish);
             }
             session::Effect::AcknowledgeSoon => self.unacknowledged.push(key),
             session::Effect::Sync { channel, requested } => {

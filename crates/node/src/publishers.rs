@@ -48,9 +48,17 @@ impl Publishers {
     }
 
     pub(crate) fn remove(&mut self, token: PublishToken) -> Option<Waiting> {
-        let at = self.places.binary_search_by_key(&token, |place| place.token).ok()?;
-        let waiting = self.places.get_mut(at)?.waiting.take()?;
-        self.gaps += 1;
+        // What is decided at once is the newest.
+        let newest = self.places.pop_back_if(|newest| newest.token == token);
+        let waiting = match newest {
+            Some(newest) => newest.waiting?,
+            None => {
+                let at = self.places.binary_search_by_key(&token, |place| place.token).ok()?;
+                let waiting = self.places.get_mut(at)?.waiting.take()?;
+                self.gaps += 1;
+                waiting
+            }
+        };
         self.close_gaps();
         Some(waiting)
     }

@@ -52,6 +52,22 @@ fn a_channel_need_not_be_attached_to_be_published_on() {
 }
 
 #[test]
+fn a_publish_reaches_the_channel_of_that_name_that_there_is_now() {
+    let mut world = world();
+    let [client, other] = [(); 2].map(|()| world.connect(ALL));
+    assert_eq!(world.ask(client, &publish("news", 0, "unheard")), ["ack 0+1"]);
+    world.advance(10 * 60_000);
+    assert_eq!(world.node.channel_count(), 0);
+    for channel in ["weather", "news"] {
+        world.attach(other, channel);
+    }
+    for (msg_serial, channel) in [(1, "news"), (2, "news"), (3, "weather"), (4, "news")] {
+        world.send(client, &publish(channel, msg_serial, "hi"));
+        assert_eq!(world.seen(other), [format!("message {channel} hi")], "{msg_serial}");
+    }
+}
+
+#[test]
 fn own_messages_come_back_unless_echo_is_off() {
     for (connect, channel, echoed) in
         [("", "news", true), ("&echo=false", "news", false), ("", "[?echo=false]news", false)]
