@@ -187,14 +187,8 @@ fn read_whole<'a, T: Decode>(
     mut reader: impl Reader<'a>,
     malformed: ErrorCode,
 ) -> Result<T, ErrorInfo> {
-    let value = match T::read(&mut reader) {
-        Ok(value) => value,
-        Err(problem) => return Err(explain(problem, reader.position(), malformed)),
-    };
-    match reader.end() {
-        Ok(()) => Ok(value),
-        Err(problem) => Err(explain(problem, reader.position(), malformed)),
-    }
+    let value = T::read(&mut reader).and_then(|value| reader.end().map(|()| value));
+    value.map_err(|problem| explain(problem, reader.position(), malformed))
 }
 
 #[cold]
