@@ -102,7 +102,7 @@ impl Session {
         check_mutable(ctx.app, &channel.name)?;
         let named = check_annotations(&self.principal, &ctx.app.limits, &mut frame.annotations)?;
         let id = self.entry_id(named, frame.msg_serial);
-        Ok((channel, id, Body::Annotations(std::mem::take(&mut frame.annotations))))
+        Ok((channel.name, id, Body::Annotations(std::mem::take(&mut frame.annotations))))
     }
 }
 

@@ -103,7 +103,7 @@ impl Session {
         check_objects_size(&ctx.app.limits, &objects)?;
         let msg_serial = frame.msg_serial.unwrap_or_default();
         let id = EntryId::Connection { connection_id: self.id.clone(), msg_serial };
-        Ok((channel, id, Body::Objects(objects)))
+        Ok((channel.name, id, Body::Objects(objects)))
     }
 
     fn check_object(

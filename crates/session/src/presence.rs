@@ -46,7 +46,7 @@ impl Session {
             item.id.get_or_insert_with(|| format!("{}:{msg_serial}:{index}", self.id).into());
         }
         Ok((
-            channel,
+            channel.name,
             self.presence_id(msg_serial),
             Body::Presence(std::mem::take(&mut frame.presence)),
         ))

@@ -8,7 +8,7 @@ use auth::{Operation, Principal};
 use channel::{Publish, PublishToken};
 use protocol::{ProtocolMessage, flags};
 use types::error::{self, ErrorInfo};
-use types::{Accepted, AppLimits, Body, ChannelRef, EntryId, Message, MessageAction};
+use types::{Accepted, AppLimits, Body, ChannelName, ChannelRef, EntryId, Message, MessageAction};
 
 use crate::annotation::check_mutable;
 use crate::change::{change_owner, check_change};
@@ -111,7 +111,7 @@ pub fn named_id<'a>(
 
 /// Turns a frame into what its channel's host is asked to append.
 type Check = fn(&Session, &Context<'_>, &mut ProtocolMessage) -> Checked;
-pub(crate) type Checked = Result<(ChannelRef, EntryId, Body), ErrorInfo>;
+pub(crate) type Checked = Result<(ChannelName, EntryId, Body), ErrorInfo>;
 
 impl Session {
     pub(crate) fn handle_message(&mut self, ctx: &mut Context<'_>, frame: &mut ProtocolMessage) {
@@ -143,43 +143,49 @@ impl Session {
         // A resend is judged by its id alone: refusing it here, with its successor accepted, would
         // break the order.
         let is_resend = self.is_resend(msg_serial);
-        let outcome = if is_resend { Ok(()) } else { self.take_rate(ctx, count) };
+        let within = if is_resend { Ok(()) } else { self.take_rate(ctx, count) };
         if self.transport.is_none() {
             return;
         }
-        let outcome = outcome.and_then(|()| check(self, ctx, frame)).and_then(|mut checked| {
-            let (channel, _, body) = &mut checked;
-            let limit = self.principal.claims.publish_rate(&channel.name);
-            if let Some(limit) = limit.filter(|_| !is_resend) {
-                self.claimed_rates.take(ctx.now, channel.name.clone(), limit, count)?;
-            }
-            stamp_user_claim(&self.principal, &channel.name, body);
-            let owner = |change| change_owner(&self.principal, &channel.name, change);
-            let owner = body.change().map(owner).transpose()?.flatten();
-            if !is_resend {
-                ctx.usage.publish(ctx.now, &ctx.app.limits, body)?;
-            }
-            Ok((checked, owner))
-        });
+        let counted = (!is_resend).then_some(count);
+        let outcome = within.and_then(|()| self.draft(ctx, frame, counted, check));
         self.last_msg_serial = self.last_msg_serial.max(Some(msg_serial));
         match outcome {
-            Ok(((channel, id, body), owner)) => {
-                let token = ctx.publish_token();
-                self.acks.wait(msg_serial, token);
-                if let Body::Presence(items) = &body {
-                    self.members.published(token, &channel.name, items);
+            Ok((channel, publish)) => {
+                self.acks.wait(msg_serial, publish.token);
+                if let Body::Presence(items) = &publish.body {
+                    self.members.published(publish.token, &channel, items);
                 }
-                let connection_id = Some(self.id.clone());
-                ctx.effects.push(Effect::Publish {
-                    channel: channel.name,
-                    publish: Publish { token, id, connection_id, owner, body },
-                });
+                ctx.effects.push(Effect::Publish { channel, publish });
             }
             Err(error) => {
                 self.acks.refuse(msg_serial, ctx.publish_token(), error);
                 self.acknowledge_soon(ctx);
             }
         }
+    }
+
+    /// What the channel's host is asked to do. `count` is none for a resend.
+    fn draft(
+        &mut self,
+        ctx: &mut Context<'_>,
+        frame: &mut ProtocolMessage,
+        count: Option<u32>,
+        check: Check,
+    ) -> Result<(ChannelName, Publish), ErrorInfo> {
+        let (channel, id, mut body) = check(self, ctx, frame)?;
+        let limit = self.principal.claims.publish_rate(&channel);
+        if let (Some(limit), Some(count)) = (limit, count) {
+            self.claimed_rates.take(ctx.now, channel.clone(), limit, count)?;
+        }
+        stamp_user_claim(&self.principal, &channel, &mut body);
+        let owner = |change| change_owner(&self.principal, &channel, change);
+        let owner = body.change().map(owner).transpose()?.flatten();
+        if count.is_some() {
+            ctx.usage.publish(ctx.now, &ctx.app.limits, &body)?;
+        }
+        let (token, connection_id) = (ctx.publish_token(), Some(self.id.clone()));
+        Ok((channel, Publish { token, id, connection_id, owner, body }))
     }
 
     /// The host's answer to a publish. [`Self::acknowledge`] tells the client.
@@ -249,7 +255,7 @@ impl Session {
             check_mutable(ctx.app, &channel.name)?;
             let named = check_change(&self.principal, &ctx.app.limits, change)?;
             let id = self.entry_id(named, frame.msg_serial);
-            return Ok((channel, id, Body::Messages(take(&mut frame.messages))));
+            return Ok((channel.name, id, Body::Messages(take(&mut frame.messages))));
         }
         if !self.principal.capability.permits(channel.name.as_str(), Operation::Publish) {
             return Err(error::CAPABILITY_MISSING.info());
@@ -265,7 +271,7 @@ impl Session {
         let named = named.filter(|_| !ctx.app.batches(&channel.name));
         check_push(ctx.app, &channel.name, &frame.messages)?;
         let id = self.entry_id(named, frame.msg_serial);
-        Ok((channel, id, Body::Messages(take(&mut frame.messages))))
+        Ok((channel.name, id, Body::Messages(take(&mut frame.messages))))
     }
 
     /// The id under which a publish is accepted once: the client's own, if it gave one.
