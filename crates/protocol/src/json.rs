@@ -311,12 +311,22 @@ impl<'a> Reader<'a> for JsonReader<'a> {
 /// character.
 #[inline]
 fn plain_run(bytes: &[u8]) -> usize {
-    // Most keys and names end in their first word.
-    let Some((word, rest)) = bytes.split_first_chunk() else { return plain_words(bytes) };
-    match special_bytes(u64::from_le_bytes(*word)) {
-        0 => word.len() + plain_blocks(rest),
-        special => special.trailing_zeros() as usize / 8,
+    // Most keys and names end in their first two words.
+    let Some((start, rest)) = bytes.split_first_chunk::<16>() else { return plain_words(bytes) };
+    let (words, _) = start.as_chunks();
+    for (index, word) in words.iter().enumerate() {
+        if let Some(at) = first_special(*word) {
+            return index * 8 + at;
+        }
     }
+    start.len() + plain_blocks(rest)
+}
+
+/// Where the first special byte of a word is.
+#[inline]
+fn first_special(word: [u8; 8]) -> Option<usize> {
+    let special = special_bytes(u64::from_le_bytes(word));
+    (special != 0).then(|| special.trailing_zeros() as usize / 8)
 }
 
 #[inline(never)]
@@ -330,9 +340,8 @@ fn plain_blocks(bytes: &[u8]) -> usize {
 fn plain_words(bytes: &[u8]) -> usize {
     let (words, tail) = bytes.as_chunks();
     for (index, word) in words.iter().enumerate() {
-        let special = special_bytes(u64::from_le_bytes(*word));
-        if special != 0 {
-            return index * 8 + special.trailing_zeros() as usize / 8;
+        if let Some(at) = first_special(*word) {
+            return index * 8 + at;
         }
     }
     let special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
