@@ -7,7 +7,8 @@ use types::Serial;
 /// Channels and kinds of entries that are known at most.
 const MAX_KNOWN: usize = 65_536;
 
-/// The serials of the newest entries that are stored, by what the keys of their channel and kind begin with.
+/// The serials of the newest entries that were stored, by what the keys of their channel and kind begin with. They
+/// may have expired since.
 #[derive(Default)]
 pub(crate) struct Newest(BTreeMap<Vec<u8>, Serial>);
 

@@ -162,7 +162,8 @@ impl<'a> Stage<'a> {
 
     /// Puts chunks of one kind of entries of one channel into the batch.
     fn insert(&mut self, head: Vec<u8>, mut chunks: Vec<Chunk>) -> Result<(), StoreError> {
-        let known = self.newest.get(&head);
+        let horizon = self.store.retention.horizon();
+        let known = self.newest.get(&head).filter(|known| known.ms >= horizon.0);
         let newest = if known.is_some() { known } else { self.store.newest(&head)? };
         let last = chunks.iter().map(|chunk| chunk.last).max().max(newest);
         if !follow(newest, &chunks) {

@@ -279,12 +279,8 @@ impl<T> Run<T> {
     }
 
     /// Returns when to look again.
-    fn expire(&mut self) -> Duration {
-        let expired = self.store.expire(wall_clock());
-        if !matches!(expired, Ok(0)) {
-            self.newest.forget();
-        }
-        match expired {
+    fn expire(&self) -> Duration {
+        match self.store.expire(wall_clock()) {
             Ok(removed) if removed >= expiry::STEP => EXPIRY_PAUSE,
             Ok(_) => EXPIRY_INTERVAL,
             Err(error) => {
