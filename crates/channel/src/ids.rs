@@ -85,6 +85,7 @@ impl Ids {
     }
 
     pub(crate) fn standing(&self, id: &EntryId) -> Standing {
+        // Where the latest of its connection is, seen from it.
         let latest = match id {
             EntryId::Named(_) => None,
             EntryId::Connection { connection_id, msg_serial } => {

@@ -50,8 +50,14 @@ impl AckQueue {
 
     /// Records an outcome; a token that is not waited for (any more) is ignored.
     pub(crate) fn settle(&mut self, token: PublishToken, result: Result<Accepted, ErrorInfo>) {
-        let at = self.publishes.binary_search_by_key(&token, |publish| publish.token);
-        let publish = at.ok().and_then(|at| self.publishes.get_mut(at));
+        let publish = match self.publishes.back_mut() {
+            // What is decided at once.
+            Some(newest) if newest.token == token => Some(newest),
+            Some(_) | None => {
+                let at = self.publishes.binary_search_by_key(&token, |publish| publish.token);
+                at.ok().and_then(|at| self.publishes.get_mut(at))
+            }
+        };
         if let Some(publish) = publish.filter(|known| matches!(known.outcome, Outcome::Waiting)) {
             publish.outcome = match result {
                 Ok(accepted) => Outcome::Accepted(accepted),
@@ -74,12 +80,14 @@ impl AckQueue {
                 nack
             }
         };
-        let mut count = 0_u32;
-        while let Some(Publish { msg_serial, outcome, .. }) = self.publishes.front() {
-            if *msg_serial != first.saturating_add(i64::from(count)) || !belongs(&frame, outcome) {
-                break;
-            }
-            count += 1;
+        let continues = |(publish, at): &(&Publish, i64)| {
+            publish.msg_serial == first.saturating_add(*at) && belongs(&frame, &publish.outcome)
+        };
+        let count = self.publishes.iter().zip(0..).take_while(continues).count();
+        if version >= RES_VERSION && frame.action == Action::Ack {
+            frame.res.reserve_exact(count);
+        }
+        for _ in 0..count {
             if let Some(Publish { outcome: Outcome::Accepted(accepted), .. }) =
                 self.publishes.pop_front()
                 && version >= RES_VERSION
@@ -88,7 +96,7 @@ impl AckQueue {
             }
         }
         frame.msg_serial = Some(first);
-        frame.count = Some(count);
+        frame.count = Some(u32::try_from(count).unwrap_or(u32::MAX));
         Some(frame)
     }
 }
