@@ -143,16 +143,11 @@ fn take_items<T>(
     (0..count).map(|_| take(from)).collect()
 }
 
-/// What can be told of an entry without decoding all of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Head {
-    pub position: u64,
-}
-
-pub fn head(bytes: &[u8]) -> Result<Head, Unreadable> {
+/// The position of the entry, which is told without decoding the rest.
+pub fn position(bytes: &[u8]) -> Result<u64, Unreadable> {
     let mut from = Decoder::new(bytes, WHAT);
     take_version(&mut from)?;
-    Ok(Head { position: from.varint()? })
+    from.varint()
 }
 
 /// The versions that are read. The position follows in each.
@@ -503,7 +498,7 @@ mod tests {
     #[test]
     fn what_earlier_servers_wrote_is_read() {
         for (bytes, entry) in [(SMALL_1, small()), (FULL_1, full())] {
-            assert_eq!(head(bytes).unwrap(), Head { position: entry.position });
+            assert_eq!(position(bytes).unwrap(), entry.position);
             assert_eq!(decode(serial(), bytes).unwrap(), entry);
         }
     }
@@ -544,7 +539,7 @@ mod tests {
         #[test]
         fn every_entry_round_trips(entry in entry()) {
             let bytes = bytes_of(&entry);
-            prop_assert_eq!(head(&bytes).unwrap(), Head { position: entry.position });
+            prop_assert_eq!(position(&bytes).unwrap(), entry.position);
             prop_assert_eq!(decode(serial(), &bytes).unwrap(), entry);
         }
 

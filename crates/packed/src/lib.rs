@@ -27,6 +27,6 @@ mod snapshot;
 mod version_1;
 
 pub use codec::{Decoder, Unreadable, put_bytes};
-pub use entry::{Head, decode, encode, head};
+pub use entry::{decode, encode, position};
 pub use serial::{SERIAL_LENGTH, serial, take_serial};
 pub use snapshot::{decode as decode_snapshot, encode as encode_snapshot};

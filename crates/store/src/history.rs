@@ -36,7 +36,7 @@ impl Store {
             let stored = row?;
             let serial = stored.serial;
             if let Some(until) = &until
-                && !until.covers(serial, packed::head(stored.packed())?.position)
+                && !until.covers(serial, packed::position(stored.packed())?)
             {
                 continue;
             }
