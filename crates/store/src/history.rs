@@ -170,9 +170,8 @@ impl Store {
         serial: Serial,
     ) -> Result<Option<StoredEntry>, StoreError> {
         let range = key::at(head, &key::LOWEST)..=key::at(head, &packed::serial(&serial));
-        let Some(guard) = self.history.range(range).next_back() else { return Ok(None) };
-        let (key, chunk) = guard.into_inner()?;
-        Ok(chunk::read(&key, &chunk)?.into_iter().find(|entry| entry.serial == serial))
+        let Some(chunk) = self.history.range(range).next_back() else { return Ok(None) };
+        Ok(read(chunk)?.into_iter().find(|entry| entry.serial == serial))
     }
 
     /// The entries of the query's kind about one message, in its direction, from its start.

@@ -4,7 +4,6 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use fjall::{Database, KeyspaceCreateOptions};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use store::Store;
@@ -14,14 +13,14 @@ use types::{
 };
 
 use crate::support::{
-    Dir, add, app, append, channel, entry, ids, message, names, read_all, series, write,
+    Dir, add, app, append, channel, entry, ids, keyspace, message, names, read_all, series, write,
 };
 
 const MINUTE: u64 = 60_000;
 
 fn rows(dir: &Dir) -> usize {
-    let database = Database::builder(dir.path().join("store")).open().unwrap();
-    database.keyspace("history", KeyspaceCreateOptions::default).unwrap().iter().count()
+    let database = dir.engine();
+    keyspace(&database, "history").iter().count()
 }
 
 /// As many messages, a millisecond apart, with so much data each.
@@ -103,8 +102,8 @@ fn rows_of_layout_2_have_one_entry_each_and_are_read_and_shared() {
         append(&dir.open(), &channel("orders"), &[entry]);
     }
     let layout = |found: Option<u64>| {
-        let database = Database::builder(dir.path().join("store")).open().unwrap();
-        let meta = database.keyspace("meta", KeyspaceCreateOptions::default).unwrap();
+        let database = dir.engine();
+        let meta = keyspace(&database, "meta");
         found.into_iter().for_each(|found| meta.insert("layout", found.to_be_bytes()).unwrap());
         meta.get("layout").unwrap().unwrap().to_vec()
     };
@@ -121,8 +120,8 @@ fn rows_in_files_of_their_own_are_read_and_taken_apart() {
     let dir = Dir::new();
     let stored = messages(1, 10, 2 << 10);
     append(&dir.open(), &channel("orders"), &stored[..9]);
-    let database = Database::builder(dir.path().join("store")).open().unwrap();
-    let history = database.keyspace("history", KeyspaceCreateOptions::default).unwrap();
+    let database = dir.engine();
+    let history = keyspace(&database, "history");
     history.rotate_memtable_and_wait().unwrap();
     assert_eq!(history.blob_file_count(), 1);
     drop((history, database));
@@ -147,8 +146,8 @@ fn a_row_that_cannot_be_read_keeps_nothing_else_from_being_stored() {
 }
 
 fn damage_rows(dir: &Dir) {
-    let database = Database::builder(dir.path().join("store")).open().unwrap();
-    let history = database.keyspace("history", KeyspaceCreateOptions::default).unwrap();
+    let database = dir.engine();
+    let history = keyspace(&database, "history");
     for guard in history.iter() {
         let (key, value) = guard.into_inner().unwrap();
         history.insert(key, value.get(..value.len() - 1).unwrap()).unwrap();

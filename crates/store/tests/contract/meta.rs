@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use fjall::{Database, KeyspaceCreateOptions};
 use packed::Unreadable;
 use store::{DEFAULT_RETENTION, Incarnation, Store, StoreError};
 use types::{App, AppId, AppLimits, Key, Namespace, Restrictions, Timestamp};
 
-use crate::support::Dir;
+use crate::support::{Dir, keyspace};
 
 fn app(id: &str) -> App {
     let key = Key {
@@ -29,8 +28,8 @@ fn app(id: &str) -> App {
 
 /// Writes what no version of the store writes.
 fn tamper(dir: &Dir, key: &str, value: &[u8]) {
-    let database = Database::builder(dir.path().join("store")).open().unwrap();
-    let meta = database.keyspace("meta", KeyspaceCreateOptions::default).unwrap();
+    let database = dir.engine();
+    let meta = keyspace(&database, "meta");
     meta.insert(key, value).unwrap();
 }
 

@@ -3,14 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fjall::{Database, KeyspaceCreateOptions};
 use store::{Place, Store, Write};
 use types::{
     AppId, ChannelName, Entry, Finite, HistoryQuery, Kind, ObjectId, ObjectKind, ObjectState,
     ObjectValue, ObjectsSnapshot, RecordChange, Timestamp,
 };
 
-use crate::support::{Dir, app, channel, entry, read_all, write};
+use crate::support::{Dir, app, channel, entry, keyspace, read_all, write};
 
 fn operation(position: u64) -> Arc<Entry> {
     entry(Kind::Objects, 1, position, position, 1)
@@ -103,8 +102,8 @@ fn a_damaged_channel_is_skipped_and_the_others_are_read() {
     let store = dir.open();
     write(&store, names.iter().map(|name| add(name, 1, Place::Objects)).collect());
     drop(store);
-    let database = Database::builder(dir.path().join("store")).open().unwrap();
-    let objects = database.keyspace("objects", KeyspaceCreateOptions::default).unwrap();
+    let database = dir.engine();
+    let objects = keyspace(&database, "objects");
     for key in [b"\x03app\x01b".as_slice(), b"\x03ap", b"\x09x"] {
         objects.insert(key, b"\x01nonsense").unwrap();
     }

@@ -1,11 +1,10 @@
 //! Records: kept, replaced and deleted, all of a write or none, and there after a restart.
 
 use bytes::Bytes;
-use fjall::{Database, KeyspaceCreateOptions};
 use store::{Store, Write};
 use types::{AppId, Record, RecordChange, RecordId, RecordKind};
 
-use crate::support::{Dir, try_write};
+use crate::support::{Dir, keyspace, try_write};
 
 fn id(app: &str, key: &str) -> RecordId {
     RecordId { app: app.into(), kind: RecordKind::Revocation, key: key.into() }
@@ -78,8 +77,8 @@ fn what_is_not_the_key_of_a_record_is_skipped() {
     let store = dir.open();
     change(&store, vec![vec![keep("a", "1", "x")]]);
     drop(store);
-    let database = Database::builder(dir.path().join("store")).open().unwrap();
-    let records = database.keyspace("records", KeyspaceCreateOptions::default).unwrap();
+    let database = dir.engine();
+    let records = keyspace(&database, "records");
     for key in [b"\x01a\xff1".as_slice(), b"\x09a", b"\x01a", b"\x01a\x01\xff"] {
         records.insert(key, "y").unwrap();
     }

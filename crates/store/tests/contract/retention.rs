@@ -4,12 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fjall::{Database, KeyspaceCreateOptions};
 use store::Store;
 use types::{Cursor, Entry, HistoryQuery, ItemPosition, Kind, Timestamp};
 
 use crate::support::{
-    Dir, app, append, change, channel, entry, ids, message, names, read_all, series,
+    Dir, app, append, change, channel, entry, ids, keyspace, message, names, read_all, series,
 };
 
 const MINUTE: u64 = 60_000;
@@ -81,9 +80,9 @@ fn each_channel_and_kind_expires_by_itself() {
 
 /// Rows in the keyspaces of history.
 fn rows(dir: &Dir) -> Vec<(&'static str, usize)> {
-    let database = Database::builder(dir.path().join("store")).open().unwrap();
+    let database = dir.engine();
     let count = |name| {
-        let rows = database.keyspace(name, KeyspaceCreateOptions::default).unwrap();
+        let rows = keyspace(&database, name);
         (name, rows.iter().count())
     };
     ["history", "minutes", "about", "series"].map(count).into()
@@ -124,14 +123,14 @@ fn what_an_earlier_version_has_stored_expires() {
     assert_eq!(open(&dir).expire(Timestamp(START + MINUTE + 100)).unwrap(), 1);
     assert_eq!(open(&dir).expire(Timestamp(START + 2 * MINUTE + 100)).unwrap(), 1);
     assert_eq!(rows(&dir), [("history", 0), ("minutes", 0), ("about", 0), ("series", 0)]);
-    let database = Database::builder(dir.path().join("store")).open().unwrap();
+    let database = dir.engine();
     assert!(!database.keyspace_exists("times"));
 }
 
 /// A row in `times` for each entry, instead of `minutes`.
 fn into_layout_1(dir: &Dir) {
-    let database = Database::builder(dir.path().join("store")).open().unwrap();
-    let keyspace = |name| database.keyspace(name, KeyspaceCreateOptions::default).unwrap();
+    let database = dir.engine();
+    let keyspace = |name| keyspace(&database, name);
     let (times, minutes) = (keyspace("times"), keyspace("minutes"));
     for guard in keyspace("history").iter() {
         let entry_key = guard.key().unwrap();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use fjall::{Database, Keyspace, KeyspaceCreateOptions};
 use store::{Durable, Outcomes, Place, Store, Write, WriteRequest, Writer};
 use testkit::Folder;
 use types::{
@@ -30,6 +31,15 @@ impl Dir {
     pub(crate) fn open(&self) -> Store {
         open(self.path())
     }
+
+    /// What the store is kept in, to see or do what no version of the store does.
+    pub(crate) fn engine(&self) -> Database {
+        Database::builder(self.path().join("store")).open().unwrap()
+    }
+}
+
+pub(crate) fn keyspace(engine: &Database, name: &str) -> Keyspace {
+    engine.keyspace(name, KeyspaceCreateOptions::default).unwrap()
 }
 
 pub(crate) fn open(directory: &Path) -> Store {
