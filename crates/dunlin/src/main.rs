@@ -11,6 +11,7 @@ mod config;
 mod data_dir;
 mod driver;
 mod keys;
+mod listen;
 mod serve;
 mod server;
 mod settings;

@@ -9,13 +9,13 @@ use anyhow::{Context as _, Result, anyhow};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use telemetry::LogFormat;
-use tokio::net::TcpListener;
 use tokio::runtime::Builder;
 use types::SiteCode;
 
 use crate::Failure;
 use crate::banner::Banner;
 use crate::data_dir;
+use crate::listen::listen;
 use crate::server::{Server, check_counts};
 use crate::settings::Settings;
 use crate::signals::{Signals, Told};
@@ -108,9 +108,8 @@ fn take_small_pages() {
 
 async fn serve(settings: &Settings) -> Result<()> {
     let mut signals = Signals::listen().context("cannot listen for signals")?;
-    let listener = TcpListener::bind(settings.listen)
-        .await
-        .with_context(|| format!("cannot listen on {}", settings.listen))?;
+    let listener =
+        listen(settings.listen).with_context(|| format!("cannot listen on {}", settings.listen))?;
     let address = listener.local_addr()?;
     let store = data_dir::open(&settings.data_dir, settings.history_retention)?;
     let mut server = Server::start(settings, store, listener)?;
