@@ -3,7 +3,7 @@
 //!
 //! Ids are kept in generations of a quarter of the window, dropped as a whole, so an id lives for
 //! one window to one and a quarter. Within a generation the ids of a connection form a run sorted
-//! by msgSerial: 64 bytes an id. A named id takes 64 bytes, its text and the share of a tree node.
+//! by msgSerial: 24 bytes an id. A named id takes 64 bytes, its text and the share of a tree node.
 //! A run knows the highest msgSerial of its connection up to then: the newest one tells what is new.
 //!
 //! Ids of pending entries are not here; see `pending`.
@@ -16,7 +16,7 @@ use types::{Accepted, ConnectionId, EntryId, Timestamp};
 
 use crate::content::Content;
 use crate::few::Few;
-use crate::pieces::Pieces;
+use crate::run::{Run, Sent};
 
 /// Generations in a window: more make ids leave sooner after their window, and lookups slower.
 const GENERATIONS: u32 = 4;
@@ -48,21 +48,6 @@ struct Generation {
     named: Few<Arc<str>, Accepted>,
 }
 
-/// What one connection published, by msgSerial.
-#[derive(Debug)]
-struct Run {
-    /// The highest msgSerial here and in the runs before.
-    latest: Option<i64>,
-    sent: Pieces<Sent>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Sent {
-    msg_serial: i64,
-    content: Option<Content>,
-    accepted: Accepted,
-}
-
 impl Ids {
     pub(crate) fn new(window: Duration) -> Self {
         Self { generations: Vec::new(), window }
@@ -78,7 +63,7 @@ impl Ids {
             }
             EntryId::Connection { connection_id, msg_serial } => self
                 .runs(connection_id)
-                .take_while(|run| Some(*msg_serial) <= run.latest)
+                .take_while(|run| Some(*msg_serial) <= run.latest())
                 .find_map(|run| run.find(*msg_serial))
                 .map(|sent| (sent.accepted, sent.content)),
         }
@@ -103,7 +88,7 @@ impl Ids {
     }
 
     fn latest(&self, connection_id: &ConnectionId) -> Option<i64> {
-        self.runs(connection_id).next()?.latest
+        self.runs(connection_id).next()?.latest()
     }
 
     /// Newest first.
@@ -140,8 +125,7 @@ impl Ids {
         if let Some(run) = newest.and_then(|newest| newest.runs.get_mut(connection_id)) {
             return run.add(sent);
         }
-        let mut run = Run { latest: self.latest(connection_id), sent: Pieces::default() };
-        run.add(sent);
+        let run = Run::new(self.latest(connection_id), sent);
         if let Some(newest) = self.generations.last_mut() {
             newest.runs.insert(connection_id.clone(), run);
         }
@@ -174,23 +158,6 @@ impl Generation {
     }
 }
 
-impl Run {
-    fn find(&self, msg_serial: i64) -> Option<&Sent> {
-        let mut sent = self.sent.behind(|sent| sent.msg_serial < msg_serial);
-        sent.next().filter(|sent| sent.msg_serial == msg_serial)
-    }
-
-    fn add(&mut self, sent: Sent) {
-        self.latest = self.latest.max(Some(sent.msg_serial));
-        match self.sent.last() {
-            Some(last) if last.msg_serial > sent.msg_serial => {
-                self.sent.insert(sent, |known| known.msg_serial < sent.msg_serial);
-            }
-            Some(_) | None => self.sent.push(sent),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -199,11 +166,6 @@ mod tests {
 
     fn id(connection: &str, msg_serial: i64) -> EntryId {
         EntryId::Connection { connection_id: connection.into(), msg_serial }
-    }
-
-    #[test]
-    fn an_id_of_a_connection_takes_64_bytes() {
-        assert_eq!(size_of::<Sent>(), 64);
     }
 
     #[test]

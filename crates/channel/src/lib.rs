@@ -44,6 +44,7 @@ mod occupancy;
 mod pending;
 mod pieces;
 mod presence;
+mod run;
 mod summaries;
 mod tape;
 mod versions;
