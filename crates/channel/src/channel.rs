@@ -57,6 +57,8 @@ pub struct Channel {
     pub(crate) message_rate: Rate,
     pub(crate) byte_rate: Rate,
     pub(crate) counted: Counted,
+    /// When what was over was let go last.
+    expired_at: Timestamp,
 }
 
 /// Sizes of a channel, as they are now.
@@ -102,13 +104,18 @@ impl Channel {
             message_rate: Rate::default(),
             byte_rate: Rate::default(),
             counted: Counted::default(),
+            expired_at: Timestamp::default(),
             config,
         }
     }
 
     /// `now` never goes backwards.
     pub fn handle(&mut self, now: Timestamp, event: Event, effects: &mut Vec<Effect>) {
-        self.expire(now, effects);
+        // Of what comes together the first finds all that is over.
+        if self.expired_at < now || matches!(event, Event::Tick) {
+            self.expired_at = now;
+            self.expire(now, effects);
+        }
         match event {
             Event::Tick => {}
             Event::Detach(attachment) => {

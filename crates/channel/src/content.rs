@@ -65,6 +65,7 @@ impl Content {
 
 /// A hash of pieces, each mixed in by itself: most are a few bytes long, and a hasher that gathers them
 /// costs several times as much as they do. Their order counts, and where each of them ends.
+#[derive(Clone, Copy)]
 struct Pieces(u64);
 
 impl Pieces {
@@ -75,15 +76,27 @@ impl Pieces {
         let (low, high) = (self.0 ^ first).carrying_mul(second ^ GOLDEN, self.0);
         self.0 = low ^ high;
     }
+
+    #[inline]
+    fn mix_pair(&mut self, [first, second]: &[[u8; 8]; 2]) {
+        self.mix(u64::from_le_bytes(*first), u64::from_le_bytes(*second));
+    }
 }
 
 impl Hasher for Pieces {
+    #[inline]
     fn write(&mut self, bytes: &[u8]) {
         let (words, rest) = bytes.as_chunks();
         let (pairs, single) = words.as_chunks();
-        for [first, second] in pairs {
-            self.mix(u64::from_le_bytes(*first), u64::from_le_bytes(*second));
+        let (blocks, pair) = pairs.as_chunks();
+        // Side by side, since each has to wait for its multiplications.
+        let (mut even, mut odd) = (*self, *self);
+        for [first, second] in blocks {
+            even.mix_pair(first);
+            odd.mix_pair(second);
         }
+        self.mix(even.0, odd.0);
+        pair.iter().for_each(|pair| self.mix_pair(pair));
         let single = single.first().map_or(0, |word| u64::from_le_bytes(*word));
         let rest = rest.iter().fold(0, |rest, byte| rest << 8 | u64::from(*byte));
         self.mix(single, rest);
