@@ -43,6 +43,7 @@ mod objects;
 mod occupancy;
 mod pending;
 mod pieces;
+mod positions;
 mod presence;
 mod run;
 mod summaries;

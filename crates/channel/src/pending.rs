@@ -1,8 +1,7 @@
 //! Entries that were appended and are not yet committed, in the order of their positions, and the
 //! publishers that wait for them. Nobody else sees a pending entry.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::ops::Bound;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
@@ -11,6 +10,7 @@ use types::{Entry, EntryId, ErrorInfo, Timestamp, error};
 use crate::content::{Content, check_repeat};
 use crate::event::PublishToken;
 use crate::log::memory;
+use crate::positions::Positions;
 
 /// Entries that may wait for the store; a publish beyond is refused with 50004. Ten seconds (the
 /// publish deadline) of a busy channel.
@@ -27,7 +27,7 @@ pub(crate) type Waiters = SmallVec<[PublishToken; 1]>;
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
     queue: VecDeque<Append>,
-    positions: BTreeMap<EntryId, u64>,
+    positions: Positions,
     /// One for each waiter, ordered by deadline. The first is always of a pending entry.
     timers: VecDeque<Timer>,
     bytes: usize,
@@ -71,7 +71,7 @@ impl Pending {
     pub(crate) fn push(&mut self, append: Append, deadline: Timestamp) {
         let position = append.entry.position;
         self.bytes += memory(&append.entry);
-        self.positions.insert(append.entry.id.clone(), position);
+        self.positions.insert(&append.entry.id, position);
         let timers = append.waiters.iter().map(|token| Timer { deadline, position, token: *token });
         self.timers.extend(timers);
         self.queue.push_back(append);
@@ -79,15 +79,11 @@ impl Pending {
 
     /// Whether a later publish of the same connection is pending.
     pub(crate) fn has_later(&self, id: &EntryId) -> bool {
-        let EntryId::Connection { connection_id, .. } = id else { return false };
-        let mut later = self.positions.range((Bound::Excluded(id), Bound::Unbounded));
-        later.next().is_some_and(|(later, _)| {
-            matches!(later, EntryId::Connection { connection_id: of, .. } if of == connection_id)
-        })
+        self.positions.has_later(id)
     }
 
     pub(crate) fn contains(&self, id: &EntryId) -> bool {
-        self.positions.contains_key(id)
+        self.positions.get(id).is_some()
     }
 
     /// Makes `token` one more waiter of the pending entry with this id, if there is one.
@@ -98,7 +94,7 @@ impl Pending {
         token: PublishToken,
         deadline: Timestamp,
     ) -> Option<Result<(), ErrorInfo>> {
-        let position = *self.positions.get(id)?;
+        let position = self.positions.get(id)?;
         let append = self.get_mut(position)?;
         if let Err(mismatch) = check_repeat(id, append.content, content) {
             return Some(Err(mismatch));
