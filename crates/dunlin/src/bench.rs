@@ -28,7 +28,7 @@ pub(crate) struct BenchArgs {
     #[arg(long, env = "DUNLIN_KEY", value_name = "NAME:SECRET", global = true)]
     key: Option<String>,
 
-    /// What to speak: json, msgpack; raw, raw-ingest and raw-ingest-json for the reference programs; nats, centrifugo, socketio and mqtt for other servers
+    /// What to speak: json, msgpack; rest to publish; raw, raw-ingest and raw-ingest-json for the reference programs; nats, centrifugo, socketio and mqtt for other servers
     #[arg(long, value_name = "WIRE", default_value_t = WireKind::Json, global = true)]
     wire: WireKind,
 

@@ -102,6 +102,22 @@ fn subscribers_who_resume_miss_nothing() {
 }
 
 #[test]
+fn publishes_over_rest_are_accounted_for_in_the_order_of_their_answers() {
+    let args = ["publish", "--publishers", "2", "--pipeline", "4", "--wire", "rest"];
+    let (server, _folder) = serve("--unlimited");
+    let (code, result) = bench(server.address, &server.key, &args);
+    assert_eq!((code, &result["verdict"]), (Some(0), &"pass".into()), "{result}");
+    assert!(result["sent"].as_u64().unwrap() > 8, "{result}");
+    assert_eq!(
+        (&result["delivered"], &result["refused"]),
+        (&result["sent"], &0.into()),
+        "{result}"
+    );
+    let (code, result) = bench(server.address, "no.key:ofit", &args);
+    assert_eq!((code, &result["refused"]), (Some(0), &result["sent"]), "{result}");
+}
+
+#[test]
 fn what_a_server_refuses_is_told_and_not_missed() {
     let (server, _folder) = serve("--unlimited=false");
     let args = ["fan-out", "--subscribers", "1", "--rate", "400"];

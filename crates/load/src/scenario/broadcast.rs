@@ -267,7 +267,11 @@ impl Player for Broadcast {
                 self.ended = Some(LoadError::Ended { connection: self.first + connection, reason });
             }
             Event::Ended(_) => drop(self.given_up.insert(connection)),
-            Event::Ready(_) | Event::Subscribed(_) | Event::Reply(_) | Event::Other(_) => {}
+            Event::Answered(_)
+            | Event::Ready(_)
+            | Event::Subscribed(_)
+            | Event::Reply(_)
+            | Event::Other(_) => {}
         }
     }
 

@@ -64,6 +64,10 @@ pub(super) fn reconnect(
     channels: &[Channel],
     opening: Opening,
 ) -> Result<Gathered, LoadError> {
+    let listens = |role: &Role| matches!(role, Role::Subscriber(_) | Role::Member(_));
+    if !engine.wire().delivers() && roles.iter().any(listens) {
+        return Err(LoadError::Usage("this wire has no subscriptions".to_owned()));
+    }
     let mut gathering = Gathering {
         roles,
         first: connections.first().copied().unwrap_or_default(),
@@ -175,6 +179,7 @@ impl Player for Gathering<'_> {
             Event::Message(_)
             | Event::Acknowledged { .. }
             | Event::Refused { .. }
+            | Event::Answered(_)
             | Event::Reply(_)
             | Event::Other(_) => {}
         }

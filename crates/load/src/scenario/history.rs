@@ -37,7 +37,7 @@ pub(super) fn run(run: &mut Run<'_>, shape: Shape) -> Result<Report, LoadError> 
     let published = fill(run, &channels, page)?;
     let mut watch = run.watch()?;
     let (server, place) = run.options.place()?;
-    let rest = Box::new(Rest::at(&place, page)?);
+    let rest = Box::new(Rest::reader(&place, page)?);
     let mut engine = Engine::new(server, rest, readers as usize)?;
     let roles = vec![Role::Idle; readers as usize];
     gather::gather(&mut engine, &roles, &channels, Opening::AFew)?.all()?;
@@ -142,15 +142,19 @@ impl Player for History {
     fn hear(&mut self, reader: usize, event: Event<'_>, now: u64) {
         match event {
             Event::Message(page) => self.hear_page(page),
-            Event::Acknowledged { .. } => self.answered(reader, now),
-            Event::Refused { .. } => {
-                self.tally.refused += 1;
+            Event::Answered(result) => {
+                self.tally.refused += u64::from(result.is_err());
                 self.answered(reader, now);
             }
             Event::Ended(reason) => {
                 self.ended = Some(LoadError::Ended { connection: reader, reason });
             }
-            Event::Ready(_) | Event::Subscribed(_) | Event::Reply(_) | Event::Other(_) => {}
+            Event::Acknowledged { .. }
+            | Event::Refused { .. }
+            | Event::Ready(_)
+            | Event::Subscribed(_)
+            | Event::Reply(_)
+            | Event::Other(_) => {}
         }
     }
 

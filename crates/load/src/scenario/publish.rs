@@ -146,6 +146,11 @@ impl Player for Publish {
             Event::Refused { serial, count, .. } => {
                 self.hear_answer(connection, serial..serial + count, now, Answer::Refused);
             }
+            Event::Answered(result) => {
+                let serial = self.publishers.get(connection).map_or(0, Publisher::first);
+                let answer = if result.is_ok() { Answer::Accepted } else { Answer::Refused };
+                self.hear_answer(connection, serial..serial + 1, now, answer);
+            }
             Event::Ended(reason) => self.ended = Some(LoadError::Ended { connection, reason }),
             Event::Message(_)
             | Event::Ready(_)

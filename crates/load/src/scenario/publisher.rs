@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 #[derive(Debug, Default)]
 pub(super) struct Publisher {
     waiting: VecDeque<Sent>,
-    /// The serial of the first that waits.
+    /// The serial of what waits longest.
     first: u64,
     /// Whether something is to be flushed.
     pub(super) dirty: bool,
@@ -25,6 +25,11 @@ impl Publisher {
     /// The serial of the next message.
     pub(super) fn serial(&self) -> u64 {
         self.first + self.waiting.len() as u64
+    }
+
+    /// The serial of what waits longest.
+    pub(super) fn first(&self) -> u64 {
+        self.first
     }
 
     pub(super) fn push(&mut self, sent: Sent) {

@@ -29,6 +29,7 @@ use crate::LoadError;
 pub enum WireKind {
     Json,
     MessagePack,
+    Rest,
     Raw,
     RawIngest,
     RawIngestJson,
@@ -64,6 +65,8 @@ pub(crate) enum Event<'a> {
         count: u64,
         reason: String,
     },
+    /// What became of the publish that waits longest, on a wire that answers in order.
+    Answered(Result<(), String>),
     /// What has to be sent back: the next step of a greeting, or the answer to a ping.
     Reply(Vec<u8>),
     /// The server, or the transport, ends the connection.
@@ -87,6 +90,11 @@ pub(crate) trait Wire {
     }
 
     fn subscribe(&self, channel: &Channel, out: &mut Vec<u8>);
+
+    /// Whether who subscribes is told messages.
+    fn delivers(&self) -> bool {
+        true
+    }
 
     /// What a connection sends before it publishes for the first time.
     fn introduce_publisher(&self, _out: &mut Vec<u8>) {}
@@ -175,6 +183,7 @@ impl WireKind {
     const ALL: &[(Self, &str)] = &[
         (Self::Json, "json"),
         (Self::MessagePack, "msgpack"),
+        (Self::Rest, "rest"),
         (Self::Raw, "raw"),
         (Self::RawIngest, "raw-ingest"),
         (Self::RawIngestJson, "raw-ingest-json"),
@@ -188,6 +197,7 @@ impl WireKind {
         Ok(match self {
             Self::Json => Box::new(json::Json::at(place)?),
             Self::MessagePack => Box::new(msgpack::MessagePack::at(place)?),
+            Self::Rest => Box::new(Rest::publisher(place)?),
             Self::Raw => Box::new(raw::Raw),
             Self::RawIngest => Box::new(raw_ingest::RawIngest::Bytes),
             Self::RawIngestJson => Box::new(raw_ingest::RawIngest::Json),

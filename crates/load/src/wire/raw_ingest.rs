@@ -22,6 +22,10 @@ impl Wire for RawIngest {
 
     fn subscribe(&self, _channel: &Channel, _out: &mut Vec<u8>) {}
 
+    fn delivers(&self) -> bool {
+        false
+    }
+
     fn publish(&self, serial: u64, channel: &Channel, payload: &[u8], out: &mut Vec<u8>) {
         websocket::push_frame(Opcode::Binary, out, |out| match self {
             Self::Bytes => {

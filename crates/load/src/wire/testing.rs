@@ -40,6 +40,8 @@ fn shown(event: Event<'_>) -> String {
         Event::Message(frame) => format!("message {}", text(frame)),
         Event::Acknowledged { serial, count } => format!("acknowledged {serial}+{count}"),
         Event::Refused { serial, count, reason } => format!("refused {serial}+{count} {reason}"),
+        Event::Answered(Ok(())) => "accepted".to_owned(),
+        Event::Answered(Err(reason)) => format!("not accepted {reason}"),
         Event::Reply(frame) => format!("reply {}", text(&unmasked(&frame))),
         Event::Ended(reason) => format!("ended {reason}"),
         Event::Other(frame) => format!("other {}", text(frame)),
