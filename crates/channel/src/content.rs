@@ -8,7 +8,7 @@ use std::hash::{Hash, Hasher};
 use std::num::NonZeroU64;
 
 use types::{
-    Annotation, Body, Data, Entry, EntryId, ErrorInfo, Extras, Message, PresenceMessage,
+    Annotation, Body, ClientId, Data, Entry, EntryId, ErrorInfo, Extras, Message, PresenceMessage,
     USER_CLAIM, error,
 };
 
@@ -137,7 +137,9 @@ pub(crate) fn check_repeat(
 }
 
 fn hash_message(message: &Message, hasher: &mut impl Hasher) {
-    (&message.id, &message.name, &message.encoding, &message.client_id).hash(hasher);
+    let client_id = message.client_id.as_ref().map(ClientId::as_str);
+    let texts = [message.id.as_deref(), message.name.as_deref(), message.encoding.as_deref()];
+    texts.into_iter().chain([client_id]).for_each(|text| hash_text(text, hasher));
     message.action.code().hash(hasher);
     hash_extras(message.extras.as_ref(), hasher);
     if message.action.is_change() {
@@ -165,6 +167,15 @@ fn hash_extras(extras: Option<&Extras>, hasher: &mut impl Hasher) {
     said.filter(|(field, _)| *field != USER_CLAIM).for_each(|field| field.hash(hasher));
     // Where they end.
     u8::MAX.hash(hasher);
+}
+
+#[inline]
+fn hash_text(text: Option<&str>, hasher: &mut impl Hasher) {
+    match text {
+        // Longer than any text.
+        None => hasher.write_usize(usize::MAX),
+        Some(text) => hasher.write(text.as_bytes()),
+    }
 }
 
 fn hash_data(data: &Data, hasher: &mut impl Hasher) {

@@ -118,25 +118,35 @@ impl Messages {
 
     /// Notes an entry that was appended and may still fail.
     pub(crate) fn stage(&mut self, entry: &Arc<Entry>) {
-        if let Some(held) = entry.body.target().and_then(|key| self.held.get_mut(&key)) {
+        if let Some(held) = self.said_by(entry) {
             held.staged.push_back(Arc::clone(entry));
         }
     }
 
     pub(crate) fn fail(&mut self, entry: &Entry) {
-        if let Some(held) = entry.body.target().and_then(|key| self.held.get_mut(&key)) {
+        if let Some(held) = self.said_by(entry) {
             held.staged.retain(|staged| staged.position != entry.position);
         }
     }
 
     pub(crate) fn commit(&mut self, now: Timestamp, entry: &Entry) {
         self.fail(entry);
-        let held = entry.body.target().and_then(|key| self.held.get_mut(&key));
-        let Some(held) = held else { return };
+        let retention = self.retention;
+        let Some(held) = self.said_by(entry) else { return };
         let before = held.state.memory();
         held.state.apply(entry);
-        held.until = now.plus(self.retention);
-        self.bytes = (self.bytes + held.state.memory()).saturating_sub(before);
+        held.until = now.plus(retention);
+        let after = held.state.memory();
+        self.bytes = (self.bytes + after).saturating_sub(before);
+    }
+
+    /// The held message that the entry changes or annotates.
+    fn said_by(&mut self, entry: &Entry) -> Option<&mut Held> {
+        // Mostly none is held at all.
+        if self.held.is_empty() {
+            return None;
+        }
+        self.held.get_mut(&entry.body.target()?)
     }
 
     pub(crate) fn expected(&self, key: ItemPosition) -> Option<Expected<'_>> {
