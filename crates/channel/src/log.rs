@@ -99,11 +99,14 @@ impl Log {
         self.records.push(record);
     }
 
-    /// Drops what is older than the retention, and the oldest beyond the byte bound.
+    /// Drops what is older than the retention, and the oldest beyond the byte bound: some at a time, because
+    /// they are no longer in any cache.
     pub(crate) fn trim(&mut self, now: Timestamp) {
+        let bound = self.config.limits.log_bytes;
+        let bound = if self.bytes() > bound { bound - bound / 512 } else { bound };
         let mut last = None;
         while let Some(oldest) = self.records.first()
-            && (self.bytes() > self.config.limits.log_bytes || self.expiry(oldest) <= now)
+            && (self.bytes() > bound || self.expiry(oldest) <= now)
         {
             last = self.records.pop_first();
         }
