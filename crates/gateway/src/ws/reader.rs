@@ -134,11 +134,14 @@ impl Reader {
     /// Takes bytes off the front of `input` up to the end of the next message; `None` once all is taken.
     pub fn next(&mut self, input: &mut &[u8]) -> Result<Option<Message>, Violation> {
         loop {
-            if self.frame.is_none() {
-                let Some(head) = self.take_header(input)? else { return Ok(None) };
-                self.admit(head)?;
-            }
-            let Some(mut head) = self.frame.take() else { return Ok(None) };
+            let mut head = match self.frame.take() {
+                Some(head) => head,
+                None => {
+                    let Some(head) = self.take_header(input)? else { return Ok(None) };
+                    self.admit(&head)?;
+                    head
+                }
+            };
             let (chunk, rest) = input.split_at_checked(head.remaining).unwrap_or((input, &[]));
             *input = rest;
             head.remaining -= chunk.len();
@@ -181,13 +184,9 @@ impl Reader {
     }
 
     /// Checks a header against the message it belongs to, and the limit.
-    fn admit(&mut self, head: Head) -> Result<(), Violation> {
+    fn admit(&self, head: &Head) -> Result<(), Violation> {
         let so_far = match (head.kind, &self.message) {
-            (Kind::Control(_), _) => 0,
-            (Kind::First(opcode), None) => {
-                self.message = Some(Partial { opcode, data: Vec::new(), valid: 0 });
-                0
-            }
+            (Kind::Control(_), _) | (Kind::First(_), None) => 0,
             (Kind::First(_), Some(_)) => return Err(Violation::Unfinished),
             (Kind::Continuation, Some(message)) => message.data.len(),
             (Kind::Continuation, None) => return Err(Violation::NothingToContinue),
@@ -196,7 +195,6 @@ impl Reader {
         if is_data && so_far.saturating_add(head.remaining) > self.max_message {
             return Err(Violation::TooBig);
         }
-        self.frame = Some(head);
         Ok(())
     }
 
@@ -218,7 +216,11 @@ impl Reader {
     }
 
     fn take_data(&mut self, head: &Head, chunk: &[u8]) -> Result<Option<Message>, Violation> {
-        let Some(mut message) = self.message.take() else { return Ok(None) };
+        let mut message = match (self.message.take(), head.kind) {
+            (Some(message), _) => message,
+            (None, Kind::First(opcode)) => Partial::with_capacity(opcode, chunk.len()),
+            (None, Kind::Continuation | Kind::Control(_)) => return Ok(None),
+        };
         message.reserve(chunk.len(), head, self.max_message);
         append_unmasked(&mut message.data, chunk, head.mask);
         message.validate()?;
@@ -273,6 +275,10 @@ impl Kind {
 }
 
 impl Partial {
+    fn with_capacity(opcode: Opcode, bytes: usize) -> Self {
+        Self { opcode, data: Vec::with_capacity(bytes), valid: 0 }
+    }
+
     /// Makes room for `more` bytes: doubling, but never beyond what the message can still become.
     fn reserve(&mut self, more: usize, head: &Head, max_message: usize) {
         let needed = self.data.len() + more;
@@ -288,7 +294,7 @@ impl Partial {
         if self.opcode != Opcode::Text {
             return Ok(());
         }
-        match std::str::from_utf8(self.data.get(self.valid..).unwrap_or_default()) {
+        match simdutf8::compat::from_utf8(self.data.get(self.valid..).unwrap_or_default()) {
             Ok(_) => self.valid = self.data.len(),
             Err(error) if error.error_len().is_none() => self.valid += error.valid_up_to(),
             Err(_) => return Err(Violation::Utf8),
@@ -341,13 +347,13 @@ fn append_unmasked(data: &mut Vec<u8>, chunk: &[u8], mask: [u8; 4]) {
 
 /// Eight bytes at a time: a tenth of the cost of one at a time.
 fn unmask(data: &mut [u8], mask: [u8; 4]) {
-    let [a, b, c, d] = mask;
-    let wide = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
-    let (words, tail) = data.as_chunks_mut::<8>();
+    let key = u64::from(u32::from_ne_bytes(mask));
+    let key = key << 32 | key;
+    let (words, tail) = data.as_chunks_mut();
     for word in words {
-        *word = (u64::from_ne_bytes(*word) ^ wide).to_ne_bytes();
+        *word = (u64::from_ne_bytes(*word) ^ key).to_ne_bytes();
     }
-    for (byte, key) in tail.iter_mut().zip(mask.iter().cycle()) {
+    for (byte, key) in tail.iter_mut().zip(key.to_ne_bytes()) {
         *byte ^= key;
     }
 }

@@ -137,6 +137,19 @@ fn invalid_utf8_fails_at_the_byte_that_makes_it_invalid() {
 }
 
 #[test]
+fn invalid_utf8_fails_wherever_it_is_in_a_long_text() {
+    for at in 0..300 {
+        let mut payload = "\u{e9}".repeat(150).into_bytes();
+        payload[at] = 0xff;
+        let whole = frame(TEXT, &payload);
+        assert_eq!(violation(&whole), Violation::Utf8);
+        let (start, rest) = whole.split_at(whole.len() - payload.len() + at);
+        assert_eq!(read([start]), (vec![], None), "{at}");
+        assert_eq!(read([start, &rest[..1]]).1, Some(Violation::Utf8), "{at}");
+    }
+}
+
+#[test]
 fn a_text_must_not_end_inside_a_character() {
     assert_eq!(violation(&frame(TEXT, b"\xce\xba\xe1\xbd")), Violation::Utf8);
     let bytes = [fragment(TEXT, b"\xce"), frame(CONTINUATION, b"")].concat();
