@@ -13,7 +13,8 @@ use types::{Annotation, ErrorCode, ErrorInfo, Message, ObjectAction, ObjectKind,
 
 use crate::Format;
 use crate::batch::{BatchBody, BatchPublish};
-use crate::frame::ProtocolMessage;
+use crate::frame::{Action, ProtocolMessage};
+use crate::frame_fields::read_frame;
 use crate::json::{JsonReader, JsonWriter};
 use crate::message::{Flat, MessageShape};
 use crate::msgpack::{MsgPackReader, MsgPackWriter};
@@ -34,7 +35,17 @@ const LIST_CAPACITY: usize = 8;
 /// Reads one frame. Unknown fields and actions are tolerated, absent and null are the same, and
 /// integers may travel as floats.
 pub fn decode(format: Format, bytes: &[u8]) -> Result<ProtocolMessage, ErrorInfo> {
-    read(format, bytes, PROTOCOL_ERROR)
+    let mut frame = ProtocolMessage::new(Action::Heartbeat);
+    match format {
+        Format::Json => {
+            read_whole(JsonReader::new(bytes), PROTOCOL_ERROR, |r| read_frame(&mut frame, r))?;
+        }
+        Format::MessagePack => {
+            let reader = Ok(MsgPackReader::new(bytes));
+            read_whole(reader, PROTOCOL_ERROR, |r| read_frame(&mut frame, r))?;
+        }
+    }
+    Ok(frame)
 }
 
 /// Writes one frame, without absent fields.
@@ -175,19 +186,18 @@ fn capacity(data: usize) -> usize {
 
 fn read<T: Decode>(format: Format, bytes: &[u8], malformed: ErrorCode) -> Result<T, ErrorInfo> {
     match format {
-        Format::Json => match JsonReader::new(bytes) {
-            Ok(reader) => read_whole(reader, malformed),
-            Err(problem) => Err(explain(problem, 0, malformed)),
-        },
-        Format::MessagePack => read_whole(MsgPackReader::new(bytes), malformed),
+        Format::Json => read_whole(JsonReader::new(bytes), malformed, T::read),
+        Format::MessagePack => read_whole(Ok(MsgPackReader::new(bytes)), malformed, T::read),
     }
 }
 
-fn read_whole<'a, T: Decode>(
-    mut reader: impl Reader<'a>,
+fn read_whole<'a, R: Reader<'a>, T>(
+    reader: Read<R>,
     malformed: ErrorCode,
+    read: impl FnOnce(&mut R) -> Read<T>,
 ) -> Result<T, ErrorInfo> {
-    let value = T::read(&mut reader).and_then(|value| reader.end().map(|()| value));
+    let mut reader = reader.map_err(|problem| explain(problem, 0, malformed))?;
+    let value = read(&mut reader).and_then(|value| reader.end().map(|()| value));
     value.map_err(|problem| explain(problem, reader.position(), malformed))
 }
 

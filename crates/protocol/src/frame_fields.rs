@@ -10,43 +10,49 @@ use crate::read::{Decode, Kind, MAX_ITEMS, Problem, Read, Reader};
 use crate::write::{Encode, Fields, Writer};
 
 impl Decode for ProtocolMessage {
-    #[inline]
     fn read<'a, R: Reader<'a>>(r: &mut R) -> Read<Self> {
-        let mut action = None;
         let mut frame = Self::new(Action::Heartbeat);
-        r.fields(|r, key| {
-            match key {
-                "action" => {
-                    let code: u64 = r.integer()?;
-                    action = Some(Action::from_code(u8::try_from(code).unwrap_or(u8::MAX)));
-                }
-                "id" => frame.id = Some(r.shared()?),
-                "auth" => frame.access_token = read_auth(r)?,
-                "channel" => frame.channel = Some(r.shared()?),
-                "channelSerial" => frame.channel_serial = Some(r.shared()?),
-                "connectionId" => frame.connection_id = Some(ConnectionId::new(r.text()?)),
-                "connectionKey" => frame.connection_key = Some(r.shared()?),
-                "connectionDetails" => {
-                    frame.connection_details = Some(Box::new(ConnectionDetails::read(r)?));
-                }
-                "count" => frame.count = Some(r.integer()?),
-                "error" => frame.error = Some(Decode::read(r)?),
-                "flags" => frame.flags = Some(r.integer()?),
-                "msgSerial" => frame.msg_serial = Some(r.integer()?),
-                "messages" => frame.messages = r.items()?,
-                "presence" => frame.presence = r.items()?,
-                "annotations" => frame.annotations = r.items()?,
-                "state" => frame.state = r.items()?,
-                "res" => frame.res = r.items()?,
-                "timestamp" => frame.timestamp = Some(Timestamp(r.integer()?)),
-                "params" => read_params(r, &mut frame)?,
-                _ => r.skip()?,
-            }
-            Ok(())
-        })?;
-        frame.action = action.ok_or(Problem::Malformed("action missing"))?;
+        read_frame(&mut frame, r)?;
         Ok(frame)
     }
+}
+
+/// Reads a frame where it is kept, since it is large.
+#[inline]
+pub(crate) fn read_frame<'a, R: Reader<'a>>(frame: &mut ProtocolMessage, r: &mut R) -> Read<()> {
+    let mut action = None;
+    r.fields(|r, key| {
+        match key {
+            "action" => {
+                let code: u64 = r.integer()?;
+                action = Some(Action::from_code(u8::try_from(code).unwrap_or(u8::MAX)));
+            }
+            "id" => frame.id = Some(r.shared()?),
+            "auth" => frame.access_token = read_auth(r)?,
+            "channel" => frame.channel = Some(r.shared()?),
+            "channelSerial" => frame.channel_serial = Some(r.shared()?),
+            "connectionId" => frame.connection_id = Some(ConnectionId::new(r.text()?)),
+            "connectionKey" => frame.connection_key = Some(r.shared()?),
+            "connectionDetails" => {
+                frame.connection_details = Some(Box::new(ConnectionDetails::read(r)?));
+            }
+            "count" => frame.count = Some(r.integer()?),
+            "error" => frame.error = Some(Decode::read(r)?),
+            "flags" => frame.flags = Some(r.integer()?),
+            "msgSerial" => frame.msg_serial = Some(r.integer()?),
+            "messages" => r.items_into(&mut frame.messages)?,
+            "presence" => frame.presence = r.items()?,
+            "annotations" => frame.annotations = r.items()?,
+            "state" => frame.state = r.items()?,
+            "res" => frame.res = r.items()?,
+            "timestamp" => frame.timestamp = Some(Timestamp(r.integer()?)),
+            "params" => read_params(r, frame)?,
+            _ => r.skip()?,
+        }
+        Ok(())
+    })?;
+    frame.action = action.ok_or(Problem::Malformed("action missing"))?;
+    Ok(())
 }
 
 fn read_auth<'a, R: Reader<'a>>(r: &mut R) -> Read<Option<Arc<str>>> {

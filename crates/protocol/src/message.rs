@@ -34,55 +34,64 @@ impl MessageShape {
 }
 
 impl Decode for Message {
-    #[inline]
     fn read<'a, R: Reader<'a>>(r: &mut R) -> Read<Self> {
         let mut message = Self::default();
-        let mut payload = Payload::default();
-        let mut version: Option<Version> = None;
-        let (mut version_serial, mut created_at) = (None, None);
-        r.fields(|r, key| {
-            match key {
-                "id" => message.id = Some(r.shared()?),
-                "name" => message.name = Some(r.shared()?),
-                "data" => payload.read_data(r)?,
-                "encoding" => payload.read_encoding(r)?,
-                "clientId" => message.client_id = Some(ClientId::new(r.text()?)),
-                "connectionId" => message.connection_id = Some(ConnectionId::new(r.text()?)),
-                "connectionKey" => message.connection_key = Some(r.shared()?),
-                "extras" => message.extras = read_extras(r)?,
-                "timestamp" => message.timestamp = Some(Timestamp(r.integer()?)),
-                "serial" => message.serial = Some(r.shared()?),
-                "action" => {
-                    message.action = MessageAction::from_code(r.integer()?)
-                        .ok_or(Problem::Malformed("unknown message action"))?;
-                }
-                "version" | "operation" if r.kind()? == Kind::Map => {
-                    version = Some(Version::read(r)?);
-                }
-                "version" if r.kind()? == Kind::Text => version_serial = Some(r.shared()?),
-                "createdAt" if r.kind()? == Kind::Number => {
-                    created_at = r.number()?.as_u64().map(Timestamp);
-                }
-                "annotations" if r.kind()? == Kind::Map => message.summary = read_summary(r)?,
-                "summary" if r.kind()? == Kind::Map => message.summary = read_extras(r)?,
-                _ => r.skip()?,
-            }
-            Ok(())
-        })?;
-        (message.data, message.encoding) = payload.finish();
-        // A new message is its own first version.
-        if let Some(serial) = version_serial.filter(|_| message.action.is_change()) {
-            version.get_or_insert_default().serial = Some(serial);
-        }
-        if let Some(created_at) = created_at.filter(|_| message.action != MessageAction::Create) {
-            let timestamp = message.timestamp.replace(created_at);
-            if let Some(version) = &mut version {
-                version.timestamp = timestamp;
-            }
-        }
-        message.version = version.map(Arc::new);
+        read_message(&mut message, r)?;
         Ok(message)
     }
+
+    #[inline]
+    fn read_onto<'a, R: Reader<'a>>(messages: &mut Vec<Self>, r: &mut R) -> Read<()> {
+        read_message(messages.push_mut(Self::default()), r)
+    }
+}
+
+/// Fills an empty message.
+#[inline]
+fn read_message<'a, R: Reader<'a>>(message: &mut Message, r: &mut R) -> Read<()> {
+    let mut payload = Payload::default();
+    let (mut version_serial, mut created_at) = (None, None);
+    r.fields(|r, key| {
+        match key {
+            "id" => message.id = Some(r.shared()?),
+            "name" => message.name = Some(r.shared()?),
+            "data" => payload.read_data(r)?,
+            "encoding" => payload.read_encoding(r)?,
+            "clientId" => message.client_id = Some(ClientId::new(r.text()?)),
+            "connectionId" => message.connection_id = Some(ConnectionId::new(r.text()?)),
+            "connectionKey" => message.connection_key = Some(r.shared()?),
+            "extras" => message.extras = read_extras(r)?,
+            "timestamp" => message.timestamp = Some(Timestamp(r.integer()?)),
+            "serial" => message.serial = Some(r.shared()?),
+            "action" => {
+                message.action = MessageAction::from_code(r.integer()?)
+                    .ok_or(Problem::Malformed("unknown message action"))?;
+            }
+            "version" | "operation" if r.kind()? == Kind::Map => {
+                message.version = Some(Arc::new(Version::read(r)?));
+            }
+            "version" if r.kind()? == Kind::Text => version_serial = Some(r.shared()?),
+            "createdAt" if r.kind()? == Kind::Number => {
+                created_at = r.number()?.as_u64().map(Timestamp);
+            }
+            "annotations" if r.kind()? == Kind::Map => message.summary = read_summary(r)?,
+            "summary" if r.kind()? == Kind::Map => message.summary = read_extras(r)?,
+            _ => r.skip()?,
+        }
+        Ok(())
+    })?;
+    (message.data, message.encoding) = payload.finish();
+    // A new message is its own first version.
+    if let Some(serial) = version_serial.filter(|_| message.action.is_change()) {
+        Arc::make_mut(message.version.get_or_insert_default()).serial = Some(serial);
+    }
+    if let Some(created_at) = created_at.filter(|_| message.action != MessageAction::Create) {
+        let timestamp = message.timestamp.replace(created_at);
+        if let Some(version) = &mut message.version {
+            Arc::make_mut(version).timestamp = timestamp;
+        }
+    }
+    Ok(())
 }
 
 impl Encode for Message {

@@ -54,6 +54,13 @@ pub(crate) enum Kind {
 /// A type that travels in both formats.
 pub(crate) trait Decode: Sized {
     fn read<'a, R: Reader<'a>>(r: &mut R) -> Read<Self>;
+
+    /// Reads one more item. What is large is better read where it is kept than moved there.
+    #[inline]
+    fn read_onto<'a, R: Reader<'a>>(items: &mut Vec<Self>, r: &mut R) -> Read<()> {
+        items.push(Self::read(r)?);
+        Ok(())
+    }
 }
 
 pub(crate) trait Reader<'a>: Sized {
@@ -95,19 +102,23 @@ pub(crate) trait Reader<'a>: Sized {
 
     fn items<T: Decode>(&mut self) -> Read<Vec<T>> {
         let mut items = Vec::new();
+        self.items_into(&mut items)?;
+        Ok(items)
+    }
+
+    /// Like [`Reader::items`], in the place of those that are there.
+    fn items_into<T: Decode>(&mut self, items: &mut Vec<T>) -> Read<()> {
+        items.clear();
         self.list(|r| {
             if items.len() == MAX_ITEMS {
                 return Err(Problem::Malformed("too many items"));
             }
-            let item = T::read(r)?;
             if items.is_empty() {
                 // Most lists have one item, which may be kept for long.
-                items = Vec::with_capacity(1);
+                *items = Vec::with_capacity(1);
             }
-            items.push(item);
-            Ok(())
-        })?;
-        Ok(items)
+            T::read_onto(items, r)
+        })
     }
 
     fn shared(&mut self) -> Read<Arc<str>> {

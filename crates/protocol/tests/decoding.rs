@@ -194,6 +194,14 @@ fn absent_null_and_unknown_fields_are_the_same() {
 }
 
 #[test]
+fn of_a_field_that_comes_twice_the_last_counts() {
+    let twice = br#"{"action":15,"messages":[{"name":"a"},{}],"messages":[{"name":"b"}]}"#;
+    let read = decode(Format::Json, twice).unwrap();
+    assert_eq!(read.messages.len(), 1);
+    assert_eq!(read.messages[0].name.as_deref(), Some("b"));
+}
+
+#[test]
 fn integers_may_travel_as_floats() {
     let read = frame(&json!({"action": 15.0, "msgSerial": 7.0, "timestamp": 1.7e12, "flags": 0.0}));
     assert_eq!(read.action, Action::Message);
