@@ -13,18 +13,18 @@ impl Decode for Annotation {
         let mut payload = Payload::default();
         r.fields(|r, key| {
             match key {
-                "id" => annotation.id = Some(r.shared()?),
-                "action" => action = AnnotationAction::from_code(r.integer()?),
-                "type" => annotation.kind = r.shared()?,
-                "name" => annotation.name = Some(r.shared()?),
-                "count" => annotation.count = Some(r.integer()?),
-                "clientId" => annotation.client_id = Some(ClientId::new(r.text()?)),
-                "data" => payload.read_data(r)?,
-                "encoding" => payload.read_encoding(r)?,
-                "extras" => annotation.extras = read_extras(r)?,
-                "messageSerial" => annotation.message_serial = Some(r.shared()?),
-                "serial" => annotation.serial = Some(r.shared()?),
-                "timestamp" => annotation.timestamp = Some(Timestamp(r.integer()?)),
+                b"id" => annotation.id = Some(r.shared()?),
+                b"action" => action = AnnotationAction::from_code(r.integer()?),
+                b"type" => annotation.kind = r.shared()?,
+                b"name" => annotation.name = Some(r.shared()?),
+                b"count" => annotation.count = Some(r.integer()?),
+                b"clientId" => annotation.client_id = Some(ClientId::new(r.text()?)),
+                b"data" => payload.read_data(r)?,
+                b"encoding" => payload.read_encoding(r)?,
+                b"extras" => annotation.extras = read_extras(r)?,
+                b"messageSerial" => annotation.message_serial = Some(r.shared()?),
+                b"serial" => annotation.serial = Some(r.shared()?),
+                b"timestamp" => annotation.timestamp = Some(Timestamp(r.integer()?)),
                 _ => r.skip()?,
             }
             Ok(())

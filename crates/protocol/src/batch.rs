@@ -86,15 +86,15 @@ impl Decode for BatchSpec {
         let mut spec = Self::default();
         r.fields(|r, key| {
             match key {
-                "channels" if r.kind()? == Kind::List => r.list(|r| {
+                b"channels" if r.kind()? == Kind::List => r.list(|r| {
                     if spec.channels.len() == MAX_ITEMS {
                         return Err(Problem::Malformed("too many channels"));
                     }
                     spec.channels.push(r.shared()?);
                     Ok(())
                 })?,
-                "channels" => spec.channels.push(r.shared()?),
-                "messages" => OneOrMany(spec.messages) = OneOrMany::read(r)?,
+                b"channels" => spec.channels.push(r.shared()?),
+                b"messages" => OneOrMany(spec.messages) = OneOrMany::read(r)?,
                 _ => r.skip()?,
             }
             Ok(())

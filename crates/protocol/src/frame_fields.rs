@@ -23,30 +23,30 @@ pub(crate) fn read_frame<'a, R: Reader<'a>>(frame: &mut ProtocolMessage, r: &mut
     let mut action = None;
     r.fields(|r, key| {
         match key {
-            "action" => {
+            b"action" => {
                 let code: u64 = r.integer()?;
                 action = Some(Action::from_code(u8::try_from(code).unwrap_or(u8::MAX)));
             }
-            "id" => frame.id = Some(r.shared()?),
-            "auth" => frame.access_token = read_auth(r)?,
-            "channel" => frame.channel = Some(r.shared()?),
-            "channelSerial" => frame.channel_serial = Some(r.shared()?),
-            "connectionId" => frame.connection_id = Some(ConnectionId::new(r.text()?)),
-            "connectionKey" => frame.connection_key = Some(r.shared()?),
-            "connectionDetails" => {
+            b"id" => frame.id = Some(r.shared()?),
+            b"auth" => frame.access_token = read_auth(r)?,
+            b"channel" => frame.channel = Some(r.shared()?),
+            b"channelSerial" => frame.channel_serial = Some(r.shared()?),
+            b"connectionId" => frame.connection_id = Some(ConnectionId::new(r.text()?)),
+            b"connectionKey" => frame.connection_key = Some(r.shared()?),
+            b"connectionDetails" => {
                 frame.connection_details = Some(Box::new(ConnectionDetails::read(r)?));
             }
-            "count" => frame.count = Some(r.integer()?),
-            "error" => frame.error = Some(Decode::read(r)?),
-            "flags" => frame.flags = Some(r.integer()?),
-            "msgSerial" => frame.msg_serial = Some(r.integer()?),
-            "messages" => r.items_into(&mut frame.messages)?,
-            "presence" => frame.presence = r.items()?,
-            "annotations" => frame.annotations = r.items()?,
-            "state" => frame.state = r.items()?,
-            "res" => frame.res = r.items()?,
-            "timestamp" => frame.timestamp = Some(Timestamp(r.integer()?)),
-            "params" => read_params(r, frame)?,
+            b"count" => frame.count = Some(r.integer()?),
+            b"error" => frame.error = Some(Decode::read(r)?),
+            b"flags" => frame.flags = Some(r.integer()?),
+            b"msgSerial" => frame.msg_serial = Some(r.integer()?),
+            b"messages" => r.items_into(&mut frame.messages)?,
+            b"presence" => frame.presence = r.items()?,
+            b"annotations" => frame.annotations = r.items()?,
+            b"state" => frame.state = r.items()?,
+            b"res" => frame.res = r.items()?,
+            b"timestamp" => frame.timestamp = Some(Timestamp(r.integer()?)),
+            b"params" => read_params(r, frame)?,
             _ => r.skip()?,
         }
         Ok(())
@@ -59,7 +59,7 @@ fn read_auth<'a, R: Reader<'a>>(r: &mut R) -> Read<Option<Arc<str>>> {
     let mut token = None;
     r.fields(|r, key| {
         match key {
-            "accessToken" => token = Some(r.shared()?),
+            b"accessToken" => token = Some(r.shared()?),
             _ => r.skip()?,
         }
         Ok(())
@@ -70,7 +70,7 @@ fn read_auth<'a, R: Reader<'a>>(r: &mut R) -> Read<Option<Arc<str>>> {
 /// Values are texts; what people write as numbers or booleans counts as its text.
 fn read_params<'a, R: Reader<'a>>(r: &mut R, frame: &mut ProtocolMessage) -> Read<()> {
     frame.params.clear();
-    r.fields(|r, key| {
+    r.entries(|r, key| {
         if frame.params.len() == MAX_ITEMS {
             return Err(Problem::Malformed("too many params"));
         }
@@ -123,7 +123,7 @@ impl Decode for Accepted {
     fn read<'a, R: Reader<'a>>(r: &mut R) -> Read<Self> {
         let mut accepted = Self::default();
         r.fields(|r, key| {
-            if key != "serials" {
+            if key != b"serials" {
                 return r.skip();
             }
             let serials: Vec<Option<ItemPosition>> = r.items()?;
@@ -171,16 +171,16 @@ impl Decode for ConnectionDetails {
             (0, 0, 0);
         r.fields(|r, key| {
             match key {
-                "clientId" => client_id = Some(ClientId::new(r.text()?)),
-                "connectionKey" => connection_key = Some(r.shared()?),
-                "maxMessageSize" => max_message_size = r.integer()?,
-                "maxFrameSize" => max_frame_size = r.integer()?,
-                "maxInboundRate" => max_inbound_rate = r.integer()?,
-                "connectionStateTtl" => connection_state_ttl = r.integer()?,
-                "maxIdleInterval" => max_idle_interval = r.integer()?,
-                "serverId" => server_id = Some(r.shared()?),
-                "siteCode" => site_code = r.text()?.parse::<SiteCode>().ok(),
-                "objectsGCGracePeriod" => objects_gc_grace_period = r.integer()?,
+                b"clientId" => client_id = Some(ClientId::new(r.text()?)),
+                b"connectionKey" => connection_key = Some(r.shared()?),
+                b"maxMessageSize" => max_message_size = r.integer()?,
+                b"maxFrameSize" => max_frame_size = r.integer()?,
+                b"maxInboundRate" => max_inbound_rate = r.integer()?,
+                b"connectionStateTtl" => connection_state_ttl = r.integer()?,
+                b"maxIdleInterval" => max_idle_interval = r.integer()?,
+                b"serverId" => server_id = Some(r.shared()?),
+                b"siteCode" => site_code = r.text()?.parse::<SiteCode>().ok(),
+                b"objectsGCGracePeriod" => objects_gc_grace_period = r.integer()?,
                 _ => r.skip()?,
             }
             Ok(())

@@ -77,27 +77,75 @@ impl<'a> JsonReader<'a> {
     /// After an item: whether another one follows.
     #[inline]
     fn another(&mut self, close: u8) -> Read<bool> {
-        let next = self.peek();
-        if next != b',' && next != close {
-            return Err(Problem::Malformed("comma or end expected"));
-        }
+        let more = match self.peek() {
+            b',' => true,
+            byte if byte == close => false,
+            _ => return Err(Problem::Malformed("comma or end expected")),
+        };
         self.at += 1;
-        Ok(next == b',')
+        Ok(more)
     }
 
-    /// Opens a list or map: whether it has a first item.
+    /// A list or map, whose brackets these are.
     #[inline]
-    fn open(&mut self, open: u8, close: u8, otherwise: &'static str) -> Read<bool> {
+    fn within(
+        &mut self,
+        [open, close]: [u8; 2],
+        otherwise: &'static str,
+        mut item: impl FnMut(&mut Self) -> Read<()>,
+    ) -> Read<()> {
         self.expect(open, otherwise)?;
         descend(&mut self.depth)?;
-        let empty = self.peek() == close;
-        if empty {
+        let mut more = self.peek() != close;
+        if !more {
             self.at += 1;
         }
-        Ok(!empty)
+        while more {
+            item(self)?;
+            more = self.another(close)?;
+        }
+        self.depth -= 1;
+        Ok(())
+    }
+
+    /// A string that is short and has no escapes, as most; of another, nothing is read.
+    fn short_text(&mut self) -> Option<&'a str> {
+        let [b'"', rest @ ..] = self.text.as_bytes().get(self.at..)? else { return None };
+        let len = short_run(rest)?;
+        if rest.get(len) != Some(&b'"') {
+            return None;
+        }
+        let start = self.at + 1;
+        self.at = start + len + 1;
+        self.text.get(start..start + len)
+    }
+
+    /// Like [`JsonReader::short_text`], with the colon after it.
+    #[inline]
+    fn short_key(&mut self) -> Option<&'a [u8]> {
+        let [b'"', rest @ ..] = self.text.as_bytes().get(self.at..)? else { return None };
+        let (key, rest) = rest.split_at_checked(short_run(rest)?)?;
+        if !rest.starts_with(b"\":") {
+            return None;
+        }
+        self.at += key.len() + 3;
+        Some(key)
+    }
+
+    fn long_text(&mut self) -> Read<Cow<'a, str>> {
+        self.expect(b'"', "string expected")?;
+        let start = self.at;
+        self.at += plain_run(self.rest());
+        let first = self.slice(start);
+        if self.byte() != Some(b'"') {
+            return self.unescape(first);
+        }
+        self.at += 1;
+        Ok(first.into())
     }
 
     /// The rest of a string that has escapes, after its first run.
+    #[cold]
     fn unescape(&mut self, first: &str) -> Read<Cow<'a, str>> {
         let mut text = String::with_capacity(first.len() * 2 + 16);
         text.push_str(first);
@@ -164,27 +212,6 @@ impl<'a> JsonReader<'a> {
         if count == 0 { Err(Problem::Malformed("digit expected")) } else { Ok(()) }
     }
 
-    /// A natural number, as most are; of what is any other, or too long to tell at once, nothing is read.
-    fn natural(&mut self) -> Option<u64> {
-        /// Any number of so few digits fits.
-        const DIGITS: usize = 19;
-        let (mut value, mut len) = (0, 0);
-        for byte in self.rest() {
-            match byte {
-                b'0'..=b'9' if len < DIGITS => value = value * 10 + u64::from(byte - b'0'),
-                b'0'..=b'9' | b'.' | b'e' | b'E' => return None,
-                _ => break,
-            }
-            len += 1;
-        }
-        let has_leading_zero = len > 1 && self.byte() == Some(b'0');
-        if len == 0 || has_leading_zero {
-            return None;
-        }
-        self.at += len;
-        Some(value)
-    }
-
     fn eat(&mut self, bytes: &[u8]) -> bool {
         let eaten = self.byte().is_some_and(|byte| bytes.contains(&byte));
         self.at += usize::from(eaten);
@@ -216,8 +243,33 @@ impl<'a> Reader<'a> for JsonReader<'a> {
         Ok(value)
     }
 
+    fn natural(&mut self) -> Option<u64> {
+        /// Any number of so few digits fits.
+        const DIGITS: usize = 19;
+        let first = self.peek();
+        let (mut value, mut end) = (0_u64, self.at);
+        let next = loop {
+            match self.text.as_bytes().get(end) {
+                Some(digit @ b'0'..=b'9') => {
+                    value = value.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
+                }
+                other => break other,
+            }
+            end += 1;
+        };
+        let fits = match end - self.at {
+            0 => false,
+            1 => true,
+            digits => digits <= DIGITS && first != b'0',
+        };
+        if !fits || matches!(next, Some(b'.' | b'e' | b'E')) {
+            return None;
+        }
+        self.at = end;
+        Some(value)
+    }
+
     fn number(&mut self) -> Read<Number> {
-        self.peek();
         if let Some(natural) = self.natural() {
             return Ok(natural.into());
         }
@@ -247,43 +299,45 @@ impl<'a> Reader<'a> for JsonReader<'a> {
         float.ok_or(Problem::Malformed("number out of range"))
     }
 
+    #[inline]
     fn text(&mut self) -> Read<Cow<'a, str>> {
-        self.expect(b'"', "string expected")?;
-        let rest = self.text.get(self.at..).unwrap_or_default();
-        let run = plain_run(rest.as_bytes());
-        let first = rest.get(..run).unwrap_or_default();
-        self.at += run;
-        if rest.as_bytes().get(run) != Some(&b'"') {
-            return self.unescape(first);
+        match self.short_text() {
+            Some(text) => Ok(text.into()),
+            None => self.long_text(),
         }
-        self.at += 1;
-        Ok(first.into())
     }
 
     fn binary(&mut self) -> Read<&'a [u8]> {
         Err(Problem::Malformed("unexpected value"))
     }
 
-    fn list(&mut self, mut item: impl FnMut(&mut Self) -> Read<()>) -> Read<()> {
-        let mut more = self.open(b'[', b']', "list expected")?;
-        while more {
-            item(self)?;
-            more = self.another(b']')?;
-        }
-        self.depth -= 1;
-        Ok(())
+    #[inline]
+    fn list(&mut self, item: impl FnMut(&mut Self) -> Read<()>) -> Read<()> {
+        self.within([b'[', b']'], "list expected", item)
     }
 
     fn map(&mut self, mut entry: impl FnMut(&mut Self, &str) -> Read<()>) -> Read<()> {
-        let mut more = self.open(b'{', b'}', "map expected")?;
-        while more {
-            let key = self.text()?;
-            self.expect(b':', "colon expected")?;
-            entry(self, &key)?;
-            more = self.another(b'}')?;
-        }
-        self.depth -= 1;
-        Ok(())
+        self.within([b'{', b'}'], "map expected", |r| {
+            let key = r.text()?;
+            r.expect(b':', "colon expected")?;
+            entry(r, &key)
+        })
+    }
+
+    #[inline]
+    fn fields(&mut self, mut field: impl FnMut(&mut Self, &[u8]) -> Read<()>) -> Read<()> {
+        self.within([b'{', b'}'], "map expected", |r| {
+            let unusual;
+            let key = match r.short_key() {
+                Some(key) => key,
+                None => {
+                    unusual = r.long_text()?;
+                    r.expect(b':', "colon expected")?;
+                    unusual.as_bytes()
+                }
+            };
+            if r.kind()? == Kind::Null { r.skip_null() } else { field(r, key) }
+        })
     }
 
     fn skip_null(&mut self) -> Read<()> {
@@ -309,17 +363,35 @@ impl<'a> Reader<'a> for JsonReader<'a> {
 
 /// How many bytes can stand in a string as they are: up to a quote, backslash or control
 /// character.
-#[inline]
 fn plain_run(bytes: &[u8]) -> usize {
-    // Most keys and names end in their first two words.
-    let Some((start, rest)) = bytes.split_first_chunk::<16>() else { return plain_words(bytes) };
-    let (words, _) = start.as_chunks();
+    let (blocks, _) = bytes.as_chunks::<32>();
+    let start = blocks.iter().take_while(|block| is_plain(block)).count() * 32;
+    let (words, tail) = bytes.get(start..).unwrap_or_default().as_chunks();
     for (index, word) in words.iter().enumerate() {
         if let Some(at) = first_special(*word) {
-            return index * 8 + at;
+            return start + index * 8 + at;
         }
     }
-    start.len() + plain_blocks(rest)
+    let plain = tail.iter().position(|byte| is_special(*byte)).unwrap_or(tail.len());
+    start + words.len() * 8 + plain
+}
+
+/// Like [`plain_run`], if it ends within two words.
+#[inline]
+fn short_run(bytes: &[u8]) -> Option<usize> {
+    let (words, _) = bytes.first_chunk::<16>()?.as_chunks();
+    words.iter().enumerate().find_map(|(index, word)| Some(index * 8 + first_special(*word)?))
+}
+
+/// Whether nothing in the block is special. Without a branch, so that the compiler makes vector
+/// instructions of it.
+fn is_plain(block: &[u8; 32]) -> bool {
+    !block.iter().fold(false, |special, byte| special | is_special(*byte))
+}
+
+/// A backslash, a control character, or a quote, which differs from a space in one bit.
+fn is_special(byte: u8) -> bool {
+    (byte ^ (b'"' ^ b' ') <= b' ') | (byte == b'\\')
 }
 
 /// Where the first special byte of a word is.
@@ -329,41 +401,13 @@ fn first_special(word: [u8; 8]) -> Option<usize> {
     (special != 0).then(|| special.trailing_zeros() as usize / 8)
 }
 
-#[inline(never)]
-fn plain_blocks(bytes: &[u8]) -> usize {
-    let (blocks, _) = bytes.as_chunks::<32>();
-    let start = blocks.iter().take_while(|block| is_plain(block)).count() * 32;
-    start + plain_words(bytes.get(start..).unwrap_or_default())
-}
-
-#[inline(never)]
-fn plain_words(bytes: &[u8]) -> usize {
-    let (words, tail) = bytes.as_chunks();
-    for (index, word) in words.iter().enumerate() {
-        if let Some(at) = first_special(*word) {
-            return index * 8 + at;
-        }
-    }
-    let special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
-    words.len() * 8 + tail.iter().position(special).unwrap_or(tail.len())
-}
-
-/// Whether nothing in the block is special. Without a branch, so that the compiler makes vector
-/// instructions of it.
-fn is_plain(block: &[u8; 32]) -> bool {
-    let special = block.iter().fold(0, |special, byte| {
-        special | u8::from(*byte == b'"') | u8::from(*byte == b'\\') | u8::from(*byte < 0x20)
-    });
-    special == 0
-}
-
 /// The top bit of each special byte of a word; bits above the lowest one set may be wrong.
 fn special_bytes(word: u64) -> u64 {
     const ONES: u64 = u64::MAX / 0xff;
-    let quotes = (word ^ (ONES * u64::from(b'"'))).wrapping_sub(ONES);
+    let quotes_and_controls =
+        (word ^ (ONES * u64::from(b'"' ^ b' '))).wrapping_sub(ONES * u64::from(b' ' + 1));
     let backslashes = (word ^ (ONES * u64::from(b'\\'))).wrapping_sub(ONES);
-    let controls = word.wrapping_sub(ONES * 0x20);
-    (quotes | backslashes | controls) & !word & (ONES * 0x80)
+    (quotes_and_controls | backslashes) & !word & (ONES * 0x80)
 }
 
 pub(crate) struct JsonWriter {

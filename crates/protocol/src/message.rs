@@ -53,29 +53,29 @@ fn read_message<'a, R: Reader<'a>>(message: &mut Message, r: &mut R) -> Read<()>
     let (mut version_serial, mut created_at) = (None, None);
     r.fields(|r, key| {
         match key {
-            "id" => message.id = Some(r.shared()?),
-            "name" => message.name = Some(r.shared()?),
-            "data" => payload.read_data(r)?,
-            "encoding" => payload.read_encoding(r)?,
-            "clientId" => message.client_id = Some(ClientId::new(r.text()?)),
-            "connectionId" => message.connection_id = Some(ConnectionId::new(r.text()?)),
-            "connectionKey" => message.connection_key = Some(r.shared()?),
-            "extras" => message.extras = read_extras(r)?,
-            "timestamp" => message.timestamp = Some(Timestamp(r.integer()?)),
-            "serial" => message.serial = Some(r.shared()?),
-            "action" => {
+            b"id" => message.id = Some(r.shared()?),
+            b"name" => message.name = Some(r.shared()?),
+            b"data" => payload.read_data(r)?,
+            b"encoding" => payload.read_encoding(r)?,
+            b"clientId" => message.client_id = Some(ClientId::new(r.text()?)),
+            b"connectionId" => message.connection_id = Some(ConnectionId::new(r.text()?)),
+            b"connectionKey" => message.connection_key = Some(r.shared()?),
+            b"extras" => message.extras = read_extras(r)?,
+            b"timestamp" => message.timestamp = Some(Timestamp(r.integer()?)),
+            b"serial" => message.serial = Some(r.shared()?),
+            b"action" => {
                 message.action = MessageAction::from_code(r.integer()?)
                     .ok_or(Problem::Malformed("unknown message action"))?;
             }
-            "version" | "operation" if r.kind()? == Kind::Map => {
+            b"version" | b"operation" if r.kind()? == Kind::Map => {
                 message.version = Some(Arc::new(Version::read(r)?));
             }
-            "version" if r.kind()? == Kind::Text => version_serial = Some(r.shared()?),
-            "createdAt" if r.kind()? == Kind::Number => {
+            b"version" if r.kind()? == Kind::Text => version_serial = Some(r.shared()?),
+            b"createdAt" if r.kind()? == Kind::Number => {
                 created_at = r.number()?.as_u64().map(Timestamp);
             }
-            "annotations" if r.kind()? == Kind::Map => message.summary = read_summary(r)?,
-            "summary" if r.kind()? == Kind::Map => message.summary = read_extras(r)?,
+            b"annotations" if r.kind()? == Kind::Map => message.summary = read_summary(r)?,
+            b"summary" if r.kind()? == Kind::Map => message.summary = read_extras(r)?,
             _ => r.skip()?,
         }
         Ok(())
@@ -173,7 +173,7 @@ fn read_summary<'a, R: Reader<'a>>(r: &mut R) -> Read<Option<Extras>> {
     let mut summary = None;
     r.fields(|r, key| {
         match key {
-            "summary" if r.kind()? == Kind::Map => summary = Some(Arc::new(r.object()?)),
+            b"summary" if r.kind()? == Kind::Map => summary = Some(Arc::new(r.object()?)),
             _ => r.skip()?,
         }
         Ok(())
@@ -186,11 +186,11 @@ impl Decode for Version {
         let mut version = Self::default();
         r.fields(|r, key| {
             match key {
-                "serial" => version.serial = Some(r.shared()?),
-                "timestamp" => version.timestamp = Some(Timestamp(r.integer()?)),
-                "clientId" => version.client_id = Some(ClientId::new(r.text()?)),
-                "description" => version.description = Some(r.shared()?),
-                "metadata" => version.metadata = read_extras(r)?,
+                b"serial" => version.serial = Some(r.shared()?),
+                b"timestamp" => version.timestamp = Some(Timestamp(r.integer()?)),
+                b"clientId" => version.client_id = Some(ClientId::new(r.text()?)),
+                b"description" => version.description = Some(r.shared()?),
+                b"metadata" => version.metadata = read_extras(r)?,
                 _ => r.skip()?,
             }
             Ok(())
@@ -216,14 +216,14 @@ impl Decode for PresenceMessage {
         let mut payload = Payload::default();
         r.fields(|r, key| {
             match key {
-                "id" => event.id = Some(r.shared()?),
-                "action" => action = PresenceAction::from_code(r.integer()?),
-                "clientId" => event.client_id = Some(ClientId::new(r.text()?)),
-                "connectionId" => event.connection_id = Some(ConnectionId::new(r.text()?)),
-                "data" => payload.read_data(r)?,
-                "encoding" => payload.read_encoding(r)?,
-                "extras" => event.extras = read_extras(r)?,
-                "timestamp" => event.timestamp = Some(Timestamp(r.integer()?)),
+                b"id" => event.id = Some(r.shared()?),
+                b"action" => action = PresenceAction::from_code(r.integer()?),
+                b"clientId" => event.client_id = Some(ClientId::new(r.text()?)),
+                b"connectionId" => event.connection_id = Some(ConnectionId::new(r.text()?)),
+                b"data" => payload.read_data(r)?,
+                b"encoding" => payload.read_encoding(r)?,
+                b"extras" => event.extras = read_extras(r)?,
+                b"timestamp" => event.timestamp = Some(Timestamp(r.integer()?)),
                 _ => r.skip()?,
             }
             Ok(())
@@ -253,9 +253,9 @@ impl Decode for ErrorInfo {
         let mut error = Self { code: 0, status: 0, message: Cow::Borrowed("") };
         r.fields(|r, key| {
             match key {
-                "code" => error.code = r.integer()?,
-                "statusCode" => error.status = r.integer()?,
-                "message" => error.message = r.text()?.into_owned().into(),
+                b"code" => error.code = r.integer()?,
+                b"statusCode" => error.status = r.integer()?,
+                b"message" => error.message = r.text()?.into_owned().into(),
                 _ => r.skip()?,
             }
             Ok(())

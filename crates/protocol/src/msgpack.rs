@@ -124,15 +124,36 @@ impl<'a> MsgPackReader<'a> {
         })
     }
 
+    /// The bytes of a string, which may be anything.
     #[inline]
-    fn str(&mut self) -> Read<&'a str> {
+    fn bytes(&mut self) -> Read<&'a [u8]> {
         let Head::Text(len) = self.head()? else {
             return Err(Problem::Malformed("string expected"));
         };
-        match simdutf8::basic::from_utf8(self.take_slice(len)?) {
-            Ok(text) => Ok(text),
-            Err(_) => Err(Problem::Malformed("not UTF-8")),
+        self.take_slice(len)
+    }
+
+    #[inline]
+    fn str(&mut self) -> Read<&'a str> {
+        utf8(self.bytes()?)
+    }
+
+    /// Reads so many items.
+    #[inline]
+    fn each(&mut self, len: usize, mut item: impl FnMut(&mut Self) -> Read<()>) -> Read<()> {
+        descend(&mut self.depth)?;
+        for _ in 0..len {
+            item(self)?;
         }
+        self.depth -= 1;
+        Ok(())
+    }
+}
+
+fn utf8(bytes: &[u8]) -> Read<&str> {
+    match simdutf8::basic::from_utf8(bytes) {
+        Ok(text) => Ok(text),
+        Err(_) => Err(Problem::Malformed("not UTF-8")),
     }
 }
 
@@ -177,6 +198,13 @@ impl<'a> Reader<'a> for MsgPackReader<'a> {
     }
 
     #[inline]
+    fn natural(&mut self) -> Option<u64> {
+        let (byte, rest) = self.rest.split_first().filter(|(byte, _)| **byte < 0x80)?;
+        self.rest = rest;
+        Some(u64::from(*byte))
+    }
+
+    #[inline]
     fn text(&mut self) -> Read<Cow<'a, str>> {
         self.str().map(Cow::Borrowed)
     }
@@ -188,29 +216,36 @@ impl<'a> Reader<'a> for MsgPackReader<'a> {
         self.take_slice(len)
     }
 
-    fn list(&mut self, mut item: impl FnMut(&mut Self) -> Read<()>) -> Read<()> {
+    #[inline]
+    fn list(&mut self, item: impl FnMut(&mut Self) -> Read<()>) -> Read<()> {
         let Head::List(len) = self.head()? else {
             return Err(Problem::Malformed("list expected"));
         };
-        descend(&mut self.depth)?;
-        for _ in 0..len {
-            item(self)?;
-        }
-        self.depth -= 1;
-        Ok(())
+        self.each(len, item)
     }
 
     fn map(&mut self, mut entry: impl FnMut(&mut Self, &str) -> Read<()>) -> Read<()> {
         let Head::Map(len) = self.head()? else {
             return Err(Problem::Malformed("map expected"));
         };
-        descend(&mut self.depth)?;
-        for _ in 0..len {
-            let key = self.str()?;
-            entry(self, key)?;
-        }
-        self.depth -= 1;
-        Ok(())
+        self.each(len, |r| {
+            let key = r.str()?;
+            entry(r, key)
+        })
+    }
+
+    #[inline]
+    fn fields(&mut self, mut field: impl FnMut(&mut Self, &[u8]) -> Read<()>) -> Read<()> {
+        let Head::Map(len) = self.head()? else {
+            return Err(Problem::Malformed("map expected"));
+        };
+        self.each(len, |r| {
+            let key = r.bytes()?;
+            if !key.is_ascii() {
+                utf8(key)?;
+            }
+            if r.kind()? == Kind::Null { r.skip_null() } else { field(r, key) }
+        })
     }
 
     fn skip_null(&mut self) -> Read<()> {

@@ -79,32 +79,32 @@ struct Arrived {
 }
 
 impl Arrived {
-    fn field<'a, R: Reader<'a>>(&mut self, r: &mut R, key: &str) -> Read<()> {
+    fn field<'a, R: Reader<'a>>(&mut self, r: &mut R, key: &[u8]) -> Read<()> {
         match key {
-            "action" => self.action = Some(r.integer()?),
-            "objectId" => self.object_id = Some(r.shared()?),
-            "mapCreate" => self.payload = Created::read(r)?.action(ObjectKind::Map),
-            "counterCreate" => self.payload = Created::read(r)?.action(ObjectKind::Counter),
-            "mapCreateWithObjectId" => self.payload = read_initial(r, ObjectKind::Map)?,
-            "counterCreateWithObjectId" => {
+            b"action" => self.action = Some(r.integer()?),
+            b"objectId" => self.object_id = Some(r.shared()?),
+            b"mapCreate" => self.payload = Created::read(r)?.action(ObjectKind::Map),
+            b"counterCreate" => self.payload = Created::read(r)?.action(ObjectKind::Counter),
+            b"mapCreateWithObjectId" => self.payload = read_initial(r, ObjectKind::Map)?,
+            b"counterCreateWithObjectId" => {
                 self.payload = read_initial(r, ObjectKind::Counter)?;
             }
-            "mapSet" => self.payload = KeyValue::read(r)?.set(),
-            "mapRemove" => self.payload = KeyValue::read(r)?.remove(),
-            "counterInc" | "counterOp" => {
+            b"mapSet" => self.payload = KeyValue::read(r)?.set(),
+            b"mapRemove" => self.payload = KeyValue::read(r)?.remove(),
+            b"counterInc" | b"counterOp" => {
                 self.payload = NumberField::read(r)?.0.map(ObjectAction::CounterInc).map(action);
             }
-            "mapClear" => {
+            b"mapClear" => {
                 r.skip()?;
                 self.payload = Some(action(ObjectAction::MapClear));
             }
-            "objectDelete" => {
+            b"objectDelete" => {
                 r.skip()?;
                 self.payload = Some(action(ObjectAction::Delete));
             }
-            "mapOp" => KeyValue { key: self.key, value: self.data } = KeyValue::read(r)?,
-            "initialValue" => self.initial_value = Some(r.shared()?),
-            "nonce" => self.nonce = Some(r.shared()?),
+            b"mapOp" => KeyValue { key: self.key, value: self.data } = KeyValue::read(r)?,
+            b"initialValue" => self.initial_value = Some(r.shared()?),
+            b"nonce" => self.nonce = Some(r.shared()?),
             _ => r.skip()?,
         }
         Ok(())
@@ -147,8 +147,8 @@ fn read_initial<'a, R: Reader<'a>>(r: &mut R, kind: ObjectKind) -> Read<Option<O
     let (mut json, mut nonce) = (None, None);
     r.fields(|r, key| {
         match key {
-            "initialValue" => json = Some(r.shared()?),
-            "nonce" => nonce = Some(r.shared()?),
+            b"initialValue" => json = Some(r.shared()?),
+            b"nonce" => nonce = Some(r.shared()?),
             _ => r.skip()?,
         }
         Ok(())
@@ -179,8 +179,8 @@ impl Decode for KeyValue {
         let mut entry = Self::default();
         r.fields(|r, key| {
             match key {
-                "key" => entry.key = Some(r.shared()?),
-                "value" | "data" => entry.value = read_data(r)?,
+                b"key" => entry.key = Some(r.shared()?),
+                b"value" | b"data" => entry.value = read_data(r)?,
                 _ => r.skip()?,
             }
             Ok(())
@@ -210,12 +210,12 @@ impl Created {
     }
 
     fn read_entries<'a, R: Reader<'a>>(&mut self, r: &mut R) -> Read<()> {
-        r.fields(|r, name| {
+        r.entries(|r, name| {
             let name: Arc<str> = name.into();
             let mut data = None;
             r.fields(|r, key| {
                 match key {
-                    "data" => data = read_data(r)?,
+                    b"data" => data = read_data(r)?,
                     _ => r.skip()?,
                 }
                 Ok(())
@@ -237,16 +237,16 @@ impl Decode for Created {
         let mut created = Self::default();
         r.fields(|r, key| {
             match key {
-                "semantics" => created.invalid |= !is_lww(r)?,
-                "entries" => created.read_entries(r)?,
-                "count" => created.count = read_finite(r)?,
+                b"semantics" => created.invalid |= !is_lww(r)?,
+                b"entries" => created.read_entries(r)?,
+                b"count" => created.count = read_finite(r)?,
                 // How versions before 6 nest it.
-                "map" | "counter" => {
+                b"map" | b"counter" => {
                     r.fields(|r, key| {
                         match key {
-                            "semantics" => created.invalid |= !is_lww(r)?,
-                            "entries" => created.read_entries(r)?,
-                            "count" => created.count = read_finite(r)?,
+                            b"semantics" => created.invalid |= !is_lww(r)?,
+                            b"entries" => created.read_entries(r)?,
+                            b"count" => created.count = read_finite(r)?,
                             _ => r.skip()?,
                         }
                         Ok(())
@@ -280,8 +280,8 @@ impl Decode for RestOperation {
         let (mut arrived, mut id, mut path) = (Arrived::default(), None, None);
         r.fields(|r, key| {
             match key {
-                "id" => id = Some(r.shared()?),
-                "path" => path = Some(r.shared()?),
+                b"id" => id = Some(r.shared()?),
+                b"path" => path = Some(r.shared()?),
                 _ => arrived.field(r, key)?,
             }
             Ok(())
@@ -346,16 +346,16 @@ impl Decode for ObjectItem {
         let mut item = Self::default();
         r.fields(|r, key| {
             match key {
-                "id" => item.id = Some(r.shared()?),
-                "clientId" => item.client_id = Some(ClientId::new(r.text()?)),
-                "connectionId" => item.connection_id = Some(ConnectionId::new(r.text()?)),
-                "extras" => item.extras = read_extras(r)?,
-                "timestamp" => item.timestamp = Some(Timestamp(r.integer()?)),
-                "operation" => item.operation = Some(ObjectRequest::read(r)?),
-                "object" => item.object = Some(Box::new(ObjectState::read(r)?)),
-                "serial" => item.serial = Some(r.shared()?),
-                "serialTimestamp" => item.serial_timestamp = Some(Timestamp(r.integer()?)),
-                "siteCode" => item.site_code = r.text()?.parse().ok(),
+                b"id" => item.id = Some(r.shared()?),
+                b"clientId" => item.client_id = Some(ClientId::new(r.text()?)),
+                b"connectionId" => item.connection_id = Some(ConnectionId::new(r.text()?)),
+                b"extras" => item.extras = read_extras(r)?,
+                b"timestamp" => item.timestamp = Some(Timestamp(r.integer()?)),
+                b"operation" => item.operation = Some(ObjectRequest::read(r)?),
+                b"object" => item.object = Some(Box::new(ObjectState::read(r)?)),
+                b"serial" => item.serial = Some(r.shared()?),
+                b"serialTimestamp" => item.serial_timestamp = Some(Timestamp(r.integer()?)),
+                b"siteCode" => item.site_code = r.text()?.parse().ok(),
                 _ => r.skip()?,
             }
             Ok(())

@@ -31,14 +31,14 @@ pub(crate) fn read_data<'a, R: Reader<'a>>(r: &mut R) -> Read<Option<ObjectData>
     let (mut data, mut is_json) = (None, false);
     r.fields(|r, key| {
         match key {
-            "objectId" => data = ObjectId::parse(&r.text()?).map(ObjectData::Object),
-            "boolean" => data = Some(ObjectData::Boolean(r.boolean()?)),
-            "bytes" => data = read_bytes(r)?.map(ObjectData::Bytes),
-            "number" => data = read_finite(r)?.map(ObjectData::Number),
-            "string" => data = Some(ObjectData::Text(r.shared()?)),
-            "json" if r.kind()? == Kind::Text => data = json(r.shared()?),
-            "json" => data = json(r.nested()?.into()),
-            "encoding" => is_json = r.text()? == "json",
+            b"objectId" => data = ObjectId::parse(&r.text()?).map(ObjectData::Object),
+            b"boolean" => data = Some(ObjectData::Boolean(r.boolean()?)),
+            b"bytes" => data = read_bytes(r)?.map(ObjectData::Bytes),
+            b"number" => data = read_finite(r)?.map(ObjectData::Number),
+            b"string" => data = Some(ObjectData::Text(r.shared()?)),
+            b"json" if r.kind()? == Kind::Text => data = json(r.shared()?),
+            b"json" => data = json(r.nested()?.into()),
+            b"encoding" => is_json = r.text()? == "json",
             _ => r.skip()?,
         }
         Ok(())
@@ -72,7 +72,7 @@ impl Decode for NumberField {
         let mut number = None;
         r.fields(|r, key| {
             match key {
-                "number" | "count" | "amount" => number = read_finite(r)?,
+                b"number" | b"count" | b"amount" => number = read_finite(r)?,
                 _ => r.skip()?,
             }
             Ok(())

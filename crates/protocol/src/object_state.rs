@@ -16,17 +16,17 @@ impl Decode for ObjectState {
         let mut site_serials = BTreeMap::new();
         r.fields(|r, key| {
             match key {
-                "objectId" => object_id = ObjectId::parse(&r.text()?),
-                "siteTimeserials" => r.fields(|r, site| {
+                b"objectId" => object_id = ObjectId::parse(&r.text()?),
+                b"siteTimeserials" => r.entries(|r, site| {
                     let site = site.parse().map_err(Problem::Malformed)?;
                     site_serials.insert(site, read_serial(r)?);
                     Ok(())
                 })?,
                 // When, the item says.
-                "tombstone" => deleted = r.boolean()?.then(Timestamp::default),
-                "createOp" => created = ObjectRequest::read(r)?.payload,
-                "map" => value = Some(read_map(r)?),
-                "counter" => {
+                b"tombstone" => deleted = r.boolean()?.then(Timestamp::default),
+                b"createOp" => created = ObjectRequest::read(r)?.payload,
+                b"map" => value = Some(read_map(r)?),
+                b"counter" => {
                     value = Some(ObjectValue::Counter(NumberField::read(r)?.0.unwrap_or_default()));
                 }
                 _ => r.skip()?,
@@ -55,12 +55,12 @@ fn read_map<'a, R: Reader<'a>>(r: &mut R) -> Read<ObjectValue> {
     let (mut entries, mut cleared) = (BTreeMap::new(), None);
     r.fields(|r, key| {
         match key {
-            "entries" => r.fields(|r, key| {
+            b"entries" => r.entries(|r, key| {
                 let key = key.into();
                 entries.insert(key, MapEntry::read(r)?);
                 Ok(())
             })?,
-            "clearTimeserial" => cleared = Some(read_serial(r)?),
+            b"clearTimeserial" => cleared = Some(read_serial(r)?),
             _ => r.skip()?,
         }
         Ok(())
@@ -73,10 +73,10 @@ impl Decode for MapEntry {
         let (mut serial, mut removed, mut data, mut removed_at) = (None, false, None, None);
         r.fields(|r, key| {
             match key {
-                "tombstone" => removed = r.boolean()?,
-                "timeserial" => serial = Some(read_serial(r)?),
-                "serialTimestamp" => removed_at = Some(Timestamp(r.integer()?)),
-                "data" => data = read_data(r)?,
+                b"tombstone" => removed = r.boolean()?,
+                b"timeserial" => serial = Some(read_serial(r)?),
+                b"serialTimestamp" => removed_at = Some(Timestamp(r.integer()?)),
+                b"data" => data = read_data(r)?,
                 _ => r.skip()?,
             }
             Ok(())

@@ -75,6 +75,9 @@ pub(crate) trait Reader<'a>: Sized {
     /// A finite number.
     fn number(&mut self) -> Read<Number>;
 
+    /// A natural number, if that is told at once; of anything else, nothing is read.
+    fn natural(&mut self) -> Option<u64>;
+
     fn text(&mut self) -> Read<Cow<'a, str>>;
 
     fn binary(&mut self) -> Read<&'a [u8]>;
@@ -84,6 +87,9 @@ pub(crate) trait Reader<'a>: Sized {
 
     /// Calls `entry` after each key; it must read the value.
     fn map(&mut self, entry: impl FnMut(&mut Self, &str) -> Read<()>) -> Read<()>;
+
+    /// Like [`Reader::entries`], for keys that the protocol knows: as bytes, which is cheaper.
+    fn fields(&mut self, field: impl FnMut(&mut Self, &[u8]) -> Read<()>) -> Read<()>;
 
     fn skip_null(&mut self) -> Read<()>;
 
@@ -96,8 +102,8 @@ pub(crate) trait Reader<'a>: Sized {
     fn end(&mut self) -> Read<()>;
 
     /// Like [`Reader::map`], without the keys whose value is null.
-    fn fields(&mut self, mut field: impl FnMut(&mut Self, &str) -> Read<()>) -> Read<()> {
-        self.map(|r, key| if r.kind()? == Kind::Null { r.skip_null() } else { field(r, key) })
+    fn entries(&mut self, mut entry: impl FnMut(&mut Self, &str) -> Read<()>) -> Read<()> {
+        self.map(|r, key| if r.kind()? == Kind::Null { r.skip_null() } else { entry(r, key) })
     }
 
     fn items<T: Decode>(&mut self) -> Read<Vec<T>> {
@@ -126,10 +132,20 @@ pub(crate) trait Reader<'a>: Sized {
     }
 
     /// An integer within the range of `T`, also one that travels as a float.
+    #[inline]
     fn integer<T: TryFrom<i128>>(&mut self) -> Read<T> {
-        integral(&self.number()?)
+        let integer = match self.natural() {
+            Some(natural) => Some(natural.into()),
+            None => self.any_integer()?,
+        };
+        integer
             .and_then(|integer| T::try_from(integer).ok())
             .ok_or(Problem::Malformed("integer expected"))
+    }
+
+    #[inline(never)]
+    fn any_integer(&mut self) -> Read<Option<i128>> {
+        Ok(integral(&self.number()?))
     }
 
     /// A text, or a number or boolean as text.

@@ -194,6 +194,43 @@ fn absent_null_and_unknown_fields_are_the_same() {
 }
 
 #[test]
+fn a_json_key_is_the_same_however_it_is_written() {
+    for json in [
+        r#"{"action":15,"messages":[{"connectionKey":"k","future of sixteen":1,"sixteen letters!":2}]}"#,
+        r#" { "action" : 15 , "messages" : [ { "connectionKey" : "k" } ] } "#,
+        r#"{"\u0061ction":15,"m\u0065ssages":[{"connection\u004bey":"k","a \"quoted\" key":[]}]}"#,
+        r#"{"messages":[{"a very long key with an escape \n":0,"connectionKey":"k"}],"action":15}"#,
+    ] {
+        let read = decode(Format::Json, json.as_bytes()).unwrap();
+        assert_eq!(read.action, Action::Message, "{json}");
+        assert_eq!(read.messages[0].connection_key.as_deref(), Some("k"), "{json}");
+    }
+    for (json, position) in [
+        (r#"{"action" 15}"#, 10),
+        (r#"{"action";15,"channel":"room"}"#, 9),
+        (r#"{"action"#, 8),
+        ("{\"action\n\":15,\"channel\":\"room\"}", 8),
+        (r#"{action:15,"channel":"room"}"#, 1),
+    ] {
+        let refused = decode(Format::Json, json.as_bytes()).unwrap_err().message;
+        assert!(refused.ends_with(&format!("at byte {position}")), "{json}: {refused}");
+    }
+}
+
+#[test]
+fn a_key_that_is_not_utf8_is_refused() {
+    for key in [&b"\xff"[..], b"actio\xc3", b"\xe2\x82"] {
+        let length = 0xa0 + u8::try_from(key.len()).unwrap();
+        let frame = [&[0x82, length], key, b"\x01\xa6action\x0f"].concat();
+        let refused = decode(Format::MessagePack, &frame).unwrap_err().message;
+        let expected = format!("not UTF-8 at byte {}", 2 + key.len());
+        assert!(refused.ends_with(&expected), "{refused}");
+    }
+    let frame = b"\x82\xa2\xc3\xa9\x01\xa6action\x0f";
+    assert_eq!(decode(Format::MessagePack, frame).unwrap().action, Action::Message);
+}
+
+#[test]
 fn of_a_field_that_comes_twice_the_last_counts() {
     let twice = br#"{"action":15,"messages":[{"name":"a"},{}],"messages":[{"name":"b"}]}"#;
     let read = decode(Format::Json, twice).unwrap();
