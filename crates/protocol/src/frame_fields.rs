@@ -7,6 +7,7 @@ use types::{Accepted, ClientId, ConnectionId, ItemPosition, SiteCode, Timestamp}
 use crate::frame::{Action, ConnectionDetails, ProtocolMessage};
 use crate::message::{Flat, MessageShape};
 use crate::read::{Decode, Kind, MAX_ITEMS, Problem, Read, Reader};
+use crate::results::write_results;
 use crate::write::{Encode, Fields, Writer};
 
 impl Decode for ProtocolMessage {
@@ -105,7 +106,9 @@ impl Encode for ProtocolMessage {
             f.items("presence", &self.presence);
             f.items("annotations", &self.annotations);
             f.items("state", &self.state);
-            f.items("res", &self.res);
+            if !self.res.is_empty() {
+                write_results(f.field("res"), &self.res);
+            }
             f.unsigned("timestamp", self.timestamp.map(|timestamp| timestamp.0));
             if !self.params.is_empty() {
                 f.field("params").map(|f| {

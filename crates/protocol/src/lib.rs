@@ -32,6 +32,7 @@ mod object_state;
 mod payload;
 mod query;
 mod read;
+mod results;
 mod vcdiff;
 mod write;
 
