@@ -131,6 +131,7 @@ impl Principal {
     }
 
     /// The clientId of something that this client publishes as `stated`; 40012 if it may not.
+    #[inline]
     pub fn check_client_id(
         &self,
         stated: Option<&ClientId>,

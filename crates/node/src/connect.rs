@@ -174,7 +174,7 @@ impl Node {
         let key = self.sessions.insert(Box::new(slot));
         self.by_connection.insert(id, key);
         self.by_transport.insert(transport, key);
-        self.push_work(effects.into_iter().map(|effect| Work::Session(key, effect)));
+        self.push_work(&mut effects, |effect| Work::Session(key, effect));
         self.touch_session(key);
         Ok(())
     }

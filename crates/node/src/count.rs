@@ -80,7 +80,12 @@ impl Volume {
     }
 
     pub(crate) fn of(body: &Body) -> Self {
-        Self { class: class_of(body), count: number(body.len()), bytes: number(body.size()) }
+        Self::sized(body, body.size())
+    }
+
+    /// As [`Self::of`], of a body whose size is known.
+    pub(crate) fn sized(body: &Body, size: usize) -> Self {
+        Self { class: class_of(body), count: number(body.len()), bytes: number(size) }
     }
 
     /// Both, of one class, or what there is of the two.

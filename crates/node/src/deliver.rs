@@ -22,25 +22,30 @@ impl Node {
         entry: Arc<Entry>,
         cursor: Cursor,
     ) {
-        let rollup = self.rollup(&entry);
-        let Some(slot) = self.channels.get_mut(key) else { return };
-        let more = slot.host.has_pending();
+        let Some(slot) = self.channels.get(key) else { return };
         if slot.host.config().persisted {
             self.count_persisted(now, key, &entry);
         }
         self.push_messages(now, key, &entry);
-        let Some(slot) = self.channels.get_mut(key) else { return };
         let changes_objects = matches!(entry.body, Body::Objects(_));
+        let Some(slot) = self.channels.get_mut(key) else { return };
         if slot.fanout.is_unheard() {
             slot.fanout.window.note(cursor);
         } else {
-            match slot.fanout.window.take_in(entry, cursor, Arrival { now, rollup, more }) {
-                Due::Now => self.flush(now, key),
-                Due::At(at) => self.timers.set(TimerKey::Window(key.0), Some(at)),
-            }
+            self.take_in(now, key, entry, cursor);
         }
         if changes_objects {
             self.objects_changed(now, key);
+        }
+    }
+
+    fn take_in(&mut self, now: Timestamp, key: ChannelKey, entry: Arc<Entry>, cursor: Cursor) {
+        let rollup = self.rollup(&entry);
+        let Some(slot) = self.channels.get_mut(key) else { return };
+        let arrival = Arrival { now, rollup, more: slot.host.has_pending() };
+        match slot.fanout.window.take_in(entry, cursor, arrival) {
+            Due::Now => self.flush(now, key),
+            Due::At(at) => self.timers.set(TimerKey::Window(key.0), Some(at)),
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use channel::{Attach, AttachmentId, Channel, Occupancy, Publish};
-use session::Subscription;
+use session::{Draft, Subscription};
 use types::error::ErrorInfo;
 use types::{Accepted, AppId, ChannelName, Timestamp};
 
@@ -79,7 +79,7 @@ impl Node {
         let Some(slot) = self.channels.get_mut(key) else { return };
         let mut effects = std::mem::take(&mut self.channel_effects);
         slot.host.handle(now, event, &mut effects);
-        self.push_work(effects.drain(..).map(|effect| Work::Channel(key, effect)));
+        self.push_work(&mut effects, |effect| Work::Channel(key, effect));
         self.channel_effects = effects;
         self.touch_channel(key);
     }
@@ -218,7 +218,11 @@ impl Node {
     ) {
         match publisher {
             Publisher::Session(key) => {
-                self.on_session(now, key, |session, ctx| session.published(ctx, token, result));
+                let Some(slot) = self.sessions.get_mut(key) else { return };
+                if slot.session.published(token, result) {
+                    self.unacknowledged.push(key);
+                }
+                self.touch_session(key);
             }
             Publisher::Request { id, app, channel, message_id } => {
                 self.count_request(now, &app, RequestKind::Other, result.as_ref().err());
@@ -364,17 +368,13 @@ impl Node {
     }
 
     /// Hands a publish of `key`'s session to the host of its channel: mostly the one before went there, too.
-    pub(crate) fn publish(
-        &mut self,
-        now: Timestamp,
-        key: SessionKey,
-        channel: ChannelName,
-        publish: Publish,
-    ) {
+    pub(crate) fn publish(&mut self, now: Timestamp, key: SessionKey, draft: Draft) {
+        let Draft { channel, publish, size } = draft;
         let Some(slot) = self.sessions.get(key) else { return };
         let last = slot.published_on.as_ref().filter(|(name, _)| *name == channel);
         if let Some((_, host)) = last.filter(|(_, host)| self.channels.contains(*host)) {
-            return self.publish_on(now, *host, Publisher::Session(key), publish);
+            let volume = Volume::sized(&publish.body, size);
+            return self.publish_on(now, *host, Publisher::Session(key), publish, volume);
         }
         let app = slot.session.app_id().clone();
         let host = self.publish_in(now, Publisher::Session(key), &app, &channel, publish);
@@ -402,13 +402,13 @@ impl Node {
             | Publisher::Objects { .. }
             | Publisher::Push { .. } => self.use_up(now, app, channel, &publish),
         };
+        let volume = Volume::of(&publish.body);
         match within.and_then(|()| self.activate(now, app, channel)) {
             Ok(host) => {
-                self.publish_on(now, host, publisher, publish);
+                self.publish_on(now, host, publisher, publish, volume);
                 Some(host)
             }
             Err(error) => {
-                let volume = Volume::of(&publish.body);
                 self.count_refused(now, app, &publisher, volume, &error);
                 self.published(now, publisher, publish.token, Err(error));
                 None
@@ -422,8 +422,8 @@ impl Node {
         host: ChannelKey,
         publisher: Publisher,
         publish: Publish,
+        volume: Volume,
     ) {
-        let volume = Volume::of(&publish.body);
         self.publishers.insert(publish.token, Waiting { host, publisher, volume });
         self.on_channel(now, host, channel::Event::Publish(publish));
     }
@@ -441,7 +441,7 @@ impl Node {
             return Ok(());
         }
         let state = self.apps.get_mut(app).ok_or_else(|| types::error::NOT_FOUND.info())?;
-        state.usage.publish(now, &state.app.limits, &publish.body)
+        state.usage.publish(now, &state.app.limits, publish.body.len(), publish.body.size())
     }
 
     /// Whether a publish repeats one that was accepted lately.

@@ -103,8 +103,10 @@ pub struct Node {
     pub(crate) effects: Vec<Effect>,
     /// The next on top.
     work: Vec<Work>,
+    /// How much of the work lies behind what is being worked off.
+    behind: usize,
     /// Sessions whose clients are to be told what became of their publishes.
-    unacknowledged: Vec<SessionKey>,
+    pub(crate) unacknowledged: Vec<SessionKey>,
     /// What something has happened to since deadlines were looked at last.
     pub(crate) touched_sessions: Vec<SessionKey>,
     pub(crate) touched_channels: Vec<ChannelKey>,
@@ -145,6 +147,7 @@ impl Node {
             next_id: 0,
             effects: Vec::new(),
             work: Vec::new(),
+            behind: 0,
             unacknowledged: Vec::new(),
             touched_sessions: Vec::new(),
             touched_channels: Vec::new(),
@@ -286,15 +289,13 @@ impl Node {
     /// Depth first: what an effect causes happens before the effect behind it, so that no live
     /// delivery overtakes the attach that it belongs to. Nothing that is worked off calls this.
     pub(crate) fn work_off(&mut self, now: Timestamp) {
-        self.work.reverse();
         while let Some(work) = self.work.pop() {
-            let behind = self.work.len();
+            self.behind = self.work.len();
             match work {
                 Work::Session(key, effect) => self.session_effect(now, key, effect),
                 Work::Channel(key, effect) => self.channel_effect(now, key, effect),
                 Work::Push { app, delivery } => self.deliver_push(now, app, delivery),
             }
-            self.work.get_mut(behind..).unwrap_or_default().reverse();
         }
     }
 
@@ -309,12 +310,26 @@ impl Node {
         self.work_off(now);
     }
 
-    pub(crate) fn push_work(&mut self, work: impl IntoIterator<Item = Work>) {
-        self.work.extend(work);
+    /// Takes over what was asked for, to be worked off next: the first of it first, and all of it behind
+    /// what has been asked for meanwhile.
+    pub(crate) fn push_work<T>(&mut self, asked: &mut Vec<T>, work: impl Fn(T) -> Work) {
+        let top = self.work.len();
+        while let Some(last) = asked.pop() {
+            self.work.push(work(last));
+        }
+        if let Some(meanwhile) = self.work.get_mut(self.behind..).filter(|_| top > self.behind) {
+            meanwhile.rotate_left(top - self.behind);
+        }
     }
 
     fn take_frame(&mut self, now: Timestamp, transport: TransportId, frame: &mut ProtocolMessage) {
-        self.on_transport(now, transport, |session, ctx| session.handle_frame(ctx, frame));
+        let Some(key) = self.by_transport.get(&transport).copied() else { return };
+        let mut draft = None;
+        self.on_session(now, key, |session, ctx| draft = session.handle_frame(ctx, frame));
+        if let Some(draft) = draft {
+            self.work_off(now);
+            self.publish(now, key, draft);
+        }
     }
 
     fn forget_transport(&mut self, transport: TransportId) {
@@ -353,7 +368,7 @@ impl Node {
             effects: &mut effects,
         };
         act(&mut slot.session, &mut ctx);
-        self.work.extend(effects.drain(..).map(|effect| Work::Session(key, effect)));
+        self.push_work(&mut effects, |effect| Work::Session(key, effect));
         self.session_effects = effects;
         self.touch_session(key);
     }
@@ -369,7 +384,7 @@ impl Node {
                 self.forget_transport(transport);
                 self.effects.push(Effect::Close(transport));
             }
-            session::Effect::Attach { channel, attach } => self.attach(now, key, &channel, attach),
+            session::Effect::Attach { channel, attach } => self.attach(now, key, &channel, *attach),
             session::Effect::Detach { channel, attachment } => {
                 self.detach(now, key, &channel, attachment);
             }
@@ -379,9 +394,7 @@ impl Node {
             session::Effect::Unsubscribe { channel, attachment, requested } => {
                 self.replace(now, key, &channel, (attachment, requested));
             }
-            session::Effect::Publish { channel, publish } => {
-                self.publish(now, key, channel, publish);
-            }
+            session::Effect::Publish(draft) => self.publish(now, key, *draft),
             session::Effect::AcknowledgeSoon => self.unacknowledged.push(key),
             session::Effect::Sync { channel, requested } => {
                 self.sync(now, key, &channel, &requested);

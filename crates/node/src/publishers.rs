@@ -3,6 +3,8 @@
 //! They come in the order of their tokens, and go in nearly the same: so this is a queue, in which who goes
 //! before others leaves a gap, and not a tree, of which every publish would build and drop a node.
 //!
+//! Most are decided at once: the newest is apart, and joins the others when it has to wait.
+//!
 //! Invariant: tokens ascend, neither end is a gap, and of what is between no more than half are gaps.
 
 use std::collections::VecDeque;
@@ -15,6 +17,7 @@ use crate::node::Publisher;
 
 #[derive(Debug, Default)]
 pub(crate) struct Publishers {
+    newest: Option<(PublishToken, Waiting)>,
     places: VecDeque<Place>,
     gaps: usize,
 }
@@ -34,10 +37,21 @@ pub(crate) struct Waiting {
 
 impl Publishers {
     pub(crate) fn is_empty(&self) -> bool {
-        self.places.is_empty()
+        self.newest.is_none() && self.places.is_empty()
     }
 
     pub(crate) fn insert(&mut self, token: PublishToken, waiting: Waiting) {
+        if let Some((token, waiting)) = self.newest.replace((token, waiting)) {
+            self.line_up(token, waiting);
+        }
+    }
+
+    pub(crate) fn remove(&mut self, token: PublishToken) -> Option<Waiting> {
+        let newest = self.newest.take_if(|(newest, _)| *newest == token);
+        newest.map_or_else(|| self.leave(token), |(_, waiting)| Some(waiting))
+    }
+
+    fn line_up(&mut self, token: PublishToken, waiting: Waiting) {
         let place = Place { token, waiting: Some(waiting) };
         if self.places.back().is_none_or(|last| last.token < token) {
             self.places.push_back(place);
@@ -47,18 +61,10 @@ impl Publishers {
         }
     }
 
-    pub(crate) fn remove(&mut self, token: PublishToken) -> Option<Waiting> {
-        // What is decided at once is the newest.
-        let newest = self.places.pop_back_if(|newest| newest.token == token);
-        let waiting = match newest {
-            Some(newest) => newest.waiting?,
-            None => {
-                let at = self.places.binary_search_by_key(&token, |place| place.token).ok()?;
-                let waiting = self.places.get_mut(at)?.waiting.take()?;
-                self.gaps += 1;
-                waiting
-            }
-        };
+    fn leave(&mut self, token: PublishToken) -> Option<Waiting> {
+        let at = self.places.binary_search_by_key(&token, |place| place.token).ok()?;
+        let waiting = self.places.get_mut(at)?.waiting.take()?;
+        self.gaps += 1;
         self.close_gaps();
         Some(waiting)
     }
@@ -68,6 +74,9 @@ impl Publishers {
         &mut self,
         is_there: impl Fn(ChannelKey) -> bool,
     ) -> Vec<(PublishToken, Waiting)> {
+        if let Some((token, waiting)) = self.newest.take() {
+            self.line_up(token, waiting);
+        }
         let homeless = |place: &mut Place| {
             let waiting = place.waiting.take_if(|waiting| !is_there(waiting.host))?;
             Some((place.token, waiting))
@@ -110,6 +119,16 @@ mod tests {
         }
     }
 
+    fn is_new(publishers: &Publishers, token: u64) -> bool {
+        let newest = publishers.newest.iter().map(|(token, _)| *token);
+        publishers
+            .places
+            .iter()
+            .map(|place| place.token)
+            .chain(newest)
+            .all(|known| known.0 != token)
+    }
+
     #[derive(Clone, Debug)]
     enum Step {
         Insert { token: u64, host: u64 },
@@ -133,7 +152,7 @@ mod tests {
             for step in steps {
                 match step {
                     // No token is ever used twice.
-                    Step::Insert { token, host } if publishers.places.iter().all(|p| p.token.0 != token) => {
+                    Step::Insert { token, host } if is_new(&publishers, token) => {
                         publishers.insert(PublishToken(token), waiting(host));
                         map.insert(token, host);
                     }

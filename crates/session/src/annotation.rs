@@ -11,10 +11,10 @@ use types::{
     Annotation, AnnotationAction, App, AppLimits, Body, ChannelName, ChannelRef, ItemPosition,
 };
 
-use crate::Context;
 use crate::extras::{self, check_privileged};
 use crate::publish::{Checked, check_labels, check_size, named_id};
 use crate::session::Session;
+use crate::{Context, Draft};
 
 /// Most that one annotation counts for.
 const MAX_COUNT: u32 = 1_000_000;
@@ -79,9 +79,13 @@ fn check_annotation(annotation: &Annotation) -> Result<(), ErrorInfo> {
 }
 
 impl Session {
-    pub(crate) fn handle_annotation(&mut self, ctx: &mut Context<'_>, frame: &mut ProtocolMessage) {
+    pub(crate) fn handle_annotation(
+        &mut self,
+        ctx: &mut Context<'_>,
+        frame: &mut ProtocolMessage,
+    ) -> Option<Draft> {
         let count = u32::try_from(frame.annotations.len()).unwrap_or(u32::MAX);
-        self.handle_publish(ctx, frame, count, Self::check_annotation_frame);
+        self.handle_publish(ctx, frame, count, Self::check_annotation_frame)
     }
 
     fn check_annotation_frame(&self, ctx: &Context<'_>, frame: &mut ProtocolMessage) -> Checked {

@@ -169,7 +169,7 @@ impl Session {
         }
         ctx.effects.push(Effect::Attach {
             channel: attachment.channel.clone(),
-            attach: Attach { attachment: attachment.id, resume, rewind },
+            attach: Box::new(Attach { attachment: attachment.id, resume, rewind }),
         });
         if let Some(before) = self.attachments.insert(Arc::clone(requested), Box::new(attachment)) {
             ctx.effects.push(Effect::Detach { channel: before.channel, attachment: before.id });

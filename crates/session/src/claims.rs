@@ -7,7 +7,7 @@ use std::time::Duration;
 use auth::Principal;
 use serde_json::Value;
 use types::error::{self, ErrorInfo};
-use types::{Body, ChannelName, Rate, Timestamp, set_user_claim};
+use types::{Body, ChannelName, Extras, Rate, Timestamp, set_user_claim};
 
 /// How often rates that count no more are looked for at most.
 const SWEEP_INTERVAL: Duration = Duration::from_millis(100);
@@ -18,17 +18,16 @@ pub fn stamp_user_claim(principal: &Principal, channel: &ChannelName, body: &mut
     if body.change().is_some() {
         return;
     }
-    let claim = principal.claims.user_claim(channel).map(|claim| Value::from(claim.as_ref()));
+    let claim = principal.claims.user_claim(channel);
+    let stamp = |extras: &mut Option<Extras>| {
+        if claim.is_some() || extras.is_some() {
+            set_user_claim(extras, claim.map(|claim| Value::from(claim.as_ref())));
+        }
+    };
     match body {
-        Body::Messages(items) => {
-            items.iter_mut().for_each(|item| set_user_claim(&mut item.extras, claim.clone()));
-        }
-        Body::Presence(items) => {
-            items.iter_mut().for_each(|item| set_user_claim(&mut item.extras, claim.clone()));
-        }
-        Body::Annotations(items) => {
-            items.iter_mut().for_each(|item| set_user_claim(&mut item.extras, claim.clone()));
-        }
+        Body::Messages(items) => items.iter_mut().for_each(|item| stamp(&mut item.extras)),
+        Body::Presence(items) => items.iter_mut().for_each(|item| stamp(&mut item.extras)),
+        Body::Annotations(items) => items.iter_mut().for_each(|item| stamp(&mut item.extras)),
         Body::Objects(_) => {}
     }
 }

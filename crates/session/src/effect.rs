@@ -62,6 +62,15 @@ impl Context<'_> {
     }
 }
 
+/// A publish that a session has checked, for the host of its channel.
+#[derive(Debug)]
+pub struct Draft {
+    pub channel: ChannelName,
+    pub publish: Publish,
+    /// The size of its body, as limits count it.
+    pub size: usize,
+}
+
 #[derive(Debug)]
 pub enum Effect {
     Send(TransportId, Box<ProtocolMessage>),
@@ -71,7 +80,7 @@ pub enum Effect {
     CloseTransport(TransportId),
     Attach {
         channel: ChannelName,
-        attach: Attach,
+        attach: Box<Attach>,
     },
     Detach {
         channel: ChannelName,
@@ -85,10 +94,8 @@ pub enum Effect {
         attachment: AttachmentId,
         requested: Arc<str>,
     },
-    Publish {
-        channel: ChannelName,
-        publish: Publish,
-    },
+    /// What the session publishes of itself.
+    Publish(Box<Draft>),
     /// Call `Session::acknowledge` before the node waits again.
     AcknowledgeSoon,
     /// Hand the presence set to `Session::send_members`.

@@ -52,7 +52,7 @@ pub use change::{change_owner, check_change};
 pub use claims::{ClaimedRates, stamp_user_claim};
 pub use delivery::{Appends, Subscription};
 pub use delta::{Chain, Deltas};
-pub use effect::{Context, Effect, Identity, TransportId};
+pub use effect::{Context, Draft, Effect, Identity, TransportId};
 pub use extras::check_privileged;
 pub use inband::Inband;
 pub use objects::{check_objects_size, check_operation, derive_object_id, parse_object_id};

@@ -15,9 +15,9 @@ use types::{
     ObjectMessage, ObjectOperation, Timestamp,
 };
 
-use crate::Context;
 use crate::publish::{self, Checked};
 use crate::session::Session;
+use crate::{Context, Draft};
 
 /// How far ahead of the server's clock the time in an object's id may be.
 const MAX_AHEAD: Duration = Duration::from_secs(60);
@@ -78,9 +78,13 @@ pub fn check_objects_size(limits: &AppLimits, objects: &[ObjectMessage]) -> Resu
 }
 
 impl Session {
-    pub(crate) fn handle_object(&mut self, ctx: &mut Context<'_>, frame: &mut ProtocolMessage) {
+    pub(crate) fn handle_object(
+        &mut self,
+        ctx: &mut Context<'_>,
+        frame: &mut ProtocolMessage,
+    ) -> Option<Draft> {
         let count = u32::try_from(frame.state.len()).unwrap_or(u32::MAX);
-        self.handle_publish(ctx, frame, count, Self::check_object_frame);
+        self.handle_publish(ctx, frame, count, Self::check_object_frame)
     }
 
     fn check_object_frame(&self, ctx: &Context<'_>, frame: &mut ProtocolMessage) -> Checked {

@@ -11,12 +11,16 @@ use types::{
 use crate::claims::stamp_user_claim;
 use crate::publish::{self, Checked};
 use crate::session::Session;
-use crate::{Context, Effect};
+use crate::{Context, Draft, Effect};
 
 impl Session {
-    pub(crate) fn handle_presence(&mut self, ctx: &mut Context<'_>, frame: &mut ProtocolMessage) {
+    pub(crate) fn handle_presence(
+        &mut self,
+        ctx: &mut Context<'_>,
+        frame: &mut ProtocolMessage,
+    ) -> Option<Draft> {
         let count = u32::try_from(frame.presence.len()).unwrap_or(u32::MAX);
-        self.handle_publish(ctx, frame, count, Self::check_presence_frame);
+        self.handle_publish(ctx, frame, count, Self::check_presence_frame)
     }
 
     fn check_presence_frame(&self, ctx: &Context<'_>, frame: &mut ProtocolMessage) -> Checked {
@@ -117,6 +121,7 @@ impl Session {
         stamp_user_claim(&self.principal, channel, &mut body);
         let publish =
             Publish { token: ctx.publish_token(), id, connection_id: None, owner: None, body };
-        ctx.effects.push(Effect::Publish { channel: channel.clone(), publish });
+        let (channel, size) = (channel.clone(), publish.body.size());
+        ctx.effects.push(Effect::Publish(Box::new(Draft { channel, publish, size })));
     }
 }

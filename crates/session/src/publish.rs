@@ -16,7 +16,7 @@ use crate::claims::stamp_user_claim;
 use crate::extras::{self, check_privileged};
 use crate::push::check_push;
 use crate::session::Session;
-use crate::{Context, Effect};
+use crate::{Context, Draft, Effect};
 
 /// A publish rate this many times its limit closes the connection (42921).
 const FATAL_RATE_FACTOR: u32 = 20;
@@ -114,10 +114,14 @@ type Check = fn(&Session, &Context<'_>, &mut ProtocolMessage) -> Checked;
 pub(crate) type Checked = Result<(ChannelName, EntryId, Body), ErrorInfo>;
 
 impl Session {
-    pub(crate) fn handle_message(&mut self, ctx: &mut Context<'_>, frame: &mut ProtocolMessage) {
+    pub(crate) fn handle_message(
+        &mut self,
+        ctx: &mut Context<'_>,
+        frame: &mut ProtocolMessage,
+    ) -> Option<Draft> {
         let count = self.rollup.count(ctx.now, self.params.append_rollup, &frame.messages);
         let count = u32::try_from(count).unwrap_or(u32::MAX);
-        self.handle_publish(ctx, frame, count, Self::check_message_frame);
+        self.handle_publish(ctx, frame, count, Self::check_message_frame)
     }
 
     /// The common part of MESSAGE and PRESENCE: count it, check it, ask the host or refuse it.
@@ -127,10 +131,10 @@ impl Session {
         frame: &mut ProtocolMessage,
         count: u32,
         check: Check,
-    ) {
+    ) -> Option<Draft> {
         let Some(msg_serial) = frame.msg_serial else {
             self.fail(ctx, error::PROTOCOL_ERROR.with("msgSerial missing"));
-            return;
+            return None;
         };
         let most = ctx.limits.connection_unacknowledged as usize;
         if self.acks.len() >= most {
@@ -138,29 +142,32 @@ impl Session {
         }
         if self.acks.len() >= most {
             self.fail(ctx, error::FATAL_RATE_LIMIT.with("too many unacknowledged publishes"));
-            return;
+            return None;
         }
         // A resend is judged by its id alone: refusing it here, with its successor accepted, would
         // break the order.
         let is_resend = self.is_resend(msg_serial);
         let within = if is_resend { Ok(()) } else { self.take_rate(ctx, count) };
-        if self.transport.is_none() {
-            return;
-        }
+        // It may have been too fast for its connection.
+        self.transport?;
         let counted = (!is_resend).then_some(count);
         let outcome = within.and_then(|()| self.draft(ctx, frame, counted, check));
         self.last_msg_serial = self.last_msg_serial.max(Some(msg_serial));
         match outcome {
-            Ok((channel, publish)) => {
+            Ok(draft) => {
+                let publish = &draft.publish;
                 self.acks.wait(msg_serial, publish.token);
                 if let Body::Presence(items) = &publish.body {
-                    self.members.published(publish.token, &channel, items);
+                    self.members.published(publish.token, &draft.channel, items);
                 }
-                ctx.effects.push(Effect::Publish { channel, publish });
+                Some(draft)
             }
             Err(error) => {
                 self.acks.refuse(msg_serial, ctx.publish_token(), error);
-                self.acknowledge_soon(ctx);
+                if self.acknowledge_soon() {
+                    ctx.effects.push(Effect::AcknowledgeSoon);
+                }
+                None
             }
         }
     }
@@ -172,7 +179,7 @@ impl Session {
         frame: &mut ProtocolMessage,
         count: Option<u32>,
         check: Check,
-    ) -> Result<(ChannelName, Publish), ErrorInfo> {
+    ) -> Result<Draft, ErrorInfo> {
         let (channel, id, mut body) = check(self, ctx, frame)?;
         let limit = self.principal.claims.publish_rate(&channel);
         if let (Some(limit), Some(count)) = (limit, count) {
@@ -181,30 +188,25 @@ impl Session {
         stamp_user_claim(&self.principal, &channel, &mut body);
         let owner = |change| change_owner(&self.principal, &channel, change);
         let owner = body.change().map(owner).transpose()?.flatten();
+        let size = body.size();
         if count.is_some() {
-            ctx.usage.publish(ctx.now, &ctx.app.limits, &body)?;
+            ctx.usage.publish(ctx.now, &ctx.app.limits, body.len(), size)?;
         }
         let (token, connection_id) = (ctx.publish_token(), Some(self.id.clone()));
-        Ok((channel, Publish { token, id, connection_id, owner, body }))
+        let publish = Publish { token, id, connection_id, owner, body };
+        Ok(Draft { channel, publish, size })
     }
 
-    /// The host's answer to a publish. [`Self::acknowledge`] tells the client.
-    pub fn published(
-        &mut self,
-        ctx: &mut Context<'_>,
-        token: PublishToken,
-        result: Result<Accepted, ErrorInfo>,
-    ) {
+    /// The host's answer to a publish. [`Self::acknowledge`] tells the client; says whether it is to be called.
+    pub fn published(&mut self, token: PublishToken, result: Result<Accepted, ErrorInfo>) -> bool {
         self.members.settle(token, result.as_ref().map(drop));
         self.acks.settle(token, result);
-        self.acknowledge_soon(ctx);
+        self.acknowledge_soon()
     }
 
-    /// What becomes of publishes that arrive together is told together.
-    fn acknowledge_soon(&mut self, ctx: &mut Context<'_>) {
-        if !std::mem::replace(&mut self.acks_due, true) {
-            ctx.effects.push(Effect::AcknowledgeSoon);
-        }
+    /// What becomes of publishes that arrive together is told together: says whether that is new.
+    fn acknowledge_soon(&mut self) -> bool {
+        !std::mem::replace(&mut self.acks_due, true)
     }
 
     /// Tells the client what became of its publishes.
@@ -240,38 +242,55 @@ impl Session {
     }
 
     fn check_message_frame(&self, ctx: &Context<'_>, frame: &mut ProtocolMessage) -> Checked {
-        let channel = ChannelRef::parse(frame.channel.take().unwrap_or_default())?;
+        let requested = frame.channel.take().unwrap_or_default();
+        let channel = self.check_message_channel(ctx, &requested)?;
+        let extras = frame.messages.iter().map(|message| &message.extras);
+        check_privileged(&self.principal, &channel, extras)?;
+        if let [change] = frame.messages.as_mut_slice()
+            && change.action != MessageAction::Create
+        {
+            check_mutable(ctx.app, &channel)?;
+            let named = check_change(&self.principal, &ctx.app.limits, change)?;
+            let id = self.entry_id(named, frame.msg_serial);
+            return Ok((channel, id, Body::Messages(take(&mut frame.messages))));
+        }
+        self.check_publish(&requested, &channel)?;
+        if frame.params.get("_forceNack").is_some_and(|value| value == "true") {
+            return Err(error::FORCED_NACK.info());
+        }
+        let named = check_messages(&self.principal, &ctx.app.limits, &mut frame.messages)?;
+        let named = named.filter(|_| !ctx.app.batches(&channel));
+        check_push(ctx.app, &channel, &frame.messages)?;
+        let id = self.entry_id(named, frame.msg_serial);
+        Ok((channel, id, Body::Messages(take(&mut frame.messages))))
+    }
+
+    /// The channel that a MESSAGE is about, if these credentials may use it.
+    fn check_message_channel(
+        &self,
+        ctx: &Context<'_>,
+        requested: &Arc<str>,
+    ) -> Result<ChannelName, ErrorInfo> {
+        let channel = ChannelRef::parse(Arc::clone(requested))?;
         self.check_channel(ctx, &channel)?;
         if channel.filter.is_some() {
             return Err(
                 error::INVALID_CHANNEL_NAME.with("a derived channel cannot be published on")
             );
         }
-        let extras = frame.messages.iter().map(|message| &message.extras);
-        check_privileged(&self.principal, &channel.name, extras)?;
-        if let [change] = frame.messages.as_mut_slice()
-            && change.action != MessageAction::Create
-        {
-            check_mutable(ctx.app, &channel.name)?;
-            let named = check_change(&self.principal, &ctx.app.limits, change)?;
-            let id = self.entry_id(named, frame.msg_serial);
-            return Ok((channel.name, id, Body::Messages(take(&mut frame.messages))));
-        }
-        if !self.principal.capability.permits(channel.name.as_str(), Operation::Publish) {
+        Ok(channel.name)
+    }
+
+    /// Whether new messages may be published there.
+    fn check_publish(&self, requested: &str, channel: &ChannelName) -> Result<(), ErrorInfo> {
+        if !self.principal.capability.permits(channel.as_str(), Operation::Publish) {
             return Err(error::CAPABILITY_MISSING.info());
         }
-        let attachment = self.attachments.get(&channel.requested);
+        let attachment = self.attachments.get(requested);
         if attachment.is_some_and(|attachment| attachment.modes & flags::PUBLISH == 0) {
             return Err(error::MODE_MISSING.info());
         }
-        if frame.params.get("_forceNack").is_some_and(|value| value == "true") {
-            return Err(error::FORCED_NACK.info());
-        }
-        let named = check_messages(&self.principal, &ctx.app.limits, &mut frame.messages)?;
-        let named = named.filter(|_| !ctx.app.batches(&channel.name));
-        check_push(ctx.app, &channel.name, &frame.messages)?;
-        let id = self.entry_id(named, frame.msg_serial);
-        Ok((channel.name, id, Body::Messages(take(&mut frame.messages))))
+        Ok(())
     }
 
     /// The id under which a publish is accepted once: the client's own, if it gave one.

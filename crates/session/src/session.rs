@@ -14,7 +14,7 @@ use crate::attach::Attachment;
 use crate::claims::ClaimedRates;
 use crate::members::Members;
 use crate::rollup::Rollup;
-use crate::{Context, Effect, Params, TransportId};
+use crate::{Context, Draft, Effect, Params, TransportId};
 
 /// A transport that has been authenticated for a session.
 /// Channels whose rates are remembered at a time; publishes on others are refused (42911).
@@ -164,24 +164,29 @@ impl Session {
         }
     }
 
-    /// What is kept of the frame is taken out of it: frames are large, and most pass through many hands.
-    pub fn handle_frame(&mut self, ctx: &mut Context<'_>, frame: &mut ProtocolMessage) {
+    /// Returns what the client publishes, to be published behind all effects: most of what comes is that,
+    /// and takes the shortest way. What is kept of the frame is taken out of it: frames are large.
+    pub fn handle_frame(
+        &mut self,
+        ctx: &mut Context<'_>,
+        frame: &mut ProtocolMessage,
+    ) -> Option<Draft> {
         if !self.frame_rate.take(ctx.now, ctx.limits.connection_frame_rate, 1) {
             self.fail(ctx, error::FATAL_FRAME_RATE.info());
-            return;
+            return None;
         }
         match frame.action {
+            Action::Message => return self.handle_message(ctx, frame),
+            Action::Presence => return self.handle_presence(ctx, frame),
+            Action::Object => return self.handle_object(ctx, frame),
+            Action::Annotation => return self.handle_annotation(ctx, frame),
             Action::Heartbeat => self.handle_heartbeat(ctx, frame.id.take()),
             Action::Close => self.handle_close(ctx),
             Action::Disconnect => self.disconnect(ctx, None),
             Action::Attach => self.handle_attach(ctx, frame),
             Action::Detach => self.handle_detach(ctx, &frame.channel.take().unwrap_or_default()),
-            Action::Message => self.handle_message(ctx, frame),
-            Action::Presence => self.handle_presence(ctx, frame),
             Action::Sync => self.handle_sync(ctx, frame.channel.take().unwrap_or_default()),
             Action::Auth => self.handle_auth(ctx, frame.access_token.take()),
-            Action::Object => self.handle_object(ctx, frame),
-            Action::Annotation => self.handle_annotation(ctx, frame),
             // Not sent by clients, or not known to this version: tolerated (RTF1).
             Action::Ack
             | Action::Nack
@@ -194,6 +199,7 @@ impl Session {
             | Action::ObjectSync
             | Action::Other(_) => {}
         }
+        None
     }
 
     /// The answer to [`Effect::Authenticate`].

@@ -57,8 +57,8 @@ struct Quota {
 
 impl Quota {
     fn has_room(self, now: Timestamp, limit: u64, units: u64) -> bool {
-        let used = if now < self.end { self.used } else { 0 };
-        limit == 0 || used.saturating_add(units) <= limit
+        let used = || if now < self.end { self.used } else { 0 };
+        limit == 0 || used().saturating_add(units) <= limit
     }
 
     fn charge(
@@ -129,8 +129,10 @@ impl Meter {
 
     /// Counts what happens whether or not there is room for it: what comes next has less.
     pub fn charge(&mut self, now: Timestamp, allowance: &Allowance, units: u64) {
-        self.rate.charge(now, allowance.per_second, units);
-        self.rate.forgive(now, allowance.burst_seconds);
+        if allowance.per_second != 0 {
+            self.rate.charge(now, allowance.per_second, units);
+            self.rate.forgive(now, allowance.burst_seconds);
+        }
         self.hour.charge(now, end_of_hour, units);
         self.month.charge(now, calendar::end_of_month, units);
     }

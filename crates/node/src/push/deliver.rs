@@ -1,6 +1,7 @@
 //! Carrying out jobs: one that is for a channel is a publish of the node's own, any other is the
 //! driver's. Either way its end lets the next job of the device run.
 
+use std::convert::identity;
 use std::time::Duration;
 
 use auth::{Credentials, Source};
@@ -75,7 +76,8 @@ impl Node {
         if let Some(Ok(change)) = change {
             self.keep(vec![change]);
         }
-        self.push_work(settled.next.map(|delivery| Work::Push { app, delivery }));
+        let next = settled.next.map(|delivery| Work::Push { app, delivery });
+        self.push_work(&mut Vec::from_iter(next), identity);
     }
 
     /// Publishes with the key of the address, as far as that goes. The server that the address names

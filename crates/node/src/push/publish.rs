@@ -1,6 +1,8 @@
 //! Notifications: sent to devices, clients and addresses directly, and by messages to those who are
 //! subscribed to a channel.
 
+use std::convert::identity;
+
 use push::{JobId, Payload, Target};
 use serde_json::{Map, Value};
 use types::error::{self, ErrorInfo};
@@ -102,7 +104,8 @@ impl Node {
     ) -> Result<(), ErrorInfo> {
         let job = JobId(self.next());
         let delivery = self.app_mut(app)?.push.start(job, target, payload.clone())?;
-        self.push_work(delivery.map(|delivery| Work::Push { app: app.clone(), delivery }));
+        let first = delivery.map(|delivery| Work::Push { app: app.clone(), delivery });
+        self.push_work(&mut Vec::from_iter(first), identity);
         Ok(())
     }
 
