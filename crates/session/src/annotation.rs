@@ -85,7 +85,9 @@ impl Session {
         frame: &mut ProtocolMessage,
     ) -> Option<Draft> {
         let count = u32::try_from(frame.annotations.len()).unwrap_or(u32::MAX);
-        self.handle_publish(ctx, frame, count, Self::check_annotation_frame)
+        self.handle_publish(ctx, frame, count, |session, ctx, frame| {
+            session.check_annotation_frame(ctx, frame)
+        })
     }
 
     fn check_annotation_frame(&self, ctx: &Context<'_>, frame: &mut ProtocolMessage) -> Checked {

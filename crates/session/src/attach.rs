@@ -144,6 +144,7 @@ impl Session {
         requested: &Arc<str>,
     ) -> Result<(), ErrorInfo> {
         let mut attachment = self.check_attach(ctx, frame, requested)?;
+        self.publishable = None;
         let known = self.attachments.get(requested);
         let answered = known.filter(|known| known.state != State::Attaching);
         if answered.is_some_and(|known| {
@@ -358,6 +359,7 @@ impl Session {
     /// After a change of credentials: modes shrink or grow, channels that are no longer allowed
     /// fail (RTC8a1).
     pub(crate) fn apply_capability(&mut self, ctx: &mut Context<'_>) {
+        self.publishable = None;
         let capability = Arc::clone(&self.principal.capability);
         let mut lost = Vec::new();
         for (requested, attachment) in &mut self.attachments {

@@ -84,7 +84,9 @@ impl Session {
         frame: &mut ProtocolMessage,
     ) -> Option<Draft> {
         let count = u32::try_from(frame.state.len()).unwrap_or(u32::MAX);
-        self.handle_publish(ctx, frame, count, Self::check_object_frame)
+        self.handle_publish(ctx, frame, count, |session, ctx, frame| {
+            session.check_object_frame(ctx, frame)
+        })
     }
 
     fn check_object_frame(&self, ctx: &Context<'_>, frame: &mut ProtocolMessage) -> Checked {

@@ -20,7 +20,9 @@ impl Session {
         frame: &mut ProtocolMessage,
     ) -> Option<Draft> {
         let count = u32::try_from(frame.presence.len()).unwrap_or(u32::MAX);
-        self.handle_publish(ctx, frame, count, Self::check_presence_frame)
+        self.handle_publish(ctx, frame, count, |session, ctx, frame| {
+            session.check_presence_frame(ctx, frame)
+        })
     }
 
     fn check_presence_frame(&self, ctx: &Context<'_>, frame: &mut ProtocolMessage) -> Checked {

@@ -110,7 +110,7 @@ pub fn named_id<'a>(
 }
 
 /// Turns a frame into what its channel's host is asked to append.
-type Check = fn(&Session, &Context<'_>, &mut ProtocolMessage) -> Checked;
+type Check = fn(&mut Session, &Context<'_>, &mut ProtocolMessage) -> Checked;
 pub(crate) type Checked = Result<(ChannelName, EntryId, Body), ErrorInfo>;
 
 impl Session {
@@ -241,9 +241,14 @@ impl Session {
         Ok(())
     }
 
-    fn check_message_frame(&self, ctx: &Context<'_>, frame: &mut ProtocolMessage) -> Checked {
+    fn check_message_frame(&mut self, ctx: &Context<'_>, frame: &mut ProtocolMessage) -> Checked {
         let requested = frame.channel.take().unwrap_or_default();
-        let channel = self.check_message_channel(ctx, &requested)?;
+        let known = self.publishable.as_ref().filter(|name| name.as_str() == requested.as_ref());
+        let is_known = known.is_some();
+        let channel = match known {
+            Some(name) => name.clone(),
+            None => self.check_message_channel(ctx, &requested)?,
+        };
         let extras = frame.messages.iter().map(|message| &message.extras);
         check_privileged(&self.principal, &channel, extras)?;
         if let [change] = frame.messages.as_mut_slice()
@@ -254,7 +259,10 @@ impl Session {
             let id = self.entry_id(named, frame.msg_serial);
             return Ok((channel, id, Body::Messages(take(&mut frame.messages))));
         }
-        self.check_publish(&requested, &channel)?;
+        if !is_known {
+            self.check_publish(&requested, &channel)?;
+            self.publishable = Some(channel.clone()).filter(|name| name.as_str() == &*requested);
+        }
         if frame.params.get("_forceNack").is_some_and(|value| value == "true") {
             return Err(error::FORCED_NACK.info());
         }

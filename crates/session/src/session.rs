@@ -54,6 +54,9 @@ pub struct Session {
     /// By the name that the client used. Boxed: a node of the tree has room for eleven, and most sessions
     /// have one.
     pub(crate) attachments: BTreeMap<Arc<str>, Box<Attachment>>,
+    /// Where it published messages last, by a name without qualifier, and still may: most go on there. Forgotten
+    /// when its credentials change, and when it attaches to anything.
+    pub(crate) publishable: Option<ChannelName>,
     pub(crate) members: Members,
     /// Changes when the members had to leave.
     pub(crate) presence_life: u32,
@@ -90,6 +93,7 @@ impl Session {
             last_msg_serial: None,
             sent_before: None,
             attachments: BTreeMap::new(),
+            publishable: None,
             members: Members::default(),
             presence_life: connect.epoch,
             leaves: 0,
@@ -142,6 +146,7 @@ impl Session {
         }
         self.principal = connect.principal;
         self.params = connect.params;
+        self.publishable = None;
         self.transport = Some(connect.transport);
         self.epoch = connect.epoch;
         self.connection_key = connect.connection_key;

@@ -1,5 +1,7 @@
 //! MESSAGE: acknowledgements, refusals, echo, ids.
 
+use std::time::Duration;
+
 use protocol::{Action, Format, ProtocolMessage, flags};
 use types::{Data, Extras, Message, MessageAction};
 
@@ -49,6 +51,31 @@ fn a_channel_need_not_be_attached_to_be_published_on() {
     world.attach(other, "news");
     assert_eq!(world.ask(client, &publish("news", 0, "hi")), ["ack 0+1"]);
     assert_eq!(world.seen(other), ["message news hi"]);
+}
+
+#[test]
+fn a_mode_is_missing_from_the_attach_on_that_did_not_ask_for_it() {
+    let mut world = world();
+    let client = world.connect(ALL);
+    assert_eq!(world.ask(client, &publish("news", 0, "x")), ["ack 0+1"]);
+    world.attach_with(client, &ProtocolMessage { flags: Some(flags::SUBSCRIBE), ..attach("news") });
+    assert_eq!(world.ask(client, &publish("news", 1, "x")), ["nack 1+1 40165"]);
+    world.attach(client, "news");
+    assert_eq!(world.ask(client, &publish("news", 2, "x")), ["message news x", "ack 2+1"]);
+    world.send(client, &on(Action::Detach, "news"));
+    world.seen(client);
+    assert_eq!(world.ask(client, &publish("news", 3, "x")), ["ack 3+1"]);
+}
+
+#[test]
+fn each_channel_is_asked_for_by_its_own_name() {
+    let mut world = world();
+    let token = world.token(r#"{"news":["publish"]}"#, None, Duration::from_mins(1)).token;
+    let client = world.connect(&format!("accessToken={token}"));
+    let answers = ["news", "other", "news", "[?rewind=1]news", "[filter=YQ==]news", "new", "newsy"]
+        .map(|channel| world.ask(client, &publish(channel, 0, "x")).concat());
+    let [ack, refused] = ["ack 0+1", "nack 0+1 40160"];
+    assert_eq!(answers, [ack, refused, ack, ack, refused, refused, refused]);
 }
 
 #[test]

@@ -101,6 +101,23 @@ fn less_capability_fails_the_channels_that_are_lost_and_narrows_the_rest() {
 }
 
 #[test]
+fn whoever_published_before_stops_with_the_right_to_it() {
+    let mut world = world();
+    let (client, connected) = connect(&mut world, FULL, None, 60);
+    assert_eq!(world.ask(client, &publish("news", 0, "x")), ["ack 0+1"]);
+    let less = world.token(r#"{"news":["subscribe"]}"#, None, Duration::from_mins(10)).token;
+    assert_eq!(world.ask(client, &auth(&less)), ["connected"]);
+    assert_eq!(world.ask(client, &publish("news", 1, "x")), ["nack 1+1 40160"]);
+    let full = world.token(FULL, None, Duration::from_mins(10)).token;
+    assert_eq!(world.ask(client, &auth(&full)), ["connected"]);
+    assert_eq!(world.ask(client, &publish("news", 2, "x")), ["ack 2+1"]);
+    world.drop_transport(client);
+    let key = crate::world::key_of(&connected);
+    let resumed = world.connect(&format!("accessToken={less}&resume={key}"));
+    assert_eq!(world.ask(resumed, &publish("news", 3, "x")), ["nack 3+1 40160"]);
+}
+
+#[test]
 fn each_refusal_of_a_new_token_ends_the_transport_as_its_code_demands() {
     let mut world = world();
     let expired = world.token(FULL, Some("bob"), Duration::from_millis(1)).token;
