@@ -10,8 +10,9 @@ use types::{ConnectionId, Metachannel, Timestamp, random_text};
 
 use crate::apps::{admit, identify};
 use crate::event::Effect;
-use crate::node::{Node, SessionKey, SessionSlot, Work};
+use crate::node::{Node, SessionKey, SessionSlot};
 use crate::origin::Origin;
+use crate::work::Work;
 
 const CONNECTION_ID_LENGTH: usize = 10;
 
@@ -174,7 +175,7 @@ impl Node {
         let key = self.sessions.insert(Box::new(slot));
         self.by_connection.insert(id, key);
         self.by_transport.insert(transport, key);
-        self.push_work(&mut effects, |effect| Work::Session(key, effect));
+        self.agenda.add(&mut effects, |effect| Work::Session(key, effect));
         self.touch_session(key);
         Ok(())
     }

@@ -197,7 +197,9 @@ impl Node {
         let totals = state.stats.at(now);
         count_outcome(totals, publisher, volume, result.err());
         let Ok(accepted) = result else { return };
-        totals.discarded += u64::from(accepted.dropped.count_ones());
+        if accepted.dropped != 0 {
+            totals.discarded += u64::from(accepted.dropped.count_ones());
+        }
         let grouped = grouped(totals, slot.fanout.window.grouping());
         if let (Class::Messages, Some(grouped)) = (volume.class, grouped) {
             grouped.messages += volume.count;

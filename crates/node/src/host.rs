@@ -14,11 +14,12 @@ use crate::event::{ChannelKey, Effect, Response};
 use crate::fanout::{Arrival, Continuity, Fanout, Subscriber};
 use crate::form::Completed;
 use crate::inband::Telling;
-use crate::node::{Node, Publisher, SessionKey, Work};
+use crate::node::{Node, Publisher, SessionKey};
 use crate::publishers::Waiting;
 use crate::status::registration;
 use crate::timers::TimerKey;
 use crate::window::Window;
+use crate::work::Work;
 
 /// How often attachments that are missing something are looked at.
 pub(crate) const LOSS_CHECK: Duration = Duration::from_secs(1);
@@ -77,10 +78,8 @@ impl Node {
 
     pub(crate) fn on_channel(&mut self, now: Timestamp, key: ChannelKey, event: channel::Event) {
         let Some(slot) = self.channels.get_mut(key) else { return };
-        let mut effects = std::mem::take(&mut self.channel_effects);
-        slot.host.handle(now, event, &mut effects);
-        self.push_work(&mut effects, |effect| Work::Channel(key, effect));
-        self.channel_effects = effects;
+        slot.host.handle(now, event, &mut self.channel_effects);
+        self.agenda.add(&mut self.channel_effects, |effect| Work::Channel(key, effect));
         self.touch_channel(key);
     }
 

@@ -51,6 +51,7 @@ mod settle;
 mod status;
 mod timers;
 mod window;
+mod work;
 
 pub use crate::push::{Notified, PushOperation, PushQuery, PushRequest, PushResponse, Reveal};
 pub use channel::{AttachmentId, Occupancy};

@@ -27,6 +27,7 @@ use crate::publishers::Publishers;
 use crate::records::{Unkept, not_kept};
 use crate::sandbox::Fixtures;
 use crate::timers::{TimerKey, Timers};
+use crate::work::{Agenda, Work};
 
 /// Names one session for as long as it lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,14 +67,6 @@ pub(crate) enum Publisher {
     Fixture(RequestId),
 }
 
-/// Effects of the cores that wait to be worked off.
-#[derive(Debug)]
-pub(crate) enum Work {
-    Session(SessionKey, session::Effect),
-    Channel(ChannelKey, channel::Effect),
-    Push { app: AppId, delivery: Delivery },
-}
-
 pub struct Node {
     pub(crate) config: Config,
     pub(crate) rng: ChaCha12Rng,
@@ -101,10 +94,7 @@ pub struct Node {
     pub(crate) timers: Timers,
     pub(crate) next_id: u64,
     pub(crate) effects: Vec<Effect>,
-    /// The next on top.
-    work: Vec<Work>,
-    /// How much of the work lies behind what is being worked off.
-    behind: usize,
+    pub(crate) agenda: Agenda,
     /// Sessions whose clients are to be told what became of their publishes.
     pub(crate) unacknowledged: Vec<SessionKey>,
     /// What something has happened to since deadlines were looked at last.
@@ -146,8 +136,7 @@ impl Node {
             timers: Timers::default(),
             next_id: 0,
             effects: Vec::new(),
-            work: Vec::new(),
-            behind: 0,
+            agenda: Agenda::default(),
             unacknowledged: Vec::new(),
             touched_sessions: Vec::new(),
             touched_channels: Vec::new(),
@@ -261,7 +250,7 @@ impl Node {
             && self.fixtures.is_empty()
             && self.channel_pushes.is_empty()
             && self.watched.is_empty()
-            && self.work.is_empty()
+            && self.agenda.is_empty()
             && self.unacknowledged.is_empty()
     }
 
@@ -286,11 +275,9 @@ impl Node {
         }
     }
 
-    /// Depth first: what an effect causes happens before the effect behind it, so that no live
-    /// delivery overtakes the attach that it belongs to. Nothing that is worked off calls this.
+    /// Nothing that is worked off calls this.
     pub(crate) fn work_off(&mut self, now: Timestamp) {
-        while let Some(work) = self.work.pop() {
-            self.behind = self.work.len();
+        while let Some(work) = self.agenda.next() {
             match work {
                 Work::Session(key, effect) => self.session_effect(now, key, effect),
                 Work::Channel(key, effect) => self.channel_effect(now, key, effect),
@@ -308,18 +295,6 @@ impl Node {
         }
         self.unacknowledged = keys;
         self.work_off(now);
-    }
-
-    /// Takes over what was asked for, to be worked off next: the first of it first, and all of it behind
-    /// what has been asked for meanwhile.
-    pub(crate) fn push_work<T>(&mut self, asked: &mut Vec<T>, work: impl Fn(T) -> Work) {
-        let top = self.work.len();
-        while let Some(last) = asked.pop() {
-            self.work.push(work(last));
-        }
-        if let Some(meanwhile) = self.work.get_mut(self.behind..).filter(|_| top > self.behind) {
-            meanwhile.rotate_left(top - self.behind);
-        }
     }
 
     fn take_frame(&mut self, now: Timestamp, transport: TransportId, frame: &mut ProtocolMessage) {
@@ -357,7 +332,6 @@ impl Node {
     ) {
         let Some(slot) = self.sessions.get_mut(key) else { return };
         let Some(state) = self.apps.get_mut(slot.session.app_id()) else { return };
-        let mut effects = std::mem::take(&mut self.session_effects);
         let mut ctx = Context {
             now,
             limits: &self.config.limits,
@@ -365,11 +339,10 @@ impl Node {
             usage: &mut state.usage,
             identity: &self.config.identity,
             next_id: &mut self.next_id,
-            effects: &mut effects,
+            effects: &mut self.session_effects,
         };
         act(&mut slot.session, &mut ctx);
-        self.push_work(&mut effects, |effect| Work::Session(key, effect));
-        self.session_effects = effects;
+        self.agenda.add(&mut self.session_effects, |effect| Work::Session(key, effect));
         self.touch_session(key);
     }
 

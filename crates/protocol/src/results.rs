@@ -2,31 +2,29 @@
 //! most of their serials are of one series and one millisecond: of results that differ in nothing but the
 //! counter of a serial, the first is written out, and the others are copies of it with other digits.
 
-use types::{Accepted, ItemPosition};
+use types::Accepted;
 
 use crate::write::{Encode, Writer};
 
 /// Counters from here on have more digits than the others.
 const COUNTERS: u16 = 1_000;
 
+/// More bytes than a result of one message takes.
+const ROOM: usize = 64;
+
 pub(crate) fn write_results<W: Writer>(w: &mut W, results: &[Accepted]) {
-    let mut written = 0;
-    w.begin_list(results.len());
-    for run in results.chunk_by(is_alike) {
-        let mut copy = match run {
-            [first, _, ..] => Copy::of::<W>(first),
-            [] | [_] => None,
+    let mut before: Option<&Accepted> = None;
+    let mut copy: Option<Copy> = None;
+    w.list(results, |w, result| {
+        copy = match before.replace(result).filter(|before| is_alike(before, result)) {
+            Some(before) => copy.take().or_else(|| Copy::of::<W>(before)),
+            None => None,
         };
-        for result in run {
-            w.item(written);
-            match copy.as_mut().and_then(|copy| copy.with_counter_of(result)) {
-                Some(encoded) => w.encoded(encoded),
-                None => result.write(w),
-            }
-            written += 1;
+        match copy.as_mut().and_then(|copy| copy.with_counter_of(result)) {
+            Some(encoded) => w.encoded(encoded),
+            None => result.write(w),
         }
-    }
-    w.end_list();
+    });
 }
 
 /// Whether both are of one message, and their serials differ in the counter alone.
@@ -45,14 +43,12 @@ struct Copy {
 
 impl Copy {
     fn of<W: Writer>(result: &Accepted) -> Option<Self> {
-        let text = ItemPosition { serial: result.serial?, index: 0 }.text();
-        let text = text.as_bytes();
-        let mut w = W::with_capacity(2 * text.len());
+        let mut w = W::with_capacity(ROOM);
         result.write(&mut w);
         let encoded = w.finish();
-        let text_at = encoded.windows(text.len()).position(|part| part == text)?;
-        let digits_at = text_at + text.iter().position(|byte| *byte == b'-')? + 1;
-        Some(Self { encoded, digits_at })
+        // There is none in what follows in a serial, nor in how a format ends a text or a list.
+        let dash = encoded.iter().rposition(|byte| *byte == b'-')?;
+        Some(Self { encoded, digits_at: dash + 1 })
     }
 
     fn with_counter_of(&mut self, result: &Accepted) -> Option<&[u8]> {

@@ -61,6 +61,7 @@ impl Body {
     }
 
     /// Size as limits count it (TM6), summed over the items.
+    #[inline]
     pub fn size(&self) -> usize {
         match self {
             Self::Messages(messages) => messages.iter().map(Message::size).sum(),

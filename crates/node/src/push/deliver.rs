@@ -13,8 +13,9 @@ use types::{AppId, Data, Message, Metachannel, Timestamp};
 use super::records;
 use crate::apps::{admit, identify};
 use crate::event::Effect;
-use crate::node::{Node, Publisher, Work};
+use crate::node::{Node, Publisher};
 use crate::timers::TimerKey;
+use crate::work::Work;
 
 /// How long a notification takes to a channel, in place of the way through a provider. Test suites
 /// begin to listen to the channel in the same moment in which they notify.
@@ -77,7 +78,7 @@ impl Node {
             self.keep(vec![change]);
         }
         let next = settled.next.map(|delivery| Work::Push { app, delivery });
-        self.push_work(&mut Vec::from_iter(next), identity);
+        self.agenda.add(&mut Vec::from_iter(next), identity);
     }
 
     /// Publishes with the key of the address, as far as that goes. The server that the address names

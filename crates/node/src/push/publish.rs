@@ -10,7 +10,8 @@ use types::{AppId, Body, Entry, Message, MessageAction, Timestamp};
 
 use super::Notified;
 use crate::event::ChannelKey;
-use crate::node::{Node, Work};
+use crate::node::Node;
+use crate::work::Work;
 
 /// Notifications of one batch; more are refused (40034).
 const MAX_BATCH: usize = 10_000;
@@ -105,7 +106,7 @@ impl Node {
         let job = JobId(self.next());
         let delivery = self.app_mut(app)?.push.start(job, target, payload.clone())?;
         let first = delivery.map(|delivery| Work::Push { app: app.clone(), delivery });
-        self.push_work(&mut Vec::from_iter(first), identity);
+        self.agenda.add(&mut Vec::from_iter(first), identity);
         Ok(())
     }
 
