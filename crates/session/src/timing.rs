@@ -19,6 +19,7 @@ const REATTACH_WITHIN: Duration = Duration::from_secs(15);
 /// How long the answer to a ping waits, by a clock of milliseconds: never less than one, so that
 /// clients which count whole milliseconds measure a time at all.
 const PING_PAUSE: Duration = Duration::from_millis(2);
+const NEVER: Timestamp = Timestamp(u64::MAX);
 
 impl Session {
     /// When [`Session::tick`] has something to do, at the latest.
@@ -30,7 +31,9 @@ impl Session {
                     .ends_at()
                     .map(|end| if self.reauth_requested { end } else { end.minus(REAUTH_MARGIN) });
                 let answer = self.pings.front().map(|(at, _)| *at);
-                [token, self.heartbeat_at, self.reattach_by, answer].into_iter().flatten().min()
+                let deadlines = [token, self.heartbeat_at, self.reattach_by, answer];
+                let earliest = deadlines.map(|at| at.unwrap_or(NEVER)).into_iter().min();
+                earliest.filter(|at| *at != NEVER)
             }
             Some(dropped_at) if self.members.is_empty() => Some(dropped_at.plus(state_ttl(limits))),
             Some(dropped_at) => Some(dropped_at.plus(self.grace(limits))),
