@@ -16,10 +16,10 @@ use crate::members::Members;
 use crate::rollup::Rollup;
 use crate::{Context, Draft, Effect, Params, TransportId};
 
-/// A transport that has been authenticated for a session.
 /// Channels whose rates are remembered at a time; publishes on others are refused (42911).
 const MAX_CLAIMED_RATES: usize = 1_000;
 
+/// A transport that has been authenticated for a session.
 #[derive(Debug)]
 pub struct Connect {
     pub transport: TransportId,

@@ -10,6 +10,13 @@ fn the_invariants_hold_over_some_hundred_seeds() {
     }
 }
 
+/// An ENTER that was under way when the application detached, which attached again before the connection was
+/// lost, is sent again with the next one.
+#[test]
+fn whoever_detached_may_be_entered_by_what_was_under_way() {
+    assert!(run_seed(952_692, None).is_ok());
+}
+
 #[test]
 fn one_seed_is_one_run() {
     for seed in 0..5 {

@@ -122,6 +122,12 @@ impl Client {
         match channel.state {
             ChannelState::Attached | ChannelState::Attaching | ChannelState::Suspended => {
                 channel.queued_presence.splice(0..0, frame.presence);
+                let last = channel.queued_presence.last();
+                let enters = last.is_some_and(|item| item.action != PresenceAction::Leave);
+                // The application has detached since, which what is under way does not mind (RTL11a).
+                if channel.wants_presence == Some(false) && enters {
+                    channel.wants_presence = None;
+                }
             }
             _ => channel.wants_presence = None,
         }
