@@ -24,10 +24,10 @@ const OUTBOX_LIMIT: usize = 2 * LIMITS.max_message;
 struct Echo(Arc<Outbox>);
 
 impl Handler for Echo {
-    fn on_message(&mut self, opcode: Opcode, payload: Bytes) -> Intake {
+    fn on_message(&mut self, opcode: Opcode, payload: &[u8]) -> Intake {
         let frame = match opcode {
-            Opcode::Text => Frame::text(&payload),
-            Opcode::Binary => Frame::binary(&payload),
+            Opcode::Text => Frame::text(payload),
+            Opcode::Binary => Frame::binary(payload),
             Opcode::Close | Opcode::Ping | Opcode::Pong => return Intake::More,
         };
         self.0.push(&frame);
@@ -70,5 +70,5 @@ async fn echo(upgraded: hyper::upgrade::Upgraded) -> anyhow::Result<ws::Ended> {
         .map_err(|_other| anyhow!("the connection is not plain TCP"))?;
     let outbox = Arc::new(Outbox::new(parts.io.into_inner(), OUTBOX_LIMIT));
     let mut handler = Echo(Arc::clone(&outbox));
-    Ok(ws::run(outbox, parts.read_buf, LIMITS, &mut handler).await)
+    Ok(ws::run(outbox, parts.read_buf.to_vec(), LIMITS, &mut handler).await)
 }

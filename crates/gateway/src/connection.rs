@@ -13,7 +13,6 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use node::{Event, Origin, TransportId};
 use protocol::{Format, ProtocolMessage};
 use tokio::net::TcpStream;
@@ -57,7 +56,7 @@ pub(crate) async fn open(
 }
 
 /// Serves a connection until it is over. `leftover` is what was read beyond the handshake.
-pub(crate) async fn serve(opened: Opened, hub: Arc<Hub>, leftover: Bytes, max_message: usize) {
+pub(crate) async fn serve(opened: Opened, hub: Arc<Hub>, leftover: Vec<u8>, max_message: usize) {
     let Opened { transport, outbox, format } = opened;
     let id = transport.id;
     let limits = ws::Limits { max_message, write_stall: WRITE_STALL, linger: LINGER };
@@ -123,8 +122,8 @@ impl Inbound {
 }
 
 impl Handler for Inbound {
-    fn on_message(&mut self, opcode: Opcode, payload: Bytes) -> Intake {
-        let Some(decoded) = self.decode(opcode, &payload) else { return Intake::More };
+    fn on_message(&mut self, opcode: Opcode, payload: &[u8]) -> Intake {
+        let Some(decoded) = self.decode(opcode, payload) else { return Intake::More };
         let counters = self.hub.counters();
         counters.frames_in.fetch_add(1, Relaxed);
         counters.bytes_in.fetch_add(u64::try_from(payload.len()).unwrap_or(u64::MAX), Relaxed);

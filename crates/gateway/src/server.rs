@@ -282,7 +282,7 @@ async fn serve_websocket(
     let Some(opened) = opened else { return };
     let max_message = connection.server.max_body();
     // The buffer of the handshake is not kept.
-    let leftover = Bytes::copy_from_slice(&parts.read_buf);
+    let leftover = parts.read_buf.to_vec();
     // A task of its own is as small as an idle connection can be.
     tokio::spawn(async move {
         connection::serve(opened, hub, leftover, max_message).await;

@@ -1,5 +1,6 @@
 //! A connection task against a scripted driver.
 
+use bytes::Bytes;
 use protocol::Action;
 use serde_json::{Value, json};
 use tokio::{
@@ -255,6 +256,6 @@ async fn an_idle_connection_is_small() {
     let bench = Bench::new(settings()).await;
     let stream = bench.connect().await;
     let opened = super::open(stream, &bench.hub, vec![], Origin::default()).await.unwrap();
-    let task = serve(opened, Arc::clone(&bench.hub), Bytes::new(), 1);
+    let task = serve(opened, Arc::clone(&bench.hub), Vec::new(), 1);
     assert!(size_of_val(&task) <= 800, "{} bytes", size_of_val(&task));
 }

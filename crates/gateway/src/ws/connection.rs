@@ -16,7 +16,6 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use rustix::net::RecvFlags;
 use socket2::SockRef;
 use tokio::{
@@ -61,7 +60,7 @@ pub enum Intake {
 pub trait Handler: Send {
     /// A text or binary message, or a control frame, which is already answered. After
     /// [`Opcode::Close`] nothing more comes. Must not block, and must not drive another connection.
-    fn on_message(&mut self, opcode: Opcode, payload: Bytes) -> Intake;
+    fn on_message(&mut self, opcode: Opcode, payload: &[u8]) -> Intake;
 
     /// All that has come so far was handed over.
     fn on_pause(&mut self) -> Intake {
@@ -95,7 +94,7 @@ pub enum Ended {
 /// nothing once this returns or is dropped.
 pub fn run<H: Handler>(
     outbox: Arc<Outbox>,
-    leftover: Bytes,
+    leftover: Vec<u8>,
     limits: Limits,
     handler: &mut H,
 ) -> impl Future<Output = Ended> + Send {
@@ -120,7 +119,7 @@ pub fn run<H: Handler>(
 struct Connection {
     reader: Reader,
     /// Input that is not parsed yet: from the handshake, or because the handler was full.
-    unread: Bytes,
+    unread: Vec<u8>,
     outbox: Arc<Outbox>,
     batch: Batch,
     limits: Limits,
@@ -189,18 +188,18 @@ impl Connection {
             return Poll::Pending;
         }
         if !self.unread.is_empty() {
-            let unread = std::mem::take(&mut self.unread);
-            let mut rest = unread.as_ref();
+            let mut unread = std::mem::take(&mut self.unread);
+            let mut rest = unread.as_mut_slice();
             let intake = self.take(&mut rest, handler);
-            self.unread = unread.slice_ref(rest);
+            self.unread = rest.to_vec();
             return Poll::Ready(Ok(intake));
         }
         READ.with_borrow_mut(|scratch| match ready!(poll_read(self.outbox.stream(), cx, scratch)) {
             Ok(0) => Poll::Ready(Err(Ended::Lost(None))),
             Ok(read) => {
-                let mut rest = scratch.get(..read).unwrap_or_default();
+                let mut rest = scratch.get_mut(..read).unwrap_or_default();
                 let intake = self.take(&mut rest, handler);
-                self.unread = Bytes::copy_from_slice(rest);
+                self.unread = rest.to_vec();
                 Poll::Ready(Ok(intake))
             }
             Err(error) => Poll::Ready(Err(Ended::Lost(Some(error)))),
@@ -208,12 +207,12 @@ impl Connection {
     }
 
     /// Hands over the messages in `input`, and answers those that the protocol answers itself.
-    fn take<H: Handler>(&mut self, input: &mut &[u8], handler: &mut H) -> Intake {
+    fn take<H: Handler>(&mut self, input: &mut &mut [u8], handler: &mut H) -> Intake {
         loop {
             match self.reader.next(input) {
                 Ok(Some(message)) => {
                     self.answer(&message);
-                    if handler.on_message(message.opcode, message.payload) == Intake::Full {
+                    if handler.on_message(message.opcode, &message.payload) == Intake::Full {
                         return Intake::Full;
                     }
                 }
@@ -224,13 +223,13 @@ impl Connection {
                 }
             }
             if !matches!(self.input, Input::Open) {
-                *input = &[];
+                *input = &mut [];
                 return handler.on_pause();
             }
         }
     }
 
-    fn answer(&mut self, message: &Message) {
+    fn answer(&mut self, message: &Message<'_>) {
         match message.opcode {
             Opcode::Ping => {
                 self.outbox.push(&Frame::pong(&message.payload));

@@ -1,13 +1,13 @@
 //! Incoming frames, strictly: bytes in any split go in, whole messages or the first violation come out.
 //!
-//! Sans-IO: the caller owns the socket and the buffer it reads into. Nothing is allocated between
-//! messages; while one is incomplete, what has come of it is kept and nothing more. The limit is
-//! checked against the frame header, before a byte of payload is kept. Text is validated as it
-//! comes, so that invalid UTF-8 fails at the byte that makes it invalid.
+//! Sans-IO: the caller owns the socket and the buffer it reads into, where a message that has come whole is
+//! unmasked and stays. Nothing is allocated between messages; while one is incomplete, what has come of it is
+//! kept and nothing more. The limit is checked against the frame header, before a byte of payload is kept.
+//! Text is validated as it comes, so that invalid UTF-8 fails at the byte that makes it invalid.
 //!
 //! After a violation or a close message the reader is of no further use: feed it no more.
 
-use bytes::Bytes;
+use std::borrow::Cow;
 
 use super::frame::{CloseCode, Frame, MAX_CONTROL_PAYLOAD, Opcode};
 
@@ -16,10 +16,10 @@ const MAX_HEADER: usize = 14;
 
 /// A whole message, or a control frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Message {
+pub struct Message<'a> {
     /// A `Text` payload is valid UTF-8; a `Close` payload is empty or a valid code and reason.
     pub opcode: Opcode,
-    pub payload: Bytes,
+    pub payload: Cow<'a, [u8]>,
 }
 
 /// What the peer did wrong; the text becomes the reason in the close frame.
@@ -111,7 +111,7 @@ impl Violation {
     }
 }
 
-impl Message {
+impl Message<'_> {
     /// The code in a close message, if it has one.
     pub fn close_code(&self) -> Option<CloseCode> {
         self.payload.first_chunk().map(|code| CloseCode(u16::from_be_bytes(*code)))
@@ -132,7 +132,7 @@ impl Reader {
     }
 
     /// Takes bytes off the front of `input` up to the end of the next message; `None` once all is taken.
-    pub fn next(&mut self, input: &mut &[u8]) -> Result<Option<Message>, Violation> {
+    pub fn next<'a>(&mut self, input: &mut &'a mut [u8]) -> Result<Option<Message<'a>>, Violation> {
         loop {
             let mut head = match self.frame.take() {
                 Some(head) => head,
@@ -142,9 +142,9 @@ impl Reader {
                     head
                 }
             };
-            let (chunk, rest) = input.split_at_checked(head.remaining).unwrap_or((input, &[]));
-            *input = rest;
-            head.remaining -= chunk.len();
+            let chunk = take_front(input, head.remaining);
+            let length = chunk.len();
+            head.remaining -= length;
             let done = match head.kind {
                 Kind::Control(opcode) => self.take_control(opcode, &head, chunk)?,
                 Kind::First(_) | Kind::Continuation => self.take_data(&head, chunk)?,
@@ -153,7 +153,7 @@ impl Reader {
                 return Ok(done);
             }
             if head.remaining > 0 {
-                head.mask.rotate_left(chunk.len() % 4);
+                head.mask.rotate_left(length % 4);
                 self.frame = Some(head);
                 return Ok(None);
             }
@@ -161,15 +161,15 @@ impl Reader {
     }
 
     /// A whole frame header, from the input alone where it is all there.
-    fn take_header(&mut self, input: &mut &[u8]) -> Result<Option<Head>, Violation> {
+    fn take_header(&mut self, input: &mut &mut [u8]) -> Result<Option<Head>, Violation> {
         if self.header_len == 0
             && let Some((head, rest)) = Head::parse(input)?
         {
-            *input = rest;
+            let length = input.len() - rest.len();
+            take_front(input, length);
             return Ok(Some(head));
         }
-        while let Some((byte, rest)) = input.split_first() {
-            *input = rest;
+        while let [byte] = take_front(input, 1) {
             if let Some(slot) = self.header.get_mut(usize::from(self.header_len)) {
                 *slot = *byte;
                 self.header_len += 1;
@@ -203,7 +203,7 @@ impl Reader {
         opcode: Opcode,
         head: &Head,
         chunk: &[u8],
-    ) -> Result<Option<Message>, Violation> {
+    ) -> Result<Option<Message<'static>>, Violation> {
         append_unmasked(&mut self.control, chunk, head.mask);
         if head.remaining > 0 {
             return Ok(None);
@@ -215,7 +215,19 @@ impl Reader {
         Ok(Some(message))
     }
 
-    fn take_data(&mut self, head: &Head, chunk: &[u8]) -> Result<Option<Message>, Violation> {
+    fn take_data<'a>(
+        &mut self,
+        head: &Head,
+        chunk: &'a mut [u8],
+    ) -> Result<Option<Message<'a>>, Violation> {
+        let is_last = head.remaining == 0 && head.fin;
+        if is_last
+            && self.message.is_none()
+            && let Kind::First(opcode) = head.kind
+        {
+            unmask(chunk, head.mask);
+            return whole(opcode, chunk).map(Some);
+        }
         let mut message = match (self.message.take(), head.kind) {
             (Some(message), _) => message,
             (None, Kind::First(opcode)) => Partial::with_capacity(opcode, chunk.len()),
@@ -224,7 +236,7 @@ impl Reader {
         message.reserve(chunk.len(), head, self.max_message);
         append_unmasked(&mut message.data, chunk, head.mask);
         message.validate()?;
-        if head.remaining > 0 || !head.fin {
+        if !is_last {
             self.message = Some(message);
             return Ok(None);
         }
@@ -302,7 +314,7 @@ impl Partial {
         Ok(())
     }
 
-    fn finish(self) -> Result<Message, Violation> {
+    fn finish(self) -> Result<Message<'static>, Violation> {
         if self.opcode == Opcode::Text && self.valid < self.data.len() {
             return Err(Violation::Utf8);
         }
@@ -329,7 +341,7 @@ fn parse_length(short: u8, bytes: &[u8]) -> Result<Option<(u64, &[u8])>, Violati
     Ok(Some((length, rest)))
 }
 
-fn check_close(message: &Message) -> Result<(), Violation> {
+fn check_close(message: &Message<'_>) -> Result<(), Violation> {
     match (message.close_code(), message.payload.get(2..)) {
         (Some(code), Some(reason)) if code.may_be_sent() => {
             std::str::from_utf8(reason).map_err(|_invalid| Violation::Utf8).map(drop)
@@ -337,6 +349,20 @@ fn check_close(message: &Message) -> Result<(), Violation> {
         (None, None) if message.payload.is_empty() => Ok(()),
         _ => Err(Violation::Close),
     }
+}
+
+/// A message that has come with one frame, in one piece.
+fn whole(opcode: Opcode, payload: &[u8]) -> Result<Message<'_>, Violation> {
+    if opcode == Opcode::Text && simdutf8::basic::from_utf8(payload).is_err() {
+        return Err(Violation::Utf8);
+    }
+    Ok(Message { opcode, payload: payload.into() })
+}
+
+/// Takes so many bytes off the front, or all if there are fewer.
+fn take_front<'a>(input: &mut &'a mut [u8], length: usize) -> &'a mut [u8] {
+    let length = length.min(input.len());
+    input.split_off_mut(..length).unwrap_or_default()
 }
 
 fn append_unmasked(data: &mut Vec<u8>, chunk: &[u8], mask: [u8; 4]) {

@@ -1,5 +1,6 @@
 //! The loop over loopback sockets.
 
+use bytes::Bytes;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
@@ -27,8 +28,8 @@ struct Recorder {
 }
 
 impl Handler for Recorder {
-    fn on_message(&mut self, opcode: Opcode, payload: Bytes) -> Intake {
-        self.seen.send((opcode, payload)).unwrap();
+    fn on_message(&mut self, opcode: Opcode, payload: &[u8]) -> Intake {
+        self.seen.send((opcode, Bytes::copy_from_slice(payload))).unwrap();
         if self.ready.is_some() { Intake::Full } else { Intake::More }
     }
 
@@ -61,7 +62,7 @@ impl Bench {
             let outbox = Arc::clone(&outbox);
             async move {
                 let mut handler = Recorder { seen: seen_by, ready };
-                run(outbox, Bytes::from_static(leftover), limits, &mut handler).await
+                run(outbox, leftover.to_vec(), limits, &mut handler).await
             }
         });
         Self { client, outbox, seen, served }
@@ -244,7 +245,7 @@ async fn an_idle_connection_is_small() {
     let (_client, server) = pair().await;
     let mut handler = Recorder { seen: mpsc::unbounded_channel().0, ready: None };
     let outbox = Arc::new(Outbox::new(server, 0));
-    let served = run(outbox, Bytes::new(), LIMITS, &mut handler);
+    let served = run(outbox, Vec::new(), LIMITS, &mut handler);
     let size = size_of_val(&served);
     println!("connection future: {size} bytes, outbox: {} bytes", size_of::<Outbox>());
     assert!(size < 600, "{size} bytes");

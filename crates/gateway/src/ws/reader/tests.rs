@@ -16,7 +16,9 @@ type Outcome = (Vec<(Opcode, Vec<u8>)>, Option<Violation>);
 fn read<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Outcome {
     let mut reader = Reader::new(LIMIT);
     let mut messages = Vec::new();
-    for mut piece in pieces {
+    for piece in pieces {
+        let mut piece = piece.to_vec();
+        let mut piece = piece.as_mut_slice();
         loop {
             match reader.next(&mut piece) {
                 Ok(Some(message)) => messages.push((message.opcode, message.payload.to_vec())),
@@ -62,8 +64,9 @@ fn lengths_of_all_three_forms_are_read() {
         assert_eq!(read_all(&frame(BINARY, &payload)), (vec![(Opcode::Binary, payload)], None));
     }
     let payload = vec![7; 70_000];
-    let message = Reader::new(70_000).next(&mut frame(BINARY, &payload).as_slice());
-    assert_eq!(message.unwrap().unwrap().payload, payload);
+    let mut bytes = frame(BINARY, &payload);
+    let message = Reader::new(70_000).next(&mut bytes.as_mut_slice());
+    assert_eq!(*message.unwrap().unwrap().payload, payload);
 }
 
 #[test]
@@ -172,11 +175,22 @@ fn a_close_frame_has_no_payload_or_a_valid_code_and_reason() {
 #[test]
 fn nothing_is_allocated_between_messages_and_before_payload_comes() {
     let mut reader = Reader::new(usize::MAX);
-    for bytes in [frame(BINARY, &[0; 300]), frame(PING, b"x"), header(0x82, 1 << 40)] {
-        let mut input = bytes.as_slice();
+    for mut bytes in [frame(BINARY, &[0; 300]), frame(PING, b"x"), header(0x82, 1 << 40)] {
+        let mut input = bytes.as_mut_slice();
         while reader.next(&mut input).unwrap().is_some() {}
         assert_eq!(held(&reader), 0);
     }
+}
+
+#[test]
+fn a_message_that_has_come_whole_stays_where_it_was_read() {
+    let mut bytes = [frame(TEXT, b"whole"), frame(TEXT, b"behind it")].concat();
+    let (mut reader, mut input) = (Reader::new(LIMIT), bytes.as_mut_slice());
+    for text in ["whole", "behind it"] {
+        let message = reader.next(&mut input).unwrap().unwrap();
+        assert!(matches!(message.payload, Cow::Borrowed(payload) if payload == text.as_bytes()));
+    }
+    assert!(input.is_empty());
 }
 
 #[test]
@@ -184,9 +198,9 @@ fn an_incomplete_message_never_takes_more_than_it_can_become() {
     let mut reader = Reader::new(1 << 20);
     let mut input = header(0x82, 100_000);
     input.extend([0; 60_000]);
-    reader.next(&mut input.as_slice()).unwrap();
+    reader.next(&mut input.as_mut_slice()).unwrap();
     assert_eq!(held(&reader), 60_000);
-    reader.next(&mut [0; 10].as_slice()).unwrap();
+    reader.next(&mut [0; 10].as_mut_slice()).unwrap();
     assert_eq!(held(&reader), 100_000);
 }
 
