@@ -27,7 +27,8 @@ pub(crate) type Waiters = SmallVec<[PublishToken; 1]>;
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
     queue: VecDeque<Append>,
-    positions: Positions,
+    /// None until an entry has waited: most channels keep nothing on disk.
+    positions: Option<Box<Positions>>,
     /// One for each waiter, ordered by deadline. The first is always of a pending entry.
     timers: VecDeque<Timer>,
     bytes: usize,
@@ -71,7 +72,7 @@ impl Pending {
     pub(crate) fn push(&mut self, append: Append, deadline: Timestamp) {
         let position = append.entry.position;
         self.bytes += memory(&append.entry);
-        self.positions.insert(&append.entry.id, position);
+        self.positions.get_or_insert_default().insert(&append.entry.id, position);
         let timers = append.waiters.iter().map(|token| Timer { deadline, position, token: *token });
         self.timers.extend(timers);
         self.queue.push_back(append);
@@ -79,11 +80,11 @@ impl Pending {
 
     /// Whether a later publish of the same connection is pending.
     pub(crate) fn has_later(&self, id: &EntryId) -> bool {
-        self.positions.has_later(id)
+        self.positions.as_ref().is_some_and(|positions| positions.has_later(id))
     }
 
     pub(crate) fn contains(&self, id: &EntryId) -> bool {
-        self.positions.get(id).is_some()
+        self.position(id).is_some()
     }
 
     /// Makes `token` one more waiter of the pending entry with this id, if there is one.
@@ -94,7 +95,7 @@ impl Pending {
         token: PublishToken,
         deadline: Timestamp,
     ) -> Option<Result<(), ErrorInfo>> {
-        let position = self.positions.get(id)?;
+        let position = self.position(id)?;
         let append = self.get_mut(position)?;
         if let Err(mismatch) = check_repeat(id, append.content, content) {
             return Some(Err(mismatch));
@@ -125,7 +126,9 @@ impl Pending {
 
     fn forget(&mut self, append: &Append) {
         self.bytes -= memory(&append.entry);
-        self.positions.remove(&append.entry.id);
+        if let Some(positions) = &mut self.positions {
+            positions.remove(&append.entry.id);
+        }
         self.drop_settled_timers();
     }
 
@@ -146,6 +149,10 @@ impl Pending {
     fn drop_settled_timers(&mut self) {
         let next = self.queue.front().map_or(u64::MAX, |append| append.entry.position);
         while self.timers.pop_front_if(|timer| timer.position < next).is_some() {}
+    }
+
+    fn position(&self, id: &EntryId) -> Option<u64> {
+        self.positions.as_ref()?.get(id)
     }
 
     fn get_mut(&mut self, position: u64) -> Option<&mut Append> {
