@@ -8,6 +8,7 @@ use auth::Operation;
 use protocol::{Action, ProtocolMessage};
 use push::{Lasting, Transport};
 use session::Deltas;
+use smallvec::smallvec;
 use stats::{Batches, Class, Fixture, Notifications, Query, Totals, Traffic};
 use types::error::{self, ErrorInfo};
 use types::{
@@ -16,6 +17,7 @@ use types::{
 };
 
 use crate::event::{Caller, ChannelKey, Response};
+use crate::fanout::Sent;
 use crate::node::{Node, Publisher, SessionKey};
 
 /// What a request counts as.
@@ -133,12 +135,7 @@ impl Node {
     }
 
     /// What was delivered, each to so many attachments.
-    pub(crate) fn count_deliveries(
-        &mut self,
-        now: Timestamp,
-        app: &AppId,
-        sent: Vec<(Volume, usize)>,
-    ) {
+    pub(crate) fn count_deliveries(&mut self, now: Timestamp, app: &AppId, sent: Sent) {
         let Some(state) = self.apps.get_mut(app) else { return };
         for (volume, copies) in sent {
             let volume = volume.times(copies);
@@ -157,7 +154,7 @@ impl Node {
         let Some(volume) = Volume::of_frame(frame) else { return };
         let app = self.sessions.get(key).map(|slot| slot.session.app_id().clone());
         if let Some(app) = app {
-            self.count_deliveries(now, &app, vec![(volume, 1)]);
+            self.count_deliveries(now, &app, smallvec![(volume, 1)]);
         }
     }
 

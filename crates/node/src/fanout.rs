@@ -8,6 +8,7 @@ use bytes::Bytes;
 use channel::{AttachmentId, Channel, Occupancy};
 use protocol::{Format, MessageShape, ProtocolMessage};
 use session::{Chain, Deltas, Subscription, TransportId};
+use smallvec::SmallVec;
 use types::{Body, Cursor, Entry, MessageAction, Rate, Timestamp};
 
 use crate::audience::Audiences;
@@ -86,11 +87,14 @@ pub(crate) struct Delivery<'a> {
     pub(crate) host: &'a Channel,
 }
 
+/// How often a volume left. Most deliveries are of one frame.
+pub(crate) type Sent = SmallVec<[(Volume, usize); 1]>;
+
 /// What a delivery came to.
 #[derive(Default)]
 pub(crate) struct Delivered {
     /// To how many attachments.
-    pub(crate) sent: Vec<(Volume, usize)>,
+    pub(crate) sent: Sent,
     /// Attachments to be told that they miss something.
     pub(crate) changed: Vec<(AttachmentId, Arc<str>)>,
     pub(crate) deltas: Deltas,
@@ -199,26 +203,31 @@ impl Fanout {
             Some(audiences) => audiences,
             None => Audiences::of(&self.subscribers),
         };
-        let mut round = Round::default();
+        let mut delivered = Delivered::default();
         match delivery.plain() {
             Some(held) if audiences.all.iter().all(|audience| audience.joined < held.number) => {
-                round.delivered.batches = 1;
-                self.deliver_plain(&audiences, held, delivery.channel, &mut round, effects);
-                for id in &audiences.others {
-                    if let Some(subscriber) = self.subscribers.get_mut(id) {
-                        round.consider(&mut delivery, subscriber);
+                delivered.batches = 1;
+                self.deliver_plain(&audiences, held, delivery.channel, &mut delivered, effects);
+                if !audiences.others.is_empty() {
+                    let mut round = Round::new(&mut delivered);
+                    for id in &audiences.others {
+                        if let Some(subscriber) = self.subscribers.get_mut(id) {
+                            round.consider(&mut delivery, subscriber);
+                        }
                     }
+                    round.end(&delivery, effects);
                 }
             }
             _ => {
+                let mut round = Round::new(&mut delivered);
                 for (id, subscriber) in &mut self.subscribers {
                     if delivery.only.is_none_or(|only| only == *id) {
                         round.consider(&mut delivery, subscriber);
                     }
                 }
+                round.end(&delivery, effects);
             }
         }
-        let delivered = round.end(&delivery, effects);
         self.audiences = delivered.changed.is_empty().then_some(audiences);
         delivered
     }
@@ -228,31 +237,34 @@ impl Fanout {
         audiences: &Audiences,
         held: &Held,
         channel: ChannelKey,
-        round: &mut Round,
+        delivered: &mut Delivered,
         effects: &mut Vec<Effect>,
     ) {
+        let volume = Volume::of(&held.entry.body);
         for audience in &audiences.all {
             let Some(one) = self.subscribers.get(&audience.like) else { continue };
-            let frame = one.subscription.delivery(&held.entry, &held.cursor);
-            let frame = protocol::encode(&frame, one.format);
+            let frame = one.subscription.encoded(&held.entry, &held.cursor, one.format);
             let transports = Arc::clone(&audience.transports);
-            round.delivered.sent.push((Volume::of(&held.entry.body), transports.len()));
+            delivered.sent.push((volume, transports.len()));
             effects.push(Effect::Deliver { channel, transports, frame });
         }
     }
 }
 
 /// One delivery, while attachment after attachment is considered.
-#[derive(Default)]
-struct Round {
+struct Round<'a> {
     /// By the first entry that an attachment has not been given.
     plans: BTreeMap<usize, Vec<Run>>,
     /// By the place of their run.
     frames: BTreeMap<usize, Vec<Shared>>,
-    delivered: Delivered,
+    delivered: &'a mut Delivered,
 }
 
-impl Round {
+impl<'a> Round<'a> {
+    fn new(delivered: &'a mut Delivered) -> Self {
+        Self { plans: BTreeMap::new(), frames: BTreeMap::new(), delivered }
+    }
+
     fn consider(&mut self, delivery: &mut Delivery<'_>, subscriber: &mut Subscriber) {
         let start = delivery.held.partition_point(|held| held.number <= subscriber.joined);
         let plan = self.plans.entry(start).or_insert_with(|| delivery.plan(start));
@@ -299,8 +311,8 @@ impl Round {
         }
     }
 
-    fn end(self, delivery: &Delivery<'_>, effects: &mut Vec<Effect>) -> Delivered {
-        let Self { plans, frames, mut delivered } = self;
+    fn end(self, delivery: &Delivery<'_>, effects: &mut Vec<Effect>) {
+        let Self { plans, frames, delivered } = self;
         for (at, shared) in frames {
             for Shared { frame, mut transports, start, .. } in shared {
                 let run = plans.get(&start).and_then(|plan| plan.get(at));
@@ -314,7 +326,6 @@ impl Round {
         let most = plans.values().next().map(Vec::as_slice).unwrap_or_default();
         let batches = most.iter().filter(|run| run.is_of_messages()).count();
         delivered.batches = delivered.batches.max(batches);
-        delivered
     }
 }
 

@@ -13,6 +13,7 @@ use types::{Annotation, ErrorCode, ErrorInfo, Message, ObjectAction, ObjectKind,
 
 use crate::Format;
 use crate::batch::{BatchBody, BatchPublish};
+use crate::delivered::Delivered;
 use crate::frame::{Action, ProtocolMessage};
 use crate::frame_fields::read_frame;
 use crate::json::{JsonReader, JsonWriter};
@@ -55,6 +56,12 @@ pub fn encode(frame: &ProtocolMessage, format: Format) -> Bytes {
     let annotations: usize = frame.annotations.iter().map(|a| capacity(a.data.len())).sum();
     let res = frame.res.len() * RESULT_CAPACITY;
     write(frame, format, FIELDS_CAPACITY + messages + presence + annotations + res)
+}
+
+/// Writes one frame that delivers messages.
+pub(crate) fn encode_delivered(frame: &Delivered<'_>, format: Format) -> Bytes {
+    let messages: usize = frame.messages.iter().map(|message| capacity(message.data.len())).sum();
+    write(frame, format, FIELDS_CAPACITY + messages)
 }
 
 /// Reads several frames in one body: a list of them, or just one.

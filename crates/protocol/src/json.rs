@@ -385,7 +385,8 @@ fn short_run(bytes: &[u8]) -> Option<usize> {
 
 /// Whether nothing in the block is special. Without a branch, so that the compiler makes vector
 /// instructions of it.
-fn is_plain(block: &[u8; 32]) -> bool {
+#[inline]
+fn is_plain<const N: usize>(block: &[u8; N]) -> bool {
     !block.iter().fold(false, |special, byte| special | is_special(*byte))
 }
 
@@ -410,6 +411,26 @@ fn special_bytes(word: u64) -> u64 {
     (quotes_and_controls | backslashes) & !word & (ONES * 0x80)
 }
 
+/// Whether a text of these bytes needs no escapes. What is left at the end is looked at with some of
+/// what is before it, as one more block.
+fn is_all_plain(bytes: &[u8]) -> bool {
+    if let (blocks, Some(last)) = (bytes.as_chunks::<32>().0, bytes.last_chunk::<32>()) {
+        blocks.iter().all(is_plain) && is_plain(last)
+    } else if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        is_plain::<16>(first) && is_plain::<16>(last)
+    } else if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        first_special(*first).is_none() && first_special(*last).is_none()
+    } else {
+        !bytes.iter().any(|byte| is_special(*byte))
+    }
+}
+
+/// What stands before the entry of a map: the first opens it.
+#[inline]
+fn before(index: usize) -> u8 {
+    if index == 0 { b'{' } else { b',' }
+}
+
 pub(crate) struct JsonWriter {
     out: Vec<u8>,
 }
@@ -417,6 +438,18 @@ pub(crate) struct JsonWriter {
 impl JsonWriter {
     fn push(&mut self, text: &str) {
         self.out.extend_from_slice(text.as_bytes());
+    }
+
+    fn push_escaped(&mut self, text: &[u8]) {
+        let mut rest = text;
+        while !is_all_plain(rest) {
+            let (plain, special) = rest.split_at(plain_run(rest));
+            self.out.extend_from_slice(plain);
+            let Some((byte, after)) = special.split_first() else { return };
+            self.push_escape(*byte);
+            rest = after;
+        }
+        self.out.extend_from_slice(rest);
     }
 
     fn push_escape(&mut self, byte: u8) {
@@ -450,24 +483,25 @@ impl Writer for JsonWriter {
     }
 
     fn begin_map(&mut self) -> usize {
-        self.push("{");
         0
     }
 
+    #[inline]
     fn key(&mut self, index: usize, key: &'static str) {
-        self.push(if index > 0 { ",\"" } else { "\"" });
+        self.out.extend_from_slice(&[before(index), b'"']);
         self.push(key);
         self.push("\":");
     }
 
     fn foreign_key(&mut self, index: usize, key: &str) {
-        self.item(index);
+        self.out.push(before(index));
         self.text(key);
         self.push(":");
     }
 
-    fn end_map(&mut self, _start: usize, _len: usize) {
-        self.push("}");
+    #[inline]
+    fn end_map(&mut self, _start: usize, len: usize) {
+        self.push(if len == 0 { "{}" } else { "}" });
     }
 
     fn begin_list(&mut self, _len: usize) {
@@ -509,14 +543,13 @@ impl Writer for JsonWriter {
     }
 
     fn text(&mut self, value: &str) {
+        self.joined(&[value]);
+    }
+
+    fn joined(&mut self, pieces: &[&str]) {
         self.push("\"");
-        let mut rest = value.as_bytes();
-        loop {
-            let (plain, special) = rest.split_at(plain_run(rest));
-            self.out.extend_from_slice(plain);
-            let Some((byte, after)) = special.split_first() else { break };
-            self.push_escape(*byte);
-            rest = after;
+        for piece in pieces {
+            self.push_escaped(piece.as_bytes());
         }
         self.push("\"");
     }

@@ -20,6 +20,7 @@
 mod annotation;
 mod batch;
 mod codec;
+mod delivered;
 mod format;
 mod frame;
 mod frame_fields;
@@ -43,6 +44,7 @@ pub use codec::{
     encode_batch, encode_error, encode_message, encode_messages, encode_messages_as,
     encode_presence, encode_tree, encode_value, join,
 };
+pub use delivered::Delivered;
 pub use format::Format;
 pub use frame::{Action, ConnectionDetails, ProtocolMessage, flags};
 pub use message::MessageShape;

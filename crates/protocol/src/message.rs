@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use types::{
-    ClientId, ConnectionId, ErrorInfo, Extras, Message, MessageAction, PresenceAction,
-    PresenceMessage, Timestamp, Version,
+    ClientId, ConnectionId, ErrorInfo, Extras, ItemPosition, Message, MessageAction,
+    PresenceAction, PresenceMessage, Timestamp, Version,
 };
 
 use crate::payload::{self, Payload, read_extras};
@@ -96,15 +96,7 @@ fn read_message<'a, R: Reader<'a>>(message: &mut Message, r: &mut R) -> Read<()>
 
 impl Encode for Message {
     fn write<W: Writer>(&self, w: &mut W) {
-        w.map(|f| {
-            write_content(f, self);
-            f.unsigned("timestamp", self.timestamp.map(|timestamp| timestamp.0));
-            write_identity(f, self);
-            f.value("version", self.version.as_deref());
-            if let Some(summary) = &self.summary {
-                f.field("annotations").map(|f| f.object("summary", Some(summary)));
-            }
-        });
+        Stamped { message: self, item: None }.write(w);
     }
 }
 
@@ -119,24 +111,68 @@ impl<'a> Flat<'a> {
 
 impl Encode for Flat<'_> {
     fn write<W: Writer>(&self, w: &mut W) {
-        let Self(message) = self;
+        Stamped { message: self.0, item: None }.write_flat(w);
+    }
+}
+
+/// A message, and what it is called if it does not say so itself.
+pub(crate) struct Stamped<'a> {
+    pub(crate) message: &'a Message,
+    pub(crate) item: Option<ItemPosition>,
+}
+
+impl Stamped<'_> {
+    pub(crate) fn write<W: Writer>(&self, w: &mut W) {
+        let message = self.message;
+        w.map(|f| {
+            write_content(f, message);
+            f.unsigned("timestamp", message.timestamp.map(|timestamp| timestamp.0));
+            self.write_identity(f);
+            f.value("version", message.version.as_deref());
+            if let Some(summary) = &message.summary {
+                f.field("annotations").map(|f| f.object("summary", Some(summary)));
+            }
+        });
+    }
+
+    pub(crate) fn write_flat<W: Writer>(&self, w: &mut W) {
+        let message = self.message;
         let is_new = message.action == MessageAction::Create;
         let version = message.version.as_deref();
         let changed_at = version.and_then(|version| version.timestamp).or(message.timestamp);
         // Client libraries fill these in for a new message, except the version (TM2k, TM2o).
         let created_at = message.timestamp.filter(|_| !is_new);
-        let own_serial = message.serial.as_deref().filter(|_| is_new);
         w.map(|f| {
             write_content(f, message);
             f.unsigned("timestamp", changed_at.map(|timestamp| timestamp.0));
             f.unsigned("createdAt", created_at.map(|timestamp| timestamp.0));
-            write_identity(f, message);
-            f.text("version", version.and_then(|v| v.serial.as_deref()).or(own_serial));
+            self.write_identity(f);
+            match version.and_then(|version| version.serial.as_deref()) {
+                Some(serial) => f.text("version", Some(serial)),
+                None if is_new => self.write_serial(f, "version"),
+                None => {}
+            }
             if let Some(version) = version.filter(|version| is_explained(version)) {
                 f.field("operation").map(|f| write_explanation(f, version));
             }
             f.object("summary", message.summary.as_deref());
         });
+    }
+
+    /// Which message it is, and what is said of it.
+    fn write_identity<W: Writer>(&self, f: &mut Fields<'_, W>) {
+        let Message { serial, action, .. } = self.message;
+        self.write_serial(f, "serial");
+        let told = serial.is_some() || self.item.is_some() || *action != MessageAction::Create;
+        f.unsigned("action", told.then(|| action.code()));
+    }
+
+    fn write_serial<W: Writer>(&self, f: &mut Fields<'_, W>, key: &'static str) {
+        match (&self.message.serial, self.item) {
+            (Some(serial), _) => f.text(key, Some(serial)),
+            (None, Some(item)) => f.field(key).plain(item.text().as_bytes()),
+            (None, None) => {}
+        }
     }
 }
 
@@ -149,13 +185,6 @@ fn write_content<W: Writer>(f: &mut Fields<'_, W>, message: &Message) {
     f.text("connectionId", message.connection_id.as_ref().map(ConnectionId::as_str));
     f.text("connectionKey", message.connection_key.as_deref());
     f.object("extras", message.extras.as_deref());
-}
-
-/// Which message it is, and what is said of it.
-fn write_identity<W: Writer>(f: &mut Fields<'_, W>, message: &Message) {
-    f.text("serial", message.serial.as_deref());
-    let told = message.serial.is_some() || message.action != MessageAction::Create;
-    f.unsigned("action", told.then(|| message.action.code()));
 }
 
 fn is_explained(version: &Version) -> bool {

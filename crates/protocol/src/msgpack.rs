@@ -282,6 +282,16 @@ impl MsgPackWriter {
         self.out.extend_from_slice(bytes);
     }
 
+    #[inline]
+    fn text_length(&mut self, len: usize) {
+        match short(len, 32) {
+            Some(len) => self.out.push(Marker::FixStr(len).to_u8()),
+            None => {
+                self.length(len, [Some(Marker::Str8), Some(Marker::Str16), Some(Marker::Str32)]);
+            }
+        }
+    }
+
     /// A marker with the shortest length that it has; frames are far smaller than 4 GiB.
     fn length(&mut self, len: usize, [m8, m16, m32]: [Option<Marker>; 3]) {
         if let (Some(marker), Ok(len)) = (m8, u8::try_from(len)) {
@@ -311,10 +321,11 @@ impl Writer for MsgPackWriter {
     }
 
     fn begin_map(&mut self) -> usize {
-        self.push(Marker::FixMap(0), &[]);
+        self.out.push(Marker::FixMap(0).to_u8());
         self.out.len() - 1
     }
 
+    #[inline]
     fn key(&mut self, _index: usize, key: &'static str) {
         self.text(key);
     }
@@ -375,7 +386,7 @@ impl Writer for MsgPackWriter {
 
     fn unsigned(&mut self, value: u64) {
         if let Some(value) = u8::try_from(value).ok().filter(|value| *value < 128) {
-            self.push(Marker::FixPos(value), &[]);
+            self.out.push(Marker::FixPos(value).to_u8());
         } else if let Ok(value) = u8::try_from(value) {
             self.push(Marker::U8, &value.to_be_bytes());
         } else if let Ok(value) = u16::try_from(value) {
@@ -397,18 +408,21 @@ impl Writer for MsgPackWriter {
         }
     }
 
+    #[inline]
     fn text(&mut self, value: &str) {
         self.plain(value.as_bytes());
     }
 
-    fn plain(&mut self, value: &[u8]) {
-        match short(value.len(), 32) {
-            Some(len) => self.push(Marker::FixStr(len), &[]),
-            None => self.length(
-                value.len(),
-                [Some(Marker::Str8), Some(Marker::Str16), Some(Marker::Str32)],
-            ),
+    fn joined(&mut self, pieces: &[&str]) {
+        self.text_length(pieces.iter().map(|piece| piece.len()).sum());
+        for piece in pieces {
+            self.out.extend_from_slice(piece.as_bytes());
         }
+    }
+
+    #[inline]
+    fn plain(&mut self, value: &[u8]) {
+        self.text_length(value.len());
         self.out.extend_from_slice(value);
     }
 

@@ -34,6 +34,8 @@ pub(crate) trait Writer: Sized {
     fn unsigned(&mut self, value: u64);
     fn number(&mut self, value: &Number);
     fn text(&mut self, value: &str);
+    /// A text in pieces.
+    fn joined(&mut self, pieces: &[&str]);
     /// A text of ASCII without anything that would be escaped.
     fn plain(&mut self, value: &[u8]);
     fn binary(&mut self, value: &[u8]);

@@ -114,7 +114,7 @@ impl Attachment {
         let has_objects = self.sees_objects() && !objects.is_empty();
         let mut frame = ProtocolMessage::new(Action::Attached);
         frame.channel = Some(Arc::clone(requested));
-        frame.channel_serial = Some(cursor.encode(self.channel.as_str()).into());
+        frame.channel_serial = Some(cursor.encode(self.channel.as_str()).as_str().into());
         frame.params = self.params.clone();
         frame.flags = Some(
             self.modes

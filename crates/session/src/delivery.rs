@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use channel::{AttachmentId, Member, Occupancy};
-use protocol::{Action, MessageShape, ProtocolMessage, flags};
+use protocol::{Action, Delivered, Format, MessageShape, ProtocolMessage, flags};
 use types::{
     Body, ChannelName, ConnectionId, Cursor, Data, Entry, Message, MessageAction, PresenceAction,
     PresenceMessage, Serial, Timestamp,
@@ -164,6 +165,24 @@ impl Subscription {
         frame
     }
 
+    /// What [`Self::delivery`] makes, encoded. Of messages that are delivered as they are, which most
+    /// are, no frame is made for it.
+    pub fn encoded(&self, entry: &Entry, cursor: &Cursor, format: Format) -> Bytes {
+        let messages = match &entry.body {
+            Body::Messages(messages) if self.filter.is_none() && !self.exposes_timeserial => {
+                messages.as_slice()
+            }
+            Body::Messages(_) | Body::Annotations(_) | Body::Presence(_) | Body::Objects(_) => &[],
+        };
+        if messages.is_empty() || messages.iter().any(|message| message.action.is_change()) {
+            return protocol::encode(&self.delivery(entry, cursor), format);
+        }
+        let channel_serial = &cursor.encode(self.channel.as_str());
+        let channel = &self.requested;
+        let frame = Delivered { channel, channel_serial, entry, messages, shape: self.shape };
+        frame.encode(format)
+    }
+
     /// One frame for the messages of several entries, of which this attachment wants all; `cursor`
     /// covers the last. Each message says for itself what a frame of one entry says for all.
     pub fn batch<'a>(
@@ -173,7 +192,7 @@ impl Subscription {
     ) -> ProtocolMessage {
         let mut frame = ProtocolMessage::new(Action::Message);
         frame.channel = Some(Arc::clone(&self.requested));
-        frame.channel_serial = Some(cursor.encode(self.channel.as_str()).into());
+        frame.channel_serial = Some(cursor.encode(self.channel.as_str()).as_str().into());
         frame.message_shape = self.shape;
         for entry in entries {
             let messages = (0..entry.body.len()).filter_map(|index| {
@@ -207,7 +226,7 @@ fn delivery(
 ) -> ProtocolMessage {
     let mut frame = ProtocolMessage::new(Action::Message);
     frame.channel = Some(Arc::clone(requested));
-    frame.channel_serial = Some(cursor.encode(channel).into());
+    frame.channel_serial = Some(cursor.encode(channel).as_str().into());
     frame.id = Some(entry.id.text());
     frame.connection_id = entry.connection_id.clone();
     frame.timestamp = Some(entry.timestamp);
@@ -271,5 +290,104 @@ fn present(member: &Member) -> PresenceMessage {
         encoding: member.encoding.clone(),
         extras: member.extras.clone(),
         timestamp: Some(member.timestamp),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use types::{EntryId, SeriesId, Version};
+
+    use super::*;
+
+    fn series() -> SeriesId {
+        SeriesId::from_bytes(b"dunAbCdEfGhI").unwrap()
+    }
+
+    fn subscription(shape: MessageShape) -> Subscription {
+        Subscription {
+            attachment: AttachmentId(1),
+            channel: ChannelName::parse("room").unwrap(),
+            requested: "[?rewind=1]room".into(),
+            connection_id: ConnectionId::new("self"),
+            modes: flags::SUBSCRIBE,
+            echo: Echo::On,
+            occupancy: None,
+            inband: None,
+            appends: Appends::AsTheyAre,
+            shape,
+            from: None,
+            changes_from: None,
+            chain: Chain::default(),
+            filter: None,
+            exposes_timeserial: false,
+        }
+    }
+
+    fn entry(body: Body, publisher: Option<&str>) -> Entry {
+        let connection_id = publisher.map(ConnectionId::new);
+        let id = match &connection_id {
+            Some(id) => EntryId::Connection { connection_id: id.clone(), msg_serial: -3 },
+            None => EntryId::Named("na\"med".into()),
+        };
+        let serial = Serial { ms: 1_700_000_000_000, counter: 7, series: series() };
+        Entry { id, serial, position: 9, timestamp: Timestamp(5), connection_id, body }
+    }
+
+    fn bodies() -> Vec<Body> {
+        let message = |action| Message {
+            name: Some("gree\"ting".into()),
+            data: Data::Text("x\n".into()),
+            action,
+            ..Message::default()
+        };
+        let new = || message(MessageAction::Create);
+        let binary = Message { data: Data::Binary(Bytes::from_static(b"\x00\xff")), ..new() };
+        let named = Message { serial: Some("its own".into()), id: Some("a:0".into()), ..new() };
+        let version = Version {
+            serial: Some("v".into()),
+            timestamp: Some(Timestamp(8)),
+            ..Version::default()
+        };
+        let summary = Message {
+            version: Some(Arc::new(version)),
+            summary: Some(Arc::default()),
+            timestamp: Some(Timestamp(4)),
+            ..message(MessageAction::Summary)
+        };
+        let meta = message(MessageAction::Meta);
+        vec![
+            Body::Messages(vec![new()]),
+            Body::Messages(vec![new(), binary, named]),
+            Body::Messages(vec![summary]),
+            Body::Messages(vec![meta]),
+            Body::Messages(vec![message(MessageAction::Update)]),
+            Body::Messages(Vec::new()),
+            Body::Presence(vec![PresenceMessage::new(PresenceAction::Enter)]),
+        ]
+    }
+
+    #[test]
+    fn what_is_encoded_at_once_is_what_the_frame_is_encoded_as() {
+        let cursor = Cursor::at(series(), 300);
+        for (body, publisher) in
+            bodies().into_iter().flat_map(|b| [(b.clone(), None), (b, Some("c\"d"))])
+        {
+            let entry = entry(body, publisher);
+            for shape in [MessageShape::Versioned, MessageShape::Flat] {
+                let plain = subscription(shape);
+                let exposing = Subscription { exposes_timeserial: true, ..plain.clone() };
+                let filter = Some(Filter::parse("data == 'y'").unwrap());
+                let filtering = Subscription { filter, ..plain.clone() };
+                for (subscription, format) in [plain, exposing, filtering]
+                    .iter()
+                    .flat_map(|s| Format::ALL.map(|format| (s, format)))
+                {
+                    let frame = subscription.delivery(&entry, &cursor);
+                    let expected = protocol::encode(&frame, format);
+                    let encoded = subscription.encoded(&entry, &cursor, format);
+                    assert_eq!(encoded, expected, "{format:?} {shape:?} {entry:?}");
+                }
+            }
+        }
     }
 }

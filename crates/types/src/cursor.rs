@@ -14,12 +14,18 @@ use crate::SeriesId;
 const VERSION: u8 = 1;
 /// A cursor with more elements is not accepted; a host rolls its series before it emits one.
 const MAX_SERIES: usize = 16;
+/// Room for a cursor with one element, which so needs no allocation, and for its text.
+const BYTES_INLINE: usize = 32;
+const TEXT_INLINE: usize = 36;
 /// Longest text that is decoded: header and `MAX_SERIES` elements of 22 bytes, in base64.
 const MAX_TEXT: usize = 480;
 
 /// In the order of the series, each once. Most cursors have one: every delivery has such a cursor.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cursor(SmallVec<[(SeriesId, u64); 1]>);
+
+/// A cursor as it travels.
+pub struct CursorText(SmallVec<[u8; TEXT_INLINE]>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CursorError {
@@ -82,15 +88,17 @@ impl Cursor {
         other.iter().all(|(series, position)| self.position(series).is_some_and(|p| p >= position))
     }
 
-    pub fn encode(&self, channel: &str) -> String {
-        let mut bytes = Vec::with_capacity(3 + self.0.len() * 15);
-        bytes.push(VERSION);
-        bytes.extend_from_slice(&channel_hash(channel));
+    pub fn encode(&self, channel: &str) -> CursorText {
+        let [hash0, hash1] = channel_hash(channel);
+        let mut bytes: SmallVec<[u8; BYTES_INLINE]> = smallvec![VERSION, hash0, hash1];
         for (series, position) in self.iter() {
             bytes.extend_from_slice(series.as_bytes());
             push_varint(&mut bytes, position);
         }
-        URL_SAFE_NO_PAD.encode(bytes)
+        let mut text = smallvec![0; (bytes.len() * 4).div_ceil(3)];
+        let written = URL_SAFE_NO_PAD.encode_slice(&bytes, &mut text);
+        assert!(written == Ok(text.len()), "a cursor does not fit its text");
+        CursorText(text)
     }
 
     pub fn decode(text: &str, channel: &str) -> Result<Self, CursorError> {
@@ -120,12 +128,23 @@ impl Cursor {
     }
 }
 
+impl CursorText {
+    /// ASCII without anything that a format would escape.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
 fn channel_hash(channel: &str) -> [u8; 2] {
     let [hash0, hash1, ..] = xxh3_64(channel.as_bytes()).to_le_bytes();
     [hash0, hash1]
 }
 
-fn push_varint(bytes: &mut Vec<u8>, mut value: u64) {
+fn push_varint(bytes: &mut SmallVec<[u8; BYTES_INLINE]>, mut value: u64) {
     loop {
         let [low, ..] = value.to_le_bytes();
         value >>= 7;
@@ -161,6 +180,7 @@ mod tests {
     #[test]
     fn one_live_series_takes_about_25_characters() {
         let text = Cursor::at(series(1), 100_000).encode("orders");
+        let text = text.as_str();
         assert!(text.len() <= 25, "{text}");
         assert!(text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'));
     }
@@ -168,7 +188,7 @@ mod tests {
     #[test]
     fn a_cursor_is_bound_to_its_channel() {
         let text = Cursor::at(series(1), 7).encode("orders");
-        assert_eq!(Cursor::decode(&text, "other"), Err(CursorError::OtherChannel));
+        assert_eq!(Cursor::decode(text.as_str(), "other"), Err(CursorError::OtherChannel));
     }
 
     #[test]
@@ -187,7 +207,8 @@ mod tests {
             for (n, position) in positions {
                 cursor.advance(series(n), position);
             }
-            prop_assert_eq!(Cursor::decode(&cursor.encode("c"), "c"), Ok(cursor));
+            let text = cursor.encode("c");
+            prop_assert_eq!(Cursor::decode(text.as_str(), "c"), Ok(cursor));
         }
 
         #[test]

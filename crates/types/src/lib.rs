@@ -42,7 +42,7 @@ mod usage;
 pub use accepted::Accepted;
 pub use annotation::{Annotation, AnnotationAction};
 pub use app::{App, Key, Namespace, Restrictions};
-pub use cursor::{Cursor, CursorError};
+pub use cursor::{Cursor, CursorError, CursorText};
 pub use entry::{Body, Entry, EntryId};
 pub use error::{ErrorCode, ErrorInfo};
 pub use grouping::Grouping;
