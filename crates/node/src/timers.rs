@@ -32,19 +32,18 @@ pub(crate) struct Timers {
 impl Timers {
     /// Sets the deadline of `key`, or none.
     pub(crate) fn set(&mut self, key: TimerKey, deadline: Option<Timestamp>) {
-        let known = self.at.get(&key).copied();
+        let known = match deadline {
+            Some(deadline) => self.at.insert(key, deadline),
+            None => self.at.remove(&key),
+        };
         if known == deadline {
             return;
         }
         if let Some(known) = known {
             self.due.remove(&(known, key));
         }
-        match deadline {
-            Some(deadline) => {
-                self.due.insert((deadline, key));
-                self.at.insert(key, deadline);
-            }
-            None => drop(self.at.remove(&key)),
+        if let Some(deadline) = deadline {
+            self.due.insert((deadline, key));
         }
     }
 

@@ -12,7 +12,7 @@ use crate::frame::Action;
 use crate::message::{MessageShape, Stamped};
 use crate::write::{Encode, Writer};
 
-/// New messages, all that their entry has.
+/// Messages that change no other, all that their entry has.
 pub struct Delivered<'a> {
     pub channel: &'a str,
     pub channel_serial: &'a CursorText,

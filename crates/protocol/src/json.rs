@@ -420,6 +420,9 @@ fn is_all_plain(bytes: &[u8]) -> bool {
         is_plain::<16>(first) && is_plain::<16>(last)
     } else if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
         first_special(*first).is_none() && first_special(*last).is_none()
+    } else if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        let [first, last] = [first, last].map(|half| u64::from(u32::from_le_bytes(*half)));
+        special_bytes(first | (last << 32)) == 0
     } else {
         !bytes.iter().any(|byte| is_special(*byte))
     }
@@ -440,16 +443,25 @@ impl JsonWriter {
         self.out.extend_from_slice(text.as_bytes());
     }
 
+    #[inline]
+    fn push_text(&mut self, text: &str) {
+        if is_all_plain(text.as_bytes()) {
+            self.push(text);
+        } else {
+            self.push_escaped(text.as_bytes());
+        }
+    }
+
+    #[inline(never)]
     fn push_escaped(&mut self, text: &[u8]) {
         let mut rest = text;
-        while !is_all_plain(rest) {
+        loop {
             let (plain, special) = rest.split_at(plain_run(rest));
             self.out.extend_from_slice(plain);
             let Some((byte, after)) = special.split_first() else { return };
             self.push_escape(*byte);
             rest = after;
         }
-        self.out.extend_from_slice(rest);
     }
 
     fn push_escape(&mut self, byte: u8) {
@@ -531,11 +543,20 @@ impl Writer for JsonWriter {
     }
 
     fn integer(&mut self, value: i64) {
-        self.push(itoa::Buffer::new().format(value));
+        match u64::try_from(value) {
+            Ok(value) => self.unsigned(value),
+            Err(_) => self.push(itoa::Buffer::new().format(value)),
+        }
     }
 
     fn unsigned(&mut self, value: u64) {
-        self.push(itoa::Buffer::new().format(value));
+        match u8::try_from(value) {
+            Ok(digit @ 0..10) => self.out.push(b'0' + digit),
+            Ok(digits @ 10..100) => {
+                self.out.extend_from_slice(&[b'0' + digits / 10, b'0' + digits % 10]);
+            }
+            _ => self.push(itoa::Buffer::new().format(value)),
+        }
     }
 
     fn number(&mut self, value: &Number) {
@@ -543,13 +564,15 @@ impl Writer for JsonWriter {
     }
 
     fn text(&mut self, value: &str) {
-        self.joined(&[value]);
+        self.push("\"");
+        self.push_text(value);
+        self.push("\"");
     }
 
     fn joined(&mut self, pieces: &[&str]) {
         self.push("\"");
         for piece in pieces {
-            self.push_escaped(piece.as_bytes());
+            self.push_text(piece);
         }
         self.push("\"");
     }
@@ -691,6 +714,21 @@ mod tests {
     }
 
     #[test]
+    fn a_text_is_all_plain_unless_a_byte_of_it_is_special() {
+        let plain = [0x20u8, 0x21, 0xff, b'a', 0x80, 0x23, 0x7f, 0x5b, 0x5d, 0xa2, 0xdc].repeat(12);
+        for bytes in (0..plain.len()).map(|len| &plain[..len]) {
+            assert!(is_all_plain(bytes));
+            for at in 0..bytes.len() {
+                for special in [b'"', b'\\', 0, 0x1f] {
+                    let mut bytes = bytes.to_vec();
+                    bytes[at] = special;
+                    assert!(!is_all_plain(&bytes), "{special} at {at} of {}", bytes.len());
+                }
+            }
+        }
+    }
+
+    #[test]
     fn numbers_are_read_as_serde_json_reads_them() {
         let near = |limit: i128| (-2..=2).map(move |offset| (limit + offset).to_string());
         let limits = [0, i64::MIN.into(), i64::MAX.into(), u64::MAX.into(), 10_i128.pow(19)];
@@ -722,6 +760,15 @@ mod tests {
             assert_eq!(parse(text.as_bytes()).ok(), number(&text), "{text}");
         }
         assert_eq!(parse(b"-0").unwrap(), 0);
+    }
+
+    #[test]
+    fn small_numbers_are_written_with_all_their_digits() {
+        for number in -300..300_i64 {
+            let mut writer = JsonWriter::with_capacity(0);
+            writer.integer(number);
+            assert_eq!(writer.finish(), number.to_string().as_bytes());
+        }
     }
 
     #[test]

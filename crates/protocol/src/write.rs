@@ -96,6 +96,7 @@ pub(crate) struct Fields<'w, W> {
 
 impl<W: Writer> Fields<'_, W> {
     /// Writes the key; the caller writes the value.
+    #[inline]
     pub(crate) fn field(&mut self, key: &'static str) -> &mut W {
         self.writer.key(self.len, key);
         self.len += 1;
@@ -109,12 +110,14 @@ impl<W: Writer> Fields<'_, W> {
         self.writer
     }
 
+    #[inline]
     pub(crate) fn text(&mut self, key: &'static str, value: Option<&str>) {
         if let Some(value) = value {
             self.field(key).text(value);
         }
     }
 
+    #[inline]
     pub(crate) fn unsigned(&mut self, key: &'static str, value: Option<impl Into<u64>>) {
         if let Some(value) = value {
             self.field(key).unsigned(value.into());
