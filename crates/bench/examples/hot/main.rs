@@ -31,6 +31,7 @@ const WORKLOADS: &[Workload] = &[
     Workload { name: "attach-and-detach", count: 200, run: node::attach_and_detach },
     Workload { name: "enter-and-leave", count: 100, run: node::enter_and_leave },
     Workload { name: "publish-16-unheard", count: 100, run: node::publish_unheard },
+    Workload { name: "publish-16-persisted", count: 100, run: node::publish_persisted },
     Workload { name: "publish-to-1", count: 500, run: |count| node::publish(count, 1) },
     Workload { name: "publish-to-100", count: 100, run: |count| node::publish(count, 100) },
     Workload { name: "publish-to-1000", count: 100, run: |count| node::publish(count, 1_000) },

@@ -3,12 +3,12 @@
 use std::hint::black_box;
 
 use auth::SealingKey;
-use node::{Config, Effect, Event, Node, Origin, TransportId, Way};
+use node::{Config, Effect, Event, Node, Origin, Stored, TransportId, Way};
 use protocol::{Action, Format, ProtocolMessage};
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::SeedableRng;
 use session::Identity;
-use types::{App, AppLimits, Key, NodeLimits, Restrictions, Timestamp};
+use types::{App, AppLimits, Key, Namespace, NodeLimits, Restrictions, Timestamp};
 
 use crate::codec::{frame, published};
 
@@ -40,6 +40,18 @@ pub(crate) fn publish_unheard(count: u64) {
     let message = published();
     for read in 0..count {
         room.send_together(publisher, &message, read);
+    }
+}
+
+/// As [`publish_unheard`], on a channel whose messages are acknowledged when they are on disk, which they are
+/// together.
+pub(crate) fn publish_persisted(count: u64) {
+    let mut room = Room::persisted();
+    let publisher = room.connect();
+    let message = published();
+    for read in 0..count {
+        room.send_together(publisher, &message, read);
+        room.store();
     }
 }
 
@@ -106,6 +118,29 @@ struct Room {
 
 impl Room {
     fn with_subscribers(count: u64) -> Self {
+        let mut room = Self::new(Vec::new());
+        for _ in 0..count {
+            room.attach();
+        }
+        room
+    }
+
+    /// With messages before, so that it is loaded.
+    fn persisted() -> Self {
+        let rules = Namespace { id: "room".into(), persisted: true, ..Namespace::default() };
+        let mut room = Self::new(vec![rules]);
+        let publisher = room.connect();
+        room.send_numbered(publisher, &published(), 0);
+        let load = room.effects.iter().find_map(|effect| match effect {
+            Effect::Load { channel, .. } => Some(*channel),
+            _ => None,
+        });
+        room.handle(Event::Loaded { channel: load.unwrap(), entries: Ok(Vec::new()) });
+        room.store();
+        room
+    }
+
+    fn new(namespaces: Vec<Namespace>) -> Self {
         let key = Key {
             id: "key".into(),
             secret: "secret".into(),
@@ -117,7 +152,7 @@ impl Room {
             id: "app".into(),
             account_id: "account".into(),
             keys: vec![key],
-            namespaces: Vec::new(),
+            namespaces,
             limits: AppLimits::unlimited(),
         };
         let config = Config {
@@ -129,11 +164,7 @@ impl Room {
             previous: None,
         };
         let node = Node::new(config, ChaCha12Rng::seed_from_u64(1));
-        let mut room = Self { node, now: START, effects: Vec::new(), last_transport: 0 };
-        for _ in 0..count {
-            room.attach();
-        }
-        room
+        Self { node, now: START, effects: Vec::new(), last_transport: 0 }
     }
 
     fn connect(&mut self) -> TransportId {
@@ -170,6 +201,18 @@ impl Room {
         let first = read * TOGETHER;
         let frames = (first..first + TOGETHER).map(|serial| numbered(frame, serial)).collect();
         self.handle(Event::Frames { transport, frames });
+    }
+
+    /// What is to be stored is on disk.
+    fn store(&mut self) {
+        let stored = self.effects.drain(..).filter_map(|effect| match effect {
+            Effect::Store { channel, entry, .. } => {
+                Some(Stored { channel, position: entry.position, durable: true })
+            }
+            _ => None,
+        });
+        let outcomes = stored.collect();
+        self.handle(Event::Stored(outcomes));
     }
 
     /// A millisecond later.
@@ -215,6 +258,20 @@ mod tests {
         let publisher = room.connect();
         for read in 0..3 {
             room.send_together(publisher, &published(), read);
+            let [Effect::Acknowledge { frame, .. }] = room.effects.as_slice() else { panic!() };
+            assert_eq!(decode(Format::Json, frame).unwrap().count, Some(16));
+        }
+    }
+
+    #[test]
+    fn messages_that_are_stored_together_are_acknowledged_together() {
+        let mut room = Room::persisted();
+        let publisher = room.connect();
+        for read in 0..3 {
+            room.send_together(publisher, &published(), read);
+            let is_store = |effect: &Effect| matches!(effect, Effect::Store { .. });
+            assert_eq!(room.effects.iter().filter(|effect| is_store(effect)).count(), 16);
+            room.store();
             let [Effect::Acknowledge { frame, .. }] = room.effects.as_slice() else { panic!() };
             assert_eq!(decode(Format::Json, frame).unwrap().count, Some(16));
         }
