@@ -31,6 +31,27 @@ pub fn put_bytes(bytes: &mut Vec<u8>, value: &[u8]) {
     bytes.extend_from_slice(value);
 }
 
+/// As [`put_bytes`], of bytes that are written where they belong. Returns how many these are.
+pub fn put_written(bytes: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) -> usize {
+    // As long as most lengths are, so that little is moved.
+    const GUESS: usize = 2;
+    let place = bytes.len();
+    bytes.extend([0; GUESS]);
+    write(bytes);
+    let length = bytes.len() - place - GUESS;
+    let guessed = u16::try_from(length).ok().filter(|length| (0x80..0x4000).contains(length));
+    let prefix = bytes.get_mut(place..).and_then(|written| written.first_chunk_mut::<GUESS>());
+    if let (Some(length), Some(prefix)) = (guessed, prefix) {
+        let [low, high] = (length << 1).to_le_bytes();
+        *prefix = [low >> 1 | 0x80, high];
+    } else {
+        let mut varint = Vec::new();
+        put_varint(&mut varint, length as u64);
+        bytes.splice(place..place + GUESS, varint);
+    }
+    length
+}
+
 pub(crate) fn put_text(bytes: &mut Vec<u8>, text: &str) {
     put_bytes(bytes, text.as_bytes());
 }
@@ -124,5 +145,21 @@ impl<'a> Decoder<'a> {
 
     pub fn finish(self) -> Result<(), Unreadable> {
         if self.rest.is_empty() { Ok(()) } else { Err(self.damaged()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_where_it_belongs_is_as_if_it_were_copied() {
+        for length in [0, 1, 0x7f, 0x80, 0x81, 0xff, 0x100, 0x3fff, 0x4000, 0x1_0000, 0x20_0000] {
+            let value: Vec<u8> = (0..=u8::MAX).cycle().take(length).collect();
+            let (mut copied, mut written) = (vec![7], vec![7]);
+            put_bytes(&mut copied, &value);
+            assert_eq!(put_written(&mut written, |to| to.extend_from_slice(&value)), length);
+            assert_eq!(written, copied);
+        }
     }
 }

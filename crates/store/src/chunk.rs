@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use fjall::Slice;
-use packed::{Decoder, Unreadable, put_bytes};
+use packed::{Decoder, Unreadable, put_written};
 use types::{Entry, Serial};
 
 use crate::key;
@@ -18,12 +18,25 @@ const SEVERAL: u8 = 0x80;
 /// A chunk that is larger takes no further entry: whoever looks for one entry reads so much.
 const MAX_SIZE: usize = 16 << 10;
 
+/// Memory that a chunk begins with.
+const FIRST_SIZE: usize = 512;
+
+/// Buffers of chunks that were written, for those of the next batch: at most so many.
+const MAX_SPARE: usize = 64;
+
 /// A chunk that is being made.
 pub(crate) struct Chunk {
     pub(crate) first: Serial,
     pub(crate) last: Serial,
+    /// As of several, also while there is one.
     value: Vec<u8>,
+    /// Where the first is.
+    first_at: Range<usize>,
 }
+
+/// The memory of chunks that are no longer needed.
+#[derive(Default)]
+pub(crate) struct Spare(Vec<Vec<u8>>);
 
 /// An entry where it is stored.
 #[derive(Clone)]
@@ -34,27 +47,42 @@ pub(crate) struct StoredEntry {
 }
 
 impl Chunk {
-    pub(crate) fn new(serial: Serial, packed: &[u8]) -> Self {
-        Self { first: serial, last: serial, value: packed.to_vec() }
+    fn new(mut value: Vec<u8>, serial: Serial, pack: impl FnOnce(&mut Vec<u8>)) -> Self {
+        value.push(SEVERAL);
+        let first_at = put(&mut value, serial, pack);
+        Self { first: serial, last: serial, value, first_at }
     }
 
     pub(crate) fn value(&self) -> &[u8] {
+        if self.first == self.last {
+            return self.value.get(self.first_at.clone()).unwrap_or_default();
+        }
         &self.value
     }
 
     /// Whether the entry with this serial belongs into it, behind those that are there.
-    pub(crate) fn takes(&self, serial: &Serial) -> bool {
+    fn takes(&self, serial: &Serial) -> bool {
         self.last < *serial && belong_together(self.last, *serial) && self.value.len() < MAX_SIZE
     }
 
-    pub(crate) fn push(&mut self, serial: Serial, packed: &[u8]) {
-        if self.first == self.last {
-            let first = std::mem::replace(&mut self.value, Vec::with_capacity(MAX_SIZE));
-            self.value.push(SEVERAL);
-            put(&mut self.value, self.first, &first);
-        }
-        put(&mut self.value, serial, packed);
+    /// Returns the length of what was packed.
+    fn push(&mut self, serial: Serial, pack: impl FnOnce(&mut Vec<u8>)) -> usize {
         self.last = serial;
+        put(&mut self.value, serial, pack).len()
+    }
+}
+
+impl Spare {
+    fn take(&mut self) -> Vec<u8> {
+        self.0.pop().unwrap_or_else(|| Vec::with_capacity(FIRST_SIZE))
+    }
+
+    pub(crate) fn keep(&mut self, chunk: Chunk) {
+        let mut value = chunk.value;
+        if self.0.len() < MAX_SPARE && value.capacity() <= 2 * MAX_SIZE {
+            value.clear();
+            self.0.push(value);
+        }
     }
 }
 
@@ -63,18 +91,25 @@ pub(crate) fn belong_together(one: Serial, other: Serial) -> bool {
     one.series == other.series && key::end_of_minute(one.ms) == key::end_of_minute(other.ms)
 }
 
-/// Makes chunks of entries in the order in which they come.
-pub(crate) fn push(chunks: &mut Vec<Chunk>, serial: Serial, packed: &[u8]) {
-    match chunks.last_mut().filter(|chunk| chunk.takes(&serial)) {
-        Some(chunk) => chunk.push(serial, packed),
-        None => chunks.push(Chunk::new(serial, packed)),
+/// Makes chunks of entries in the order in which they come, and returns the length of what was packed.
+pub(crate) fn push(
+    chunks: &mut Vec<Chunk>,
+    spare: &mut Spare,
+    serial: Serial,
+    pack: impl FnOnce(&mut Vec<u8>),
+) -> usize {
+    if let Some(chunk) = chunks.last_mut().filter(|chunk| chunk.takes(&serial)) {
+        return chunk.push(serial, pack);
     }
+    chunks.push_mut(Chunk::new(spare.take(), serial, pack)).first_at.len()
 }
 
-fn put(value: &mut Vec<u8>, serial: Serial, packed: &[u8]) {
+/// Returns where what was packed is.
+fn put(value: &mut Vec<u8>, serial: Serial, pack: impl FnOnce(&mut Vec<u8>)) -> Range<usize> {
     value.extend_from_slice(&serial.ms.to_be_bytes());
     value.extend_from_slice(&serial.counter.to_be_bytes());
-    put_bytes(value, packed);
+    let length = put_written(value, pack);
+    value.len() - length..value.len()
 }
 
 /// The entries of the chunk with this first serial, and where they are within it.

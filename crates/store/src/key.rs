@@ -18,13 +18,9 @@ const MINUTE: u64 = 60_000;
 /// What the keys of one channel begin with.
 pub(crate) fn channel(app: &AppId, channel: &ChannelName) -> Vec<u8> {
     let mut key = Vec::with_capacity(64);
-    put_channel(&mut key, app, channel);
+    put_bytes(&mut key, app.as_str().as_bytes());
+    put_bytes(&mut key, channel.as_str().as_bytes());
     key
-}
-
-pub(crate) fn put_channel(key: &mut Vec<u8>, app: &AppId, channel: &ChannelName) {
-    put_bytes(key, app.as_str().as_bytes());
-    put_bytes(key, channel.as_str().as_bytes());
 }
 
 /// A lowest and a highest key.

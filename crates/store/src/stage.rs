@@ -11,7 +11,7 @@ use fjall::{OwnedWriteBatch, PersistMode};
 use packed::SERIAL_LENGTH;
 use types::{AppId, ChannelName, Entry, Kind, ObjectsSnapshot, RecordChange, Serial, Timestamp};
 
-use crate::chunk::{self, Chunk};
+use crate::chunk::{self, Chunk, Spare};
 use crate::key::OwnSerial;
 use crate::newest::Newest;
 use crate::writer::{Place, Write};
@@ -23,18 +23,34 @@ const MAX_KEY: usize = u16::MAX as usize;
 pub(crate) struct Stage<'a> {
     store: &'a Store,
     newest: &'a mut Newest,
+    spare: &'a mut Spare,
     batch: OwnedWriteBatch,
-    /// By what their keys begin with.
-    chunks: BTreeMap<Vec<u8>, Vec<Chunk>>,
+    history: Additions<'a>,
     minutes: BTreeSet<Vec<u8>>,
     series: BTreeMap<Vec<u8>, OwnSerial>,
     last: BTreeMap<Vec<u8>, Vec<u8>>,
     /// By key; none is deleted.
     records: BTreeMap<Vec<u8>, Option<Bytes>>,
     objects: BTreeMap<Vec<u8>, Option<Bytes>>,
-    /// The entry at hand, and what its key begins with; kept for their memory.
-    packed: Vec<u8>,
+}
+
+/// What entries are of: app, channel, and the code of their kind.
+type Subject<'a> = (&'a AppId, &'a ChannelName, u8);
+
+/// What is added to the history, by what it is of.
+#[derive(Default)]
+struct Additions<'a> {
+    all: Vec<Addition<'a>>,
+    places: BTreeMap<Subject<'a>, usize>,
+    /// Where the last entry was added, because most come behind others of their channel.
+    at_hand: usize,
+}
+
+struct Addition<'a> {
+    subject: Subject<'a>,
+    /// What the keys begin with.
     head: Vec<u8>,
+    chunks: Vec<Chunk>,
 }
 
 /// What a write adds to the history.
@@ -46,24 +62,23 @@ pub(crate) struct Staged {
 }
 
 impl<'a> Stage<'a> {
-    pub(crate) fn new(store: &'a Store, newest: &'a mut Newest) -> Self {
+    pub(crate) fn new(store: &'a Store, newest: &'a mut Newest, spare: &'a mut Spare) -> Self {
         Self {
             store,
             newest,
+            spare,
             batch: store.database.batch().durability(Some(PersistMode::SyncAll)),
-            chunks: BTreeMap::new(),
+            history: Additions::default(),
             minutes: BTreeSet::new(),
             series: BTreeMap::new(),
             last: BTreeMap::new(),
             records: BTreeMap::new(),
             objects: BTreeMap::new(),
-            packed: Vec::with_capacity(512),
-            head: Vec::with_capacity(64),
         }
     }
 
     /// None if it cannot be stored.
-    pub(crate) fn add(&mut self, write: &Write) -> Option<Staged> {
+    pub(crate) fn add(&mut self, write: &'a Write) -> Option<Staged> {
         match write {
             Write::Entry { app, channel, entry, place } => {
                 let staged = self.add_entry(app, channel, entry, *place).inspect_err(|error| {
@@ -93,8 +108,10 @@ impl<'a> Stage<'a> {
     }
 
     pub(crate) fn commit(mut self) -> Result<(), StoreError> {
-        for (head, chunks) in std::mem::take(&mut self.chunks) {
-            self.insert(head, chunks)?;
+        for Addition { head, chunks, .. } in std::mem::take(&mut self.history.all) {
+            if !chunks.is_empty() {
+                self.insert(head, chunks)?;
+            }
         }
         for key in self.minutes {
             self.batch.insert(&self.store.minutes, key, []);
@@ -120,44 +137,37 @@ impl<'a> Stage<'a> {
 
     fn add_entry(
         &mut self,
-        app: &AppId,
-        channel: &ChannelName,
+        app: &'a AppId,
+        channel: &'a ChannelName,
         entry: &Entry,
         place: Place,
     ) -> Result<Staged, StoreError> {
-        self.head.clear();
-        key::put_channel(&mut self.head, app, channel);
-        let channel_length = self.head.len();
         let kind = Kind::of(&entry.body);
-        self.head.push(key::code(kind));
-        let target = entry.body.target();
+        let Some(addition) = self.history.get((app, channel, key::code(kind))) else {
+            return Err(StoreError::NameTooLong);
+        };
         let own = packed::serial(&entry.serial);
-        let about = target.map(|message| key::about(&self.head, message, &own));
-        let longest = about.as_ref().map_or(self.head.len() + SERIAL_LENGTH, Vec::len);
-        if longest > MAX_KEY {
+        let target = entry.body.target();
+        let about = target.map(|message| key::about(&addition.head, message, &own));
+        if about.as_ref().is_some_and(|about| about.len() > MAX_KEY) {
             return Err(StoreError::NameTooLong);
         }
-        self.packed.clear();
-        packed::encode(entry, &mut self.packed);
-        let staged = Staged { entries: 1, bytes: self.packed.len() as u64 };
+        let mut bytes = 0;
         if kind == Kind::Objects {
-            let channel_key = self.head.get(..channel_length).unwrap_or_default();
-            let operation_key = key::operation(channel_key, &entry.serial);
-            self.objects.insert(operation_key, Some(Bytes::copy_from_slice(&self.packed)));
+            let mut packed = Vec::new();
+            packed::encode(entry, &mut packed);
+            bytes = packed.len();
+            let operation_key = key::operation(&key::channel(app, channel), &entry.serial);
+            self.objects.insert(operation_key, Some(packed.into()));
         }
-        if place == Place::Objects {
-            return Ok(staged);
+        if place == Place::History {
+            if let Some(about) = about {
+                self.batch.insert(&self.store.about, about, []);
+            }
+            let pack = |to: &mut Vec<u8>| packed::encode(entry, to);
+            bytes = chunk::push(&mut addition.chunks, self.spare, entry.serial, pack);
         }
-        if let Some(about) = about {
-            self.batch.insert(&self.store.about, about, []);
-        }
-        if let Some(chunks) = self.chunks.get_mut(&self.head) {
-            chunk::push(chunks, entry.serial, &self.packed);
-        } else {
-            let first = Chunk::new(entry.serial, &self.packed);
-            self.chunks.insert(self.head.clone(), vec![first]);
-        }
-        Ok(staged)
+        Ok(Staged { entries: 1, bytes: bytes as u64 })
     }
 
     /// Puts chunks of one kind of entries of one channel into the batch.
@@ -179,6 +189,7 @@ impl<'a> Stage<'a> {
             }
             let chunk_key = key::at(&head, &packed::serial(&first));
             self.batch.insert(&self.store.history, chunk_key, chunk.value());
+            self.spare.keep(chunk);
         }
         if let Some(last) = last {
             self.newest.set(head, last);
@@ -211,7 +222,7 @@ impl<'a> Stage<'a> {
         }
         let mut merged = Vec::new();
         for (serial, packed) in entries {
-            chunk::push(&mut merged, serial, &packed);
+            chunk::push(&mut merged, self.spare, serial, |to| to.extend_from_slice(&packed));
         }
         // The engine orders nothing within a batch.
         let keys = merged.iter().map(|chunk| key::at(head, &packed::serial(&chunk.first)));
@@ -276,6 +287,32 @@ impl<'a> Stage<'a> {
         }
         self.records.append(&mut changed);
         Ok(Staged::default())
+    }
+}
+
+impl<'a> Additions<'a> {
+    /// None if the names are too long for a key.
+    fn get(&mut self, subject: Subject<'a>) -> Option<&mut Addition<'a>> {
+        if self.all.get(self.at_hand).is_none_or(|last| last.subject != subject) {
+            self.at_hand = match self.places.get(&subject) {
+                Some(place) => *place,
+                None => self.add(subject)?,
+            };
+        }
+        self.all.get_mut(self.at_hand)
+    }
+
+    fn add(&mut self, subject: Subject<'a>) -> Option<usize> {
+        let (app, channel, kind) = subject;
+        let mut head = key::channel(app, channel);
+        head.push(kind);
+        if head.len() + SERIAL_LENGTH > MAX_KEY {
+            return None;
+        }
+        let place = self.all.len();
+        self.places.insert(subject, place);
+        self.all.push(Addition { subject, head, chunks: Vec::new() });
+        Some(place)
     }
 }
 

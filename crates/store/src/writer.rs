@@ -12,6 +12,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use types::{AppId, ChannelName, Entry, ObjectsSnapshot, RecordChange, Timestamp};
 
+use crate::chunk::Spare;
 use crate::newest::Newest;
 use crate::stage::{Stage, Staged};
 use crate::{Store, expiry};
@@ -150,6 +151,7 @@ impl<T: Send + 'static> Writer<T> {
             completed: Box::new(completed),
             shared: Arc::clone(&shared),
             newest: Newest::default(),
+            spare: Spare::default(),
             waiting: Vec::new(),
         };
         let thread = std::thread::Builder::new().name("store-writer".into()).spawn(|| run.run())?;
@@ -207,6 +209,7 @@ struct Run<T> {
     completed: Box<dyn FnMut(Outcomes<T>) + Send>,
     shared: Arc<Shared>,
     newest: Newest,
+    spare: Spare,
     /// The batch at hand; kept for its memory.
     waiting: Vec<WriteRequest<T>>,
 }
@@ -243,7 +246,7 @@ impl<T> Run<T> {
     }
 
     fn write(&mut self, bytes: usize) {
-        let mut stage = Stage::new(&self.store, &mut self.newest);
+        let mut stage = Stage::new(&self.store, &mut self.newest, &mut self.spare);
         let staged: Vec<_> = self.waiting.iter().map(|request| stage.add(&request.write)).collect();
         let started = Instant::now();
         let committed = stage.commit();
