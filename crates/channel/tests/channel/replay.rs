@@ -93,7 +93,8 @@ impl Model {
             }
             Step::Settle { durable } => {
                 if let Some(entry) = self.waiting.pop_front() {
-                    self.feed(Event::Stored { position: entry.position, durable });
+                    let positions = entry.position..=entry.position;
+                    self.feed(Event::Stored { positions, durable });
                 }
             }
             Step::Resume { frames } => self.resume(frames),
