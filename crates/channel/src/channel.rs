@@ -136,12 +136,8 @@ impl Channel {
             Event::BacklogLoaded { attachment, result } => {
                 self.backlog_loaded(now, attachment, result, effects);
             }
-            Event::Stored { positions, durable: true } => {
-                positions.for_each(|position| self.stored(now, position, effects));
-            }
-            Event::Stored { positions, durable: false } => {
-                positions.for_each(|position| self.store_failed(now, position, effects));
-            }
+            Event::Stored { position, durable: true } => self.stored(now, position, effects),
+            Event::Stored { position, durable: false } => self.store_failed(now, position, effects),
             // Nobody who only changes options may miss what is committed meanwhile.
             Event::Attach(attach) if matches!(self.stage, Stage::Fetching(_)) => {
                 self.attach(now, attach, effects);

@@ -1,7 +1,6 @@
 //! What goes into a channel and what comes out of it.
 
 use std::collections::BTreeSet;
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use types::{
@@ -41,10 +40,10 @@ pub enum Event {
         attachment: AttachmentId,
         result: Result<Vec<Arc<Entry>>, ErrorInfo>,
     },
-    /// Answers [`Effect::Store`] for the entries at these positions, in the order of the effects. Not
-    /// durable means that they were not stored, as far as the store knows.
+    /// Answers [`Effect::Store`], in the order of the effects. Not durable means that the entry was
+    /// not stored, as far as the store knows.
     Stored {
-        positions: RangeInclusive<u64>,
+        position: u64,
         durable: bool,
     },
     /// Time passed.

@@ -125,14 +125,6 @@ pub struct Stored {
     pub durable: bool,
 }
 
-impl Stored {
-    /// Whether the other happened to the next entry of the same channel.
-    pub(crate) fn is_followed_by(&self, next: &Self) -> bool {
-        let Self { channel, position, durable } = *next;
-        (channel, durable) == (self.channel, self.durable) && position == self.position + 1
-    }
-}
-
 impl Event {
     /// The frames that came with it, or one for anything else.
     pub fn frames(&self) -> usize {

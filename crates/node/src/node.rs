@@ -182,10 +182,8 @@ impl Node {
             }
             Event::Request { id, request } => self.handle_request(now, id, *request),
             Event::Stored(outcomes) => {
-                for together in outcomes.chunk_by(Stored::is_followed_by) {
-                    let [Stored { channel, position, durable }, ..] = *together else { continue };
-                    let positions = position..=position + (together.len() as u64 - 1);
-                    self.on_channel(now, channel, channel::Event::Stored { positions, durable });
+                for Stored { channel, position, durable } in outcomes {
+                    self.on_channel(now, channel, channel::Event::Stored { position, durable });
                     self.work_off(now);
                 }
             }

@@ -105,11 +105,11 @@ impl Host {
 
     /// The store says that the entry at `position` is durable.
     pub(crate) fn durable(&mut self, position: u64) -> Vec<String> {
-        self.say(Event::Stored { positions: position..=position, durable: true })
+        self.say(Event::Stored { position, durable: true })
     }
 
     pub(crate) fn not_durable(&mut self, position: u64) -> Vec<String> {
-        self.say(Event::Stored { positions: position..=position, durable: false })
+        self.say(Event::Stored { position, durable: false })
     }
 
     /// Makes the channel load, with the attachment 1000, which leaves again.

@@ -93,8 +93,7 @@ impl Model {
             }
             Step::Settle { durable } => {
                 if let Some(entry) = self.waiting.pop_front() {
-                    let positions = entry.position..=entry.position;
-                    self.feed(Event::Stored { positions, durable });
+                    self.feed(Event::Stored { position: entry.position, durable });
                 }
             }
             Step::Resume { frames } => self.resume(frames),

@@ -180,25 +180,6 @@ fn what_is_stored_together_is_acknowledged_together() {
 }
 
 #[test]
-fn of_what_is_answered_together_each_has_its_own_outcome() {
-    let mut world = world();
-    let client = world.connect(ALL);
-    world.attach(client, "kept:a");
-    world.attach(client, "kept:b");
-    world.store.holding = true;
-    for (serial, data) in (0..).zip(["x", "y", "z"]) {
-        world.send(client, &publish("kept:a", serial, data));
-    }
-    for (serial, data) in (3..).zip(["v", "w"]) {
-        world.send(client, &publish("kept:b", serial, data));
-    }
-    world.release_together_but(|position| position == 2);
-    let delivered = ["message kept:a x", "message kept:a z", "message kept:b v"];
-    let decided = ["ack 0+1", "nack 1+1 50003", "ack 2+2", "nack 4+1 50003"];
-    assert_eq!(world.seen(client), [delivered.as_slice(), &decided].concat());
-}
-
-#[test]
 fn what_could_not_be_stored_is_refused_and_not_delivered() {
     let mut world = world();
     let client = world.connect(ALL);

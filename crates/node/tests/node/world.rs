@@ -260,19 +260,13 @@ impl World {
 
     /// The store answers at once for all entries that it held back.
     pub(crate) fn release_together(&mut self) {
-        self.release_together_but(|_position| false);
-    }
-
-    /// As [`Self::release_together`], of which those at some positions could not be stored.
-    pub(crate) fn release_together_but(&mut self, failed: impl Fn(u64) -> bool) {
         self.store.holding = false;
         let held = std::mem::take(&mut self.store.held).into_iter();
         let outcomes = held.flat_map(|event| match event {
             Event::Stored(outcomes) => outcomes,
             other => panic!("{other:?} is held back"),
         });
-        let failed = |outcome: Stored| Stored { durable: !failed(outcome.position), ..outcome };
-        let outcomes = outcomes.map(failed).collect();
+        let outcomes = outcomes.collect();
         self.handle(Event::Stored(outcomes));
     }
 
