@@ -111,6 +111,16 @@ impl Queue {
         self.happenings.first_key_value().map(|((at, _), _)| *at)
     }
 
+    /// Takes the next happening if it is at `at`, and wanted.
+    pub(crate) fn pop_if(
+        &mut self,
+        at: Timestamp,
+        is_wanted: impl FnOnce(&Happening) -> bool,
+    ) -> Option<Happening> {
+        let next = self.happenings.first_entry()?;
+        (next.key().0 == at && is_wanted(next.get())).then(|| next.remove())
+    }
+
     pub(crate) fn pop(&mut self) -> Option<(Timestamp, Happening)> {
         self.happenings.pop_first().map(|((at, _), happening)| (at, happening))
     }

@@ -14,7 +14,7 @@ fn the_invariants_hold_over_some_hundred_seeds() {
 /// lost, is sent again with the next one.
 #[test]
 fn whoever_detached_may_be_entered_by_what_was_under_way() {
-    assert!(run_seed(952_692, None).is_ok());
+    assert!(run_seed(34_179, None).is_ok());
 }
 
 #[test]

@@ -8,7 +8,7 @@ use types::{Entry, ErrorInfo, HistoryQuery, Kind, RecordChange, Timestamp, error
 
 use super::World;
 use super::hosting::ID_WINDOW;
-use crate::checkers::Verdict;
+use crate::checkers::{Verdict, Violation};
 use crate::queue::{Happening, Wanted, Write};
 use crate::truth::Standing;
 
@@ -52,6 +52,7 @@ impl World {
         ticket.map_or(Ok(()), |ticket| self.feed(Event::Kept { ticket, durable }))
     }
 
+    /// What the store has worked off of one channel at the same moment is answered together.
     pub(super) fn written(
         &mut self,
         incarnation: u64,
@@ -62,11 +63,31 @@ impl World {
         if incarnation != self.incarnation || self.node.is_none() {
             return Ok(());
         }
+        let Some((name, first)) = self.finish_write(channel, entry, outcome)? else {
+            return Ok(());
+        };
+        let mut outcomes = vec![first];
+        while let Some(Happening::Written { entry, outcome, .. }) =
+            self.queue.pop_if(self.now, |next| is_of(next, incarnation, channel))
+        {
+            self.stats.happenings += 1;
+            let next = self.finish_write(channel, &entry, outcome)?;
+            outcomes.extend(next.map(|(_, stored)| stored));
+        }
+        self.feed_on(Some(name), Event::Stored(outcomes))
+    }
+
+    fn finish_write(
+        &mut self,
+        channel: ChannelKey,
+        entry: &Arc<Entry>,
+        outcome: Write,
+    ) -> Result<Option<(Arc<str>, Stored)>, Violation> {
         let durable = outcome == Write::Durable;
         let forgotten = durable && self.planted.as_mut().is_some_and(|planted| planted.forgets());
         let Some(name) = self.store.finish(entry, if forgotten { Write::Failed } else { outcome })
         else {
-            return Ok(());
+            return Ok(None);
         };
         self.trace.note(self.now, || format!("{name} {} is stored: {outcome:?}", entry.id));
         if durable {
@@ -79,9 +100,7 @@ impl World {
             let known = self.truth.channel(&name);
             known.commit(self.now, self.incarnation, entry, Standing::Doubtful, ID_WINDOW)?;
         }
-        // What waited behind it is committed with it.
-        let outcome = Stored { channel, position: entry.position, durable };
-        self.feed_on(Some(name), Event::Stored(vec![outcome]))
+        Ok(Some((name, Stored { channel, position: entry.position, durable })))
     }
 
     pub(super) fn begin_read(&mut self, channel: ChannelKey, name: &str, wanted: Wanted) {
@@ -175,4 +194,9 @@ impl World {
         }
         Ok(())
     }
+}
+
+/// Whether it is a write of the channel in that life of the node.
+fn is_of(happening: &Happening, life: u64, of: ChannelKey) -> bool {
+    matches!(happening, Happening::Written { incarnation, channel, .. } if (*incarnation, *channel) == (life, of))
 }
