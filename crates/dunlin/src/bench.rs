@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use clap::{Args, Subcommand};
-use load::{Arrival, LoadError, Mixture, Options, Pace, Scenario, WireKind};
+use load::{Arrival, LoadError, Mixture, Options, Pace, Scenario, Waiting, WireKind};
 
 use crate::Failure;
 
@@ -47,6 +47,10 @@ pub(crate) struct BenchArgs {
     /// How long to wait at the end for the next delivery; what has not come by then is lost
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration, global = true)]
     patience: Duration,
+
+    /// Until something comes, be asleep, or awake: so a server on the same machine does not use CPU time to wake the generator, which needs a core of its own
+    #[arg(long, value_name = "HOW", default_value = "asleep", value_parser = waiting, global = true)]
+    waiting: Waiting,
 
     /// Bytes of data in a message
     #[arg(long, value_name = "BYTES", default_value_t = 300, global = true)]
@@ -234,6 +238,7 @@ impl From<BenchArgs> for Options {
             warmup: args.warmup,
             duration: args.duration,
             patience: args.patience,
+            waiting: args.waiting,
             payload: args.payload,
             channel: args.channel.unwrap_or_else(|| format!("bench-{}", std::process::id())),
             scenario: args.scenario.into(),
@@ -294,6 +299,14 @@ impl From<ScenarioArgs> for Scenario {
 impl From<PaceArgs> for Pace {
     fn from(args: PaceArgs) -> Self {
         args.rate.map_or(Self::InFlight(args.in_flight), Self::Rate)
+    }
+}
+
+fn waiting(text: &str) -> Result<Waiting, String> {
+    match text {
+        "asleep" => Ok(Waiting::Asleep),
+        "awake" => Ok(Waiting::Awake),
+        _ => Err("asleep or awake".to_owned()),
     }
 }
 

@@ -129,9 +129,11 @@ impl Handler for Inbound {
         counters.bytes_in.fetch_add(u64::try_from(payload.len()).unwrap_or(u64::MAX), Relaxed);
         match decoded {
             Ok(frame) => {
-                if self.gathered.is_empty() {
-                    // Most reads bring one.
-                    self.gathered.reserve_exact(1);
+                match self.gathered.len() {
+                    // Most reads bring one, and those that bring more bring many: frames are large.
+                    0 => self.gathered.reserve_exact(1),
+                    1 => self.gathered.reserve_exact(MAX_GATHERED - 1),
+                    _ => {}
                 }
                 self.gathered.push(frame);
                 if self.gathered.len() < MAX_GATHERED { Intake::More } else { self.on_pause() }

@@ -16,6 +16,7 @@ use rustix::event::{Timespec, epoll};
 use socket2::SockRef;
 
 use crate::LoadError;
+use crate::options::Waiting;
 use crate::wire::{Channel, Event, Phase, Wire, WireError};
 
 /// No frame is larger.
@@ -49,6 +50,9 @@ pub(crate) struct Engine {
     sources: u8,
     slots: Vec<Slot>,
     began: Instant,
+    waiting: Waiting,
+    /// Nanoseconds that were spent on looking for what had not come.
+    in_vain: u64,
 }
 
 /// The place of one client; its transports follow each other.
@@ -74,6 +78,7 @@ impl Engine {
         server: SocketAddr,
         wire: Box<dyn Wire>,
         connections: usize,
+        waiting: Waiting,
     ) -> Result<Self, LoadError> {
         socket::allow_files(connections)?;
         Ok(Self {
@@ -85,12 +90,19 @@ impl Engine {
             sources: socket::sources(server, connections),
             slots: Vec::new(),
             began: Instant::now(),
+            waiting,
+            in_vain: 0,
         })
     }
 
     /// Nanoseconds since the engine began.
     pub(crate) fn now(&self) -> u64 {
         nanoseconds(self.began.elapsed())
+    }
+
+    /// Nanoseconds that were spent on looking for what had not come.
+    pub(crate) fn in_vain(&self) -> u64 {
+        self.in_vain
     }
 
     pub(crate) fn wire(&self) -> &dyn Wire {
@@ -189,18 +201,8 @@ impl Engine {
 
     /// Waits until something comes, the player is due, or it is `until`; then lets the player hear and act.
     pub(crate) fn turn(&mut self, player: &mut dyn Player, until: u64) -> Result<(), LoadError> {
-        let wake = player.due().map_or(until, |due| due.min(until));
-        let wait = wake.saturating_sub(self.now());
-        let timeout = Timespec {
-            tv_sec: (wait / 1_000_000_000) as i64,
-            tv_nsec: (wait % 1_000_000_000) as _,
-        };
-        let mut events = std::mem::take(&mut self.events);
-        events.clear();
-        match epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&timeout)) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(io::Error::from(error).into()),
-        }
+        self.wait(player.due().map_or(until, |due| due.min(until)))?;
+        let events = std::mem::take(&mut self.events);
         for event in &events {
             self.serve(event, player)?;
             player.act(self)?;
@@ -210,6 +212,33 @@ impl Engine {
         }
         self.events = events;
         Ok(())
+    }
+
+    fn wait(&mut self, until: u64) -> Result<(), LoadError> {
+        self.events.clear();
+        let mut now = self.now();
+        loop {
+            let timeout = match self.waiting {
+                Waiting::Asleep => until.saturating_sub(now),
+                Waiting::Awake => 0,
+            };
+            let timeout = Timespec {
+                tv_sec: (timeout / 1_000_000_000) as i64,
+                tv_nsec: (timeout % 1_000_000_000) as _,
+            };
+            match epoll::wait(&self.epoll, spare_capacity(&mut self.events), Some(&timeout)) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(io::Error::from(error).into()),
+            }
+            if self.waiting == Waiting::Asleep || !self.events.is_empty() {
+                return Ok(());
+            }
+            let looked = std::mem::replace(&mut now, self.now());
+            self.in_vain += now - looked;
+            if now >= until {
+                return Ok(());
+            }
+        }
     }
 
     fn serve(&mut self, event: &epoll::Event, player: &mut dyn Player) -> Result<(), LoadError> {

@@ -24,7 +24,7 @@ use std::io::Write;
 pub use account::Tally;
 pub use error::LoadError;
 pub use latency::Quantiles;
-pub use options::{Options, Pace, Scenario};
+pub use options::{Options, Pace, Scenario, Waiting};
 pub use output::{html, json, text};
 pub use report::{GeneratorUse, Part, Report, Second, ServerUse};
 pub use scenario::{Arrival, Mixture};

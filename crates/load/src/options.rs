@@ -24,11 +24,20 @@ pub struct Options {
     pub duration: Duration,
     /// At the end: without any delivery for so long, what has not come is lost.
     pub patience: Duration,
+    pub waiting: Waiting,
     /// Bytes of the data of each message.
     pub payload: usize,
     /// What the names of channels begin with.
     pub channel: String,
     pub scenario: Scenario,
+}
+
+/// What the generator does until something comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waiting {
+    Asleep,
+    /// It looks again and again, on a core of its own: to wake it would cost a server on the same machine CPU time.
+    Awake,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -183,6 +192,7 @@ mod tests {
             warmup: Duration::ZERO,
             duration: Duration::from_secs(1),
             patience: Duration::from_secs(1),
+            waiting: Waiting::Asleep,
             payload: 300,
             channel: "bench-1".to_owned(),
             scenario: Scenario::FanOut {

@@ -30,6 +30,8 @@ pub(crate) struct Reading {
     counts: Counts,
     server: CpuTime,
     own: CpuTime,
+    /// Nanoseconds of it in which the generator had nothing to do.
+    in_vain: u64,
     rss: u64,
 }
 
@@ -62,13 +64,15 @@ impl Watch {
     pub(crate) fn read(&mut self, engine: &Engine, counts: Counts) -> Result<Reading, LoadError> {
         let rss = self.look()?;
         let server = self.server.as_ref().map_or_else(|| Ok(CpuTime::default()), Process::cpu)?;
-        Ok(Reading { now: engine.now(), counts, server, own: self.own.cpu()?, rss })
+        let (now, own, in_vain) = (engine.now(), self.own.cpu()?, engine.in_vain());
+        Ok(Reading { now, counts, server, own, in_vain, rss })
     }
 
     pub(crate) fn between(&self, before: &Reading, after: &Reading) -> Measured {
         let seconds = (after.now - before.now) as f64 / SECOND as f64;
         let counts = after.counts.since(before.counts);
-        let cpu_seconds = after.own.seconds_since(&before.own);
+        let in_vain = (after.in_vain - before.in_vain) as f64 / SECOND as f64;
+        let cpu_seconds = (after.own.seconds_since(&before.own) - in_vain).max(0.0);
         let generator = GeneratorUse { cpu_seconds, cpu_share: cpu_seconds / seconds };
         let server = self.server.is_some().then(|| {
             let cpu_seconds = after.server.seconds_since(&before.server);

@@ -92,6 +92,20 @@ fn a_run_against_the_server_accounts_for_every_delivery() {
 }
 
 #[test]
+fn what_a_generator_that_is_awake_spends_on_waiting_is_not_counted() {
+    let (server, _folder) = serve("--unlimited");
+    let few = ["fan-out", "--subscribers", "2", "--rate", "20"];
+    let cpu = |waiting: &str| {
+        let (code, result) =
+            bench(server.address, &server.key, &[few.as_slice(), &["--waiting", waiting]].concat());
+        assert_eq!(code, Some(0), "{result}");
+        result["generator"]["cpu_share"].as_f64().unwrap()
+    };
+    let (asleep, awake) = (cpu("asleep"), cpu("awake"));
+    assert!(awake < 0.5 && asleep < 0.5, "{awake} and {asleep} of a core");
+}
+
+#[test]
 fn subscribers_who_resume_miss_nothing() {
     let (server, _folder) = serve("--unlimited");
     let args = ["resume", "--subscribers", "5", "--rate", "200"];

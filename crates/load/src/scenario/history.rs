@@ -38,7 +38,7 @@ pub(super) fn run(run: &mut Run<'_>, shape: Shape) -> Result<Report, LoadError> 
     let mut watch = run.watch()?;
     let (server, place) = run.options.place()?;
     let rest = Box::new(Rest::reader(&place, page)?);
-    let mut engine = Engine::new(server, rest, readers as usize)?;
+    let mut engine = Engine::new(server, rest, readers as usize, run.options.waiting)?;
     let roles = vec![Role::Idle; readers as usize];
     gather::gather(&mut engine, &roles, &channels, Opening::AFew)?.all()?;
     let mut scene = History {

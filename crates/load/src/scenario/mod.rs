@@ -73,7 +73,7 @@ pub(crate) fn run(options: &Options, progress: &mut dyn Write) -> Result<Report,
 impl Run<'_> {
     fn engine(&self, connections: usize) -> Result<Engine, LoadError> {
         let (server, place) = self.options.place()?;
-        Engine::new(server, self.options.wire.at(&place)?, connections)
+        Engine::new(server, self.options.wire.at(&place)?, connections, self.options.waiting)
     }
 
     fn watch(&self) -> Result<Watch, LoadError> {

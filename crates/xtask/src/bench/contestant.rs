@@ -117,6 +117,7 @@ impl Contestant {
         // Of the one that it is started by, which is `timeout`, and so when that is killed.
         generator.args(["setpriv", "--pdeathsig", "KILL"]).arg(ring.programs.join("dunlin"));
         generator.arg("bench").args(scenario.arguments).args(["--wire", self.wire(), "--json"]);
+        generator.args(["--waiting", "awake"]);
         generator.args(["--url", &launch.url, "--pid", &server.pid().to_string()]);
         generator.args(["--duration", &format!("{}s", ring.seconds)]);
         if let Some(key) = launch.key {
