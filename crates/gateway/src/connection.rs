@@ -65,6 +65,8 @@ pub(crate) async fn serve(opened: Opened, hub: Arc<Hub>, leftover: Vec<u8>, max_
     let ended = ws::run(outbox, leftover, limits, &mut inbound).await;
     drop(transport);
     log(id, &ended);
+    // What came last is not lost because the node was busy then.
+    inbound.ready().await;
     // A node that is gone needs no news.
     if let Ok(room) = inbound.hub.room().await {
         room.tell(Event::TransportClosed { transport: id });

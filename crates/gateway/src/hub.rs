@@ -41,6 +41,9 @@ pub(crate) const EVENT_QUEUE: usize = 1024;
 /// Transports that are looked up together: connects do not wait for a long fan-out.
 const LOOKED_UP: usize = 64;
 
+/// Bytes that are joined at most, or one frame that is longer.
+pub(crate) const MAX_PIECE: usize = 128 << 10;
+
 /// What a request may take beyond the node's own deadline for a publish.
 const REPLY_SLACK: Duration = Duration::from_secs(2);
 
@@ -197,10 +200,26 @@ impl Hub {
                 accepted += u64::from(pushed == Pushed::Accepted);
             }
         }
+        self.count_out(accepted, frames);
+    }
+
+    /// Hands a transport what its client has asked for, which may be much.
+    pub(crate) fn answer(&self, transport: TransportId, frames: &[Bytes]) {
+        let Some(peer) = self.peer(transport) else { return };
+        let pushed = match &peer.sink {
+            Sink::Socket(outbox) => outbox.answer(in_pieces(peer.format, frames)),
+            Sink::Mailbox(mailbox) => mailbox.answer(frames),
+        };
+        self.settle(&peer, pushed);
+        self.count_out(u64::from(pushed == Pushed::Accepted), frames);
+    }
+
+    /// Each to so many transports.
+    fn count_out(&self, transports: u64, frames: &[Bytes]) {
         let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
         let bytes = frames.iter().map(Bytes::len).sum();
-        self.counters.frames_out.fetch_add(accepted * number(frames.len()), Relaxed);
-        self.counters.bytes_out.fetch_add(accepted.saturating_mul(number(bytes)), Relaxed);
+        self.counters.frames_out.fetch_add(transports * number(frames.len()), Relaxed);
+        self.counters.bytes_out.fetch_add(transports.saturating_mul(number(bytes)), Relaxed);
     }
 
     /// Carries out [`node::Effect::Connected`].
@@ -366,6 +385,21 @@ impl Joined {
         };
         known.get_or_insert_with(|| Frame::messages(opcode(format), frames))
     }
+}
+
+/// Frames of the protocol as frames of a WebSocket, of which a piece has several: what is written is let go.
+fn in_pieces(format: Format, frames: &[Bytes]) -> impl Iterator<Item = Frame> {
+    let mut rest = frames;
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let fits = rest.iter().take_while(|frame| {
+            bytes += frame.len();
+            bytes <= MAX_PIECE
+        });
+        let (piece, behind) = rest.split_at_checked(fits.count().max(1))?;
+        rest = behind;
+        Some(Frame::messages(opcode(format), piece))
+    })
 }
 
 fn opcode(format: Format) -> Opcode {

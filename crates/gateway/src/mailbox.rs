@@ -2,7 +2,8 @@
 //! them to whatever request the client has open.
 //!
 //! Bounded by bytes; a client that falls behind further than that loses what waits, is told so by
-//! one last frame, and the transport ends. Producers never wait.
+//! one last frame, and the transport ends. What a client has asked for does not mean that it is behind.
+//! Producers never wait.
 
 use std::{
     collections::VecDeque,
@@ -29,6 +30,8 @@ pub(crate) struct Mailbox {
 struct State {
     frames: VecDeque<Bytes>,
     bytes: usize,
+    /// So much of that may be answers: it may wait besides what the limit allows.
+    answers: usize,
     phase: Phase,
 }
 
@@ -50,10 +53,26 @@ impl Mailbox {
 
     /// Queues all of them, or none.
     pub(crate) fn push_all(&self, frames: &[Bytes]) -> Pushed {
-        let bytes: usize = frames.iter().map(Bytes::len).sum();
+        let state = self.lock();
+        // Frames that are larger than the limit may be all that waits.
+        let most =
+            if state.bytes == 0 { usize::MAX } else { self.limit.saturating_add(state.answers) };
+        self.put(state, frames, most)
+    }
+
+    /// Like [`Mailbox::push_all`], for what the client has asked for: so many bytes may wait besides those of
+    /// the limit, and any number if no such do yet.
+    pub(crate) fn answer(&self, frames: &[Bytes]) -> Pushed {
         let mut state = self.lock();
+        let most = if state.answers <= self.limit { usize::MAX } else { 0 };
+        state.answers += size(frames);
+        self.put(state, frames, most)
+    }
+
+    /// Queues the frames if no more than `most` bytes wait then.
+    fn put(&self, mut state: MutexGuard<'_, State>, frames: &[Bytes], most: usize) -> Pushed {
         match state.phase {
-            Phase::Open if state.bytes + bytes <= self.limit => {
+            Phase::Open if state.bytes + size(frames) <= most => {
                 frames.iter().for_each(|frame| state.enqueue(frame.clone()));
                 self.arrived.notify_one();
                 Pushed::Accepted
@@ -120,8 +139,13 @@ impl State {
             batch.push(frame);
         }
         self.bytes -= bytes;
+        self.answers = self.answers.min(self.bytes);
         batch
     }
+}
+
+fn size(frames: &[Bytes]) -> usize {
+    frames.iter().map(Bytes::len).sum()
 }
 
 #[cfg(test)]
@@ -140,6 +164,19 @@ mod tests {
         assert_eq!(mailbox.next().await.unwrap(), [frame.clone(), frame.clone()]);
         assert_eq!(mailbox.next().await.unwrap(), [frame, Bytes::from_static(b"end")]);
         assert_eq!(mailbox.next().await, None);
+    }
+
+    #[tokio::test]
+    async fn what_was_asked_for_may_wait_beyond_the_limit_once() {
+        let mailbox = Mailbox::new(10);
+        let frames = |bytes: usize| [Bytes::from(vec![b'x'; bytes])];
+        assert_eq!(mailbox.push_all(&frames(4)), Pushed::Accepted);
+        assert_eq!(mailbox.answer(&frames(100)), Pushed::Accepted);
+        assert_eq!(mailbox.push_all(&frames(6)), Pushed::Accepted, "what waits besides counts");
+        assert_eq!(mailbox.next().await.unwrap().len(), 3);
+        assert_eq!(mailbox.push_all(&frames(100)), Pushed::Accepted, "it is all that waits");
+        assert_eq!(mailbox.answer(&frames(11)), Pushed::Accepted);
+        assert_eq!(mailbox.answer(&frames(1)), Pushed::Overflowed);
     }
 
     #[tokio::test]

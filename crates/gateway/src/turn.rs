@@ -11,12 +11,12 @@ use bytes::Bytes;
 use node::{ChannelKey, TransportId};
 
 use crate::{
-    hub::Hub,
+    hub::{Hub, MAX_PIECE},
     writers::{Job, Writers},
 };
 
-/// Bytes that are joined at most, or one frame that is longer.
-const MAX_RUN: usize = 128 << 10;
+/// Runs of one channel of which any may still grow: more are not worth the search.
+const MAX_GROWING: usize = 16;
 
 /// Writes that are done at once: to wake a thread for them would take longer.
 const FEW_WRITES: usize = 64;
@@ -62,15 +62,15 @@ impl Turn {
         for at in growing.iter() {
             if let Some(run) = self.runs.get_mut(*at)
                 && Arc::ptr_eq(&run.transports, &transports)
-                && run.bytes + frame.len() <= MAX_RUN
+                && run.bytes + frame.len() <= MAX_PIECE
             {
                 run.bytes += frame.len();
                 run.frames.push(frame);
                 return;
             }
         }
-        let known = growing.iter().filter_map(|at| self.runs.get(*at));
-        if known.into_iter().any(|run| meet(&run.transports, &transports)) {
+        let mut known = growing.iter().filter_map(|at| self.runs.get(*at));
+        if growing.len() == MAX_GROWING || known.any(|run| meet(&run.transports, &transports)) {
             growing.clear();
         }
         growing.push(self.runs.len());
@@ -125,9 +125,10 @@ impl Turn {
             })
             .collect();
         let single = self.single.chunk_by(|(one, _), (other, _)| one == other);
-        jobs.extend(single.map(|same| Job::Deliver {
-            transports: same.iter().take(1).map(|(transport, _)| *transport).collect(),
-            frames: same.iter().map(|(_, frame)| frame.clone()).collect(),
+        jobs.extend(single.filter_map(|same| {
+            let (transport, _) = *same.first()?;
+            let frames = same.iter().map(|(_, frame)| frame.clone()).collect();
+            Some(Job::Answer { transport, frames })
         }));
         self.single.clear();
         self.hand_over(&jobs);

@@ -28,7 +28,15 @@ const QUEUE: usize = 4096;
 /// Something to do for connections.
 #[derive(Clone, Debug)]
 pub(crate) enum Job {
-    Deliver { transports: Arc<[TransportId]>, frames: Arc<[Bytes]> },
+    Deliver {
+        transports: Arc<[TransportId]>,
+        frames: Arc<[Bytes]>,
+    },
+    /// What one client has asked for.
+    Answer {
+        transport: TransportId,
+        frames: Arc<[Bytes]>,
+    },
     Ping(TransportId),
     Close(TransportId),
 }
@@ -105,7 +113,9 @@ impl Job {
     pub(crate) fn transports(&self) -> &[TransportId] {
         match self {
             Self::Deliver { transports, .. } => transports,
-            Self::Ping(transport) | Self::Close(transport) => std::slice::from_ref(transport),
+            Self::Answer { transport, .. } | Self::Ping(transport) | Self::Close(transport) => {
+                std::slice::from_ref(transport)
+            }
         }
     }
 }
@@ -128,6 +138,7 @@ fn perform(hub: &Hub, job: &Job, mine: impl Fn(TransportId) -> bool) {
         Job::Deliver { transports, frames } => {
             hub.deliver(transports.iter().copied().filter(|transport| mine(*transport)), frames);
         }
+        Job::Answer { transport, frames } => hub.answer(*transport, frames),
         Job::Ping(transport) => hub.ping(*transport),
         Job::Close(transport) => hub.close(*transport),
     }

@@ -187,6 +187,42 @@ async fn a_busy_node_slows_its_clients_down_and_misses_nothing() {
 }
 
 #[tokio::test]
+async fn what_comes_last_reaches_a_node_that_is_busy() {
+    let mut bench = Bench::new(settings()).await;
+    let (mut stream, id, _) = open(&mut bench, "/").await;
+    let other = || Event::TransportClosed { transport: TransportId(u64::MAX) };
+    while bench.hub.try_tell(other()).is_none() {}
+    let last = [frame(TEXT, &heartbeat("last", Format::Json)), frame(CLOSE, b"")].concat();
+    stream.write_all(&last).await.unwrap();
+    assert_eq!(read(&mut stream).await.0, CLOSE);
+    drop(stream);
+    let mut came = Vec::new();
+    loop {
+        match bench.next_event().await {
+            Event::Frames { frames, .. } => came.extend(frames),
+            Event::TransportClosed { transport } if transport == id => break,
+            _ => {}
+        }
+    }
+    assert_eq!(came.iter().map(|frame| frame.id.as_deref()).collect::<Vec<_>>(), [Some("last")]);
+}
+
+#[tokio::test]
+async fn what_a_client_has_asked_for_arrives_however_much_it_is() {
+    let mut bench = Bench::new(settings()).await;
+    let (mut stream, id, _) = open(&mut bench, "/").await;
+    let mut turn = crate::Turn::new(Arc::clone(&bench.hub), 0).unwrap();
+    let much = Bytes::from(vec![b' '; 64 * 1024]);
+    let count = 2 * settings().limits.send_queue_bytes as usize / much.len();
+    (0..count).for_each(|_| turn.send(id, much.clone()));
+    turn.flush();
+    for _ in 0..count {
+        assert_eq!(read(&mut stream).await, (TEXT, much.to_vec()));
+    }
+    assert_eq!(bench.hub.counters().overflowed.load(Relaxed), 0);
+}
+
+#[tokio::test]
 async fn a_slow_reader_is_told_to_reconnect_and_closed() {
     let mut bench = Bench::new(settings()).await;
     let (mut stream, id, _) = open(&mut bench, "/").await;

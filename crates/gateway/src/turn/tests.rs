@@ -106,7 +106,7 @@ async fn a_connection_is_closed_behind_what_was_sent_to_it() {
 async fn what_is_joined_is_bounded() {
     let mut bench = Bench::new(1);
     let all = bench.audience(&[0]);
-    let frame = Bytes::from(vec![b'x'; MAX_RUN / 2]);
+    let frame = Bytes::from(vec![b'x'; MAX_PIECE / 2]);
     for _ in 0..3 {
         bench.turn.deliver(NEWS, Arc::clone(&all), frame.clone());
     }

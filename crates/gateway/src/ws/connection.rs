@@ -208,16 +208,37 @@ impl Connection {
 
     /// Hands over the messages in `input`, and answers those that the protocol answers itself.
     fn take<H: Handler>(&mut self, input: &mut &mut [u8], handler: &mut H) -> Intake {
+        let mut pinged = None;
+        let intake = self.take_messages(input, handler, &mut pinged);
+        self.answer_ping(&mut pinged);
+        intake
+    }
+
+    /// Of many pings the last is answered (RFC 6455, 5.5.3); what it says is left in `pinged`.
+    fn take_messages<H: Handler>(
+        &mut self,
+        input: &mut &mut [u8],
+        handler: &mut H,
+        pinged: &mut Option<Vec<u8>>,
+    ) -> Intake {
         loop {
             match self.reader.next(input) {
                 Ok(Some(message)) => {
-                    self.answer(&message);
+                    match message.opcode {
+                        Opcode::Ping => *pinged = Some(message.payload.to_vec()),
+                        Opcode::Close => {
+                            self.answer_ping(pinged);
+                            self.answer_close(&message);
+                        }
+                        Opcode::Text | Opcode::Binary | Opcode::Pong => {}
+                    }
                     if handler.on_message(message.opcode, &message.payload) == Intake::Full {
                         return Intake::Full;
                     }
                 }
                 Ok(None) => return handler.on_pause(),
                 Err(violation) => {
+                    self.answer_ping(pinged);
                     self.input = Input::Broken(violation);
                     self.outbox.close_after_flush(None, violation.frame());
                 }
@@ -229,20 +250,17 @@ impl Connection {
         }
     }
 
-    fn answer(&mut self, message: &Message<'_>) {
-        match message.opcode {
-            Opcode::Ping => {
-                self.outbox.push(&Frame::pong(&message.payload));
-            }
-            Opcode::Close => {
-                let code = message.close_code();
-                let echo =
-                    code.map_or_else(Frame::close_without_code, |code| Frame::close(code, ""));
-                self.input = Input::Closed(code);
-                self.outbox.close_after_flush(None, echo);
-            }
-            Opcode::Text | Opcode::Binary | Opcode::Pong => {}
+    fn answer_ping(&self, pinged: &mut Option<Vec<u8>>) {
+        if let Some(payload) = pinged.take() {
+            self.outbox.push(&Frame::pong(&payload));
         }
+    }
+
+    fn answer_close(&mut self, message: &Message<'_>) {
+        let code = message.close_code();
+        let echo = code.map_or_else(Frame::close_without_code, |code| Frame::close(code, ""));
+        self.input = Input::Closed(code);
+        self.outbox.close_after_flush(None, echo);
     }
 
     /// Writes what is queued; ready when all is sent that ever will be, or when that fails.

@@ -4,7 +4,8 @@
 //! While nothing waits, the producer writes to the socket itself, with the lock held: nobody is woken.
 //! What the socket does not take, and what comes while the task is busy or the peer is slow, gathers
 //! and goes out together. The queue is bounded by bytes: a peer that falls behind further than that
-//! loses what has not been started on the wire, may be told so by one last frame, and is closed.
+//! loses what has not been started on the wire, may be told so by one last frame, and is closed. What a
+//! peer has asked for, however much it is, does not mean that it is behind.
 //! Producers never wait: the socket is non-blocking. The task moves frames into its own [`Batch`]
 //! first and writes them without the lock. An idle outbox owns no heap memory.
 
@@ -63,6 +64,8 @@ struct State {
     queue: Frames,
     /// Footprint of the queue and of the batch, until written.
     waiting: usize,
+    /// So much of that may be answers: it may wait besides what the limit allows.
+    answers: usize,
     /// The batch still holds frames that an overflow has dropped.
     batch_is_stale: bool,
     /// The connection's task found nothing to write and waits for a push.
@@ -125,6 +128,7 @@ impl<S: Stream> Outbox<S> {
             phase: Phase::Open,
             queue: Frames { all: VecDeque::new(), started: false },
             waiting: 0,
+            answers: 0,
             batch_is_stale: false,
             parked: false,
             waker: None,
@@ -141,26 +145,47 @@ impl<S: Stream> Outbox<S> {
     pub fn push(&self, frame: &Frame) -> Pushed {
         let mut state = self.lock();
         match state.phase {
-            Phase::Open if state.waiting + footprint(frame) <= self.limit => {
-                let written = if state.parked { self.write(frame) } else { 0 };
-                if written < frame.len() {
-                    state.queue.started |= written > 0;
-                    state.enqueue(frame.behind(written));
-                    let waker = if state.parked { state.unpark() } else { None };
-                    wake(state, waker);
-                }
+            Phase::Open if state.has_room(footprint(frame), self.limit) => {
+                let waker = self.put(&mut state, frame);
+                wake(state, waker);
                 Pushed::Accepted
             }
-            Phase::Open => {
-                let dropped = state.overflow();
-                let waker = state.unpark();
-                wake(state, waker);
-                drop(dropped);
-                Pushed::Overflowed
-            }
+            Phase::Open => overflow(state),
             Phase::Overflowed => Pushed::Overflowed,
             Phase::Closing => Pushed::Closed,
         }
+    }
+
+    /// Like [`Outbox::push`], for what the peer has asked for: however much it is, it may wait beyond the limit.
+    /// No more is taken while more than the limit of such waits.
+    pub fn answer(&self, frames: impl IntoIterator<Item = Frame>) -> Pushed {
+        let mut state = self.lock();
+        match state.phase {
+            Phase::Open if state.answers <= self.limit => {
+                let mut waker = None;
+                for frame in frames {
+                    let before = state.waiting;
+                    waker = self.put(&mut state, &frame).or(waker);
+                    state.answers += state.waiting - before;
+                }
+                wake(state, waker);
+                Pushed::Accepted
+            }
+            Phase::Open => overflow(state),
+            Phase::Overflowed => Pushed::Overflowed,
+            Phase::Closing => Pushed::Closed,
+        }
+    }
+
+    /// Writes what the socket takes if nothing waits, and queues the rest. Returns who is to be woken.
+    fn put(&self, state: &mut State, frame: &Frame) -> Option<Waker> {
+        let written = if state.parked { self.write(frame) } else { 0 };
+        if written == frame.len() {
+            return None;
+        }
+        state.queue.started |= written > 0;
+        state.enqueue(frame.behind(written));
+        if state.parked { state.unpark() } else { None }
     }
 
     /// How much of the frame the socket takes at once. Of an error the connection's task learns when
@@ -186,9 +211,10 @@ impl<S: Stream> Outbox<S> {
     /// means that there is nothing to do in this phase.
     pub(super) fn refill(&self, batch: &mut Batch, waker: &Waker, then: Then) -> Phase {
         let mut state = self.lock();
-        state.waiting -= mem::take(&mut batch.done);
+        state.no_longer_waits(mem::take(&mut batch.done));
         if mem::take(&mut state.batch_is_stale) {
-            state.waiting -= batch.frames.drop_unstarted().iter().map(footprint).sum::<usize>();
+            let dropped = batch.frames.drop_unstarted();
+            state.no_longer_waits(dropped.iter().map(footprint).sum());
         }
         if batch.is_empty() {
             mem::swap(&mut batch.frames, &mut state.queue);
@@ -210,7 +236,7 @@ impl<S: Stream> Outbox<S> {
     pub(super) fn abandon(&self) {
         let mut state = self.lock();
         state.phase = Phase::Closing;
-        state.waiting = 0;
+        (state.waiting, state.answers) = (0, 0);
         let garbage = (mem::take(&mut state.queue), state.waker.take());
         drop(state);
         drop(garbage);
@@ -223,9 +249,19 @@ impl<S: Stream> Outbox<S> {
 }
 
 impl State {
+    /// Whether the peer keeps up. A frame that is larger than the limit may be all that waits.
+    fn has_room(&self, bytes: usize, limit: usize) -> bool {
+        self.waiting == 0 || self.waiting + bytes <= limit.saturating_add(self.answers)
+    }
+
     fn enqueue(&mut self, frame: Frame) {
         self.waiting += footprint(&frame);
         self.queue.all.push_back(frame);
+    }
+
+    fn no_longer_waits(&mut self, bytes: usize) {
+        self.waiting -= bytes;
+        self.answers = self.answers.min(self.waiting);
     }
 
     /// Empties the queue and marks the batch; returns the frames, to be dropped without the lock.
@@ -233,7 +269,7 @@ impl State {
         self.phase = Phase::Overflowed;
         self.batch_is_stale = true;
         let dropped = self.queue.drop_unstarted();
-        self.waiting -= dropped.iter().map(footprint).sum::<usize>();
+        self.no_longer_waits(dropped.iter().map(footprint).sum());
         dropped
     }
 
@@ -299,6 +335,14 @@ impl Frames {
 /// What a waiting frame costs: its bytes, and its place in the queue even if it has none.
 fn footprint(frame: &Frame) -> usize {
     size_of::<Frame>() + frame.len()
+}
+
+fn overflow(mut state: MutexGuard<'_, State>) -> Pushed {
+    let dropped = state.overflow();
+    let waker = state.unpark();
+    wake(state, waker);
+    drop(dropped);
+    Pushed::Overflowed
 }
 
 /// Wakes without holding the lock.

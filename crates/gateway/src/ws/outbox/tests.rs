@@ -184,6 +184,37 @@ fn an_overflow_drops_what_is_not_started_and_lets_one_last_frame_through() {
 }
 
 #[test]
+fn what_was_asked_for_may_wait_beyond_the_limit_once() {
+    let mut bench = Bench::new(LIMIT);
+    let many: Vec<Frame> = (0..100).map(frame).collect();
+    assert_eq!(bench.outbox.push(&frame(b'a')), Pushed::Accepted);
+    assert_eq!(bench.outbox.answer(many.clone()), Pushed::Accepted);
+    for fill in [b'b', b'c'] {
+        assert_eq!(bench.outbox.push(&frame(fill)), Pushed::Accepted, "what waits besides counts");
+    }
+    bench.flush(&[20]);
+    assert_eq!(bench.outbox.answer([frame(b'd')]), Pushed::Overflowed);
+    let mut bench = Bench::new(LIMIT);
+    bench.outbox.answer(many.clone());
+    bench.outbox.push(&frame(b'a'));
+    bench.flush(&[usize::MAX; 9]);
+    assert_eq!(bench.socket().got, wire(&[many, vec![frame(b'a')]].concat()));
+    let state = bench.outbox.lock();
+    assert_eq!((state.waiting, state.answers), (0, 0));
+}
+
+#[test]
+fn a_frame_that_is_larger_than_the_limit_may_be_all_that_waits() {
+    let mut bench = Bench::new(LIMIT);
+    let large = Frame::text(&[b'l'; 2 * LIMIT]);
+    assert_eq!(bench.outbox.push(&large), Pushed::Accepted);
+    bench.flush(&[usize::MAX]);
+    bench.accept(&[usize::MAX]);
+    assert_eq!(bench.outbox.push(&large), Pushed::Accepted, "the socket takes it");
+    assert_eq!(bench.socket().got, wire(&[large.clone(), large]));
+}
+
+#[test]
 fn an_overflow_wakes_a_connection_that_waits_for_its_peer() {
     let mut bench = Bench::new(LIMIT);
     bench.outbox.push(&frame(b'a'));
