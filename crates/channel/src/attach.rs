@@ -17,6 +17,9 @@ use crate::replay::Replay;
 /// what one attach holds in labels to about 5 MB.
 const MAX_REPLAY: usize = 20_000;
 
+/// Bytes of these entries, in the same way.
+const MAX_REPLAY_BYTES: usize = 16 << 20;
+
 impl Channel {
     pub(crate) fn attach(&mut self, now: Timestamp, attach: Attach, effects: &mut Vec<Effect>) {
         let attachment = attach.attachment;
@@ -83,7 +86,8 @@ impl Channel {
         let expired = || error::RESUME_EXPIRED.info();
         let point = self.log.point(&presented).ok_or_else(expired)?;
         let missed = self.log.beyond(point).ok_or_else(expired)?;
-        if missed.clone().nth(MAX_REPLAY).is_some() {
+        let bytes = missed.clone().next().map_or(0, |first| self.log.bytes_from(first));
+        if bytes > MAX_REPLAY_BYTES || missed.clone().nth(MAX_REPLAY).is_some() {
             return Err(error::RESUME_TOO_LARGE.info());
         }
         let missed = missed.filter_map(|record| self.log.entry(record));
@@ -102,7 +106,7 @@ impl Channel {
     pub(crate) fn rewind(&self, now: Timestamp, rewind: Rewind, older: &[Arc<Entry>]) -> Rewound {
         let (limit, oldest) = (rewind.limit(), rewind.oldest(now));
         let mut replay = Replay::new();
-        let mut left = limit as usize;
+        let (mut left, mut bytes) = (limit as usize, 0);
         let mut reach = if left == 0 { Reach::Enough } else { Reach::WholeLog };
         let log = self.log.entries().rev();
         let log = log.map(|entry| (Kind::of(&entry.body) == Kind::Messages, entry));
@@ -119,6 +123,11 @@ impl Channel {
             let count = entry.body.len();
             if left == 0 || (count > left && !replay.is_empty()) {
                 reach = rewind.reach_of_more();
+                break;
+            }
+            bytes += entry.body.size();
+            if bytes > MAX_REPLAY_BYTES && !replay.is_empty() {
+                reach = Reach::TooMany;
                 break;
             }
             left = left.saturating_sub(count);

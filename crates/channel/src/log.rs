@@ -184,6 +184,11 @@ impl Log {
         self.tape.end() - self.start() + self.records.len() * size_of::<Record>()
     }
 
+    /// Of the entry of a record, and of those behind it.
+    pub(crate) fn bytes_from(&self, record: &Record) -> usize {
+        self.tape.end() - record.place
+    }
+
     /// When the next entry leaves.
     pub(crate) fn deadline(&self) -> Option<Timestamp> {
         self.records.first().map(|record| self.expiry(record))

@@ -29,6 +29,13 @@ const APPENDS_SINCE: u32 = 5;
 /// Longest name with its qualifier, in bytes; attachments keep it.
 const MAX_REQUESTED: usize = 4096;
 
+/// Bytes of replays, members and objects that a connection may ask for per second. One answer may be larger;
+/// what is asked for soon afterwards is refused, and clients try again by themselves.
+const ANSWERS_PER_SECOND: u32 = 16 << 20;
+
+/// What a replayed entry takes besides what it says.
+const ENVELOPE: usize = 200;
+
 /// One channel as this session is attached to it.
 #[derive(Debug)]
 pub(crate) struct Attachment {
@@ -129,12 +136,27 @@ impl Session {
     pub(crate) fn handle_attach(&mut self, ctx: &mut Context<'_>, frame: &ProtocolMessage) {
         let requested: Arc<str> = frame.channel.clone().unwrap_or_default();
         if let Err(error) = self.attach(ctx, frame, &requested) {
-            // The client takes the channel for failed, whatever it was before.
-            if self.attachments.contains_key(&requested) {
-                self.detach(ctx, &requested);
-            }
-            self.fail_channel(ctx, &requested, error);
+            self.refuse(ctx, &requested, error);
         }
+    }
+
+    /// The client takes the channel for failed, whatever it was before.
+    fn refuse(&mut self, ctx: &mut Context<'_>, requested: &Arc<str>, error: ErrorInfo) {
+        if self.attachments.contains_key(requested) {
+            self.detach(ctx, requested);
+        }
+        self.fail_channel(ctx, requested, error);
+    }
+
+    fn check_answer_rate(&mut self, ctx: &Context<'_>) -> Result<(), ErrorInfo> {
+        if self.answer_rate.take(ctx.now, ANSWERS_PER_SECOND, 0) {
+            return Ok(());
+        }
+        Err(error::OUTBOUND_RATE_LIMIT.with("too much is replayed to the connection at a time"))
+    }
+
+    fn charge_answer(&mut self, ctx: &Context<'_>, bytes: usize) {
+        self.answer_rate.charge(ctx.now, ANSWERS_PER_SECOND.into(), bytes as u64);
     }
 
     fn attach(
@@ -144,6 +166,7 @@ impl Session {
         requested: &Arc<str>,
     ) -> Result<(), ErrorInfo> {
         let mut attachment = self.check_attach(ctx, frame, requested)?;
+        self.check_answer_rate(ctx)?;
         self.publishable = None;
         let known = self.attachments.get(requested);
         let answered = known.filter(|known| known.state != State::Attaching);
@@ -245,6 +268,8 @@ impl Session {
                 | if resumed { flags::RESUMED } else { 0 }
                 | if replay.is_empty() { 0 } else { flags::HAS_BACKLOG }
         });
+        let replayed = attached.replay.iter().map(|(entry, _)| ENVELOPE + entry.body.size()).sum();
+        self.charge_answer(ctx, replayed);
         self.send(ctx, answer);
         for frame in replay {
             self.send(ctx, frame);
@@ -288,9 +313,16 @@ impl Session {
         if sees && !objects.is_empty() {
             let sequence = ctx.sync_sequence();
             let frame_size = ctx.app.limits.max_message_size as usize;
-            for frame in object_sync_frames(objects, &sequence, requested, frame_size) {
-                self.send(ctx, frame);
-            }
+            let pages = object_sync_frames(objects, &sequence, requested, frame_size);
+            self.send_pages(ctx, pages);
+        }
+    }
+
+    fn send_pages(&mut self, ctx: &mut Context<'_>, pages: Vec<ProtocolMessage>) {
+        let full = pages.len().saturating_sub(1);
+        self.charge_answer(ctx, full * ctx.app.limits.max_message_size as usize);
+        for page in pages {
+            self.send(ctx, page);
         }
     }
 
@@ -304,17 +336,20 @@ impl Session {
         if self.attachments.get(requested).is_some_and(|attachment| attachment.sees_presence()) {
             let sequence = ctx.sync_sequence();
             let frame_size = ctx.app.limits.max_message_size as usize;
-            for frame in sync_frames(members, &sequence, requested, frame_size) {
-                self.send(ctx, frame);
-            }
+            let pages = sync_frames(members, &sequence, requested, frame_size);
+            self.send_pages(ctx, pages);
         }
     }
 
     /// SYNC from a client: it wants the presence set again.
-    pub(crate) fn handle_sync(&self, ctx: &mut Context<'_>, requested: Arc<str>) {
-        let known = self.attachments.get(&requested);
+    pub(crate) fn handle_sync(&mut self, ctx: &mut Context<'_>, requested: &Arc<str>) {
+        if let Err(error) = self.check_answer_rate(ctx) {
+            return self.refuse(ctx, requested, error);
+        }
+        let known = self.attachments.get(requested);
         if let Some(attachment) = known.filter(|known| known.state == State::Attached) {
-            ctx.effects.push(Effect::Sync { channel: attachment.channel.clone(), requested });
+            let (channel, requested) = (attachment.channel.clone(), Arc::clone(requested));
+            ctx.effects.push(Effect::Sync { channel, requested });
         }
     }
 

@@ -65,6 +65,8 @@ pub struct Session {
     pub(crate) fatal_rate: Rate,
     pub(crate) claimed_rates: ClaimedRates<ChannelName>,
     pub(crate) rollup: Rollup,
+    /// Of the bytes that ATTACH and SYNC are answered with.
+    pub(crate) answer_rate: Rate,
     frame_rate: Rate,
 }
 
@@ -101,6 +103,7 @@ impl Session {
             fatal_rate: Rate::default(),
             claimed_rates: ClaimedRates::new(MAX_CLAIMED_RATES),
             rollup: Rollup::default(),
+            answer_rate: Rate::default(),
             frame_rate: Rate::default(),
         };
         session.schedule(ctx);
@@ -190,7 +193,7 @@ impl Session {
             Action::Disconnect => self.disconnect(ctx, None),
             Action::Attach => self.handle_attach(ctx, frame),
             Action::Detach => self.handle_detach(ctx, &frame.channel.take().unwrap_or_default()),
-            Action::Sync => self.handle_sync(ctx, frame.channel.take().unwrap_or_default()),
+            Action::Sync => self.handle_sync(ctx, &frame.channel.take().unwrap_or_default()),
             Action::Auth => self.handle_auth(ctx, frame.access_token.take()),
             // Not sent by clients, or not known to this version: tolerated (RTF1).
             Action::Ack

@@ -157,7 +157,7 @@ pub struct NodeLimits {
     pub connection_frame_rate: u32,
     /// Publishes of one connection that wait for their acknowledgement; more close it (42920).
     pub connection_unacknowledged: u32,
-    /// Bytes queued for one connection beyond which it is disconnected.
+    /// Bytes queued for one connection, besides what it has asked for, beyond which it is disconnected.
     pub send_queue_bytes: u32,
 }
 

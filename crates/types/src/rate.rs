@@ -34,7 +34,8 @@ impl Rate {
         self.theoretical_arrival_us.saturating_sub(now_us) < burst_seconds * 1_000_000
     }
 
-    fn charge(&mut self, now: Timestamp, per_second: u64, units: u64) {
+    /// Counts what happens whether or not there is room for it: what comes next has to wait for longer.
+    pub fn charge(&mut self, now: Timestamp, per_second: u64, units: u64) {
         let Some(cost_us) = units.saturating_mul(1_000_000).checked_div(per_second) else { return };
         let start = self.theoretical_arrival_us.max(now.0.saturating_mul(1_000));
         self.theoretical_arrival_us = start.saturating_add(cost_us);

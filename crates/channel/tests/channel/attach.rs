@@ -62,6 +62,25 @@ fn resume_with_expired_cursor_says_so() {
 }
 
 #[test]
+fn a_resume_that_needs_more_than_16_mib_is_refused() {
+    let mut host = host_with(|config| {
+        config.limits.kib_rate = 0;
+        config.limits.log_bytes = 64 << 20;
+    });
+    let start = host.attach().cursor;
+    let large = "x".repeat(1 << 20);
+    for n in 0..15 {
+        host.publish(named(&n.to_string()), messages(&[&large]));
+    }
+    let resumed = host.resume(&start);
+    assert_eq!((resumed.replay.len(), resumed.error), (15, None));
+    host.publish(named("15"), messages(&[&large]));
+    assert_eq!(told(&host.resume(&start)), "90004");
+    let next = &resumed.replay[0].1;
+    assert_eq!(host.resume(next).replay.len(), 15);
+}
+
+#[test]
 fn a_cursor_at_the_trimmed_end_of_the_log_still_resumes() {
     let mut host = host();
     host.post(&["a"]);

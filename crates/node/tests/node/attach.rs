@@ -1,5 +1,6 @@
 //! ATTACH, DETACH, modes, params, rewind, derived channels.
 
+use node::Event;
 use protocol::{Action, ProtocolMessage, flags};
 use types::Data;
 
@@ -87,6 +88,26 @@ fn a_refused_attach_fails_the_channel_and_not_the_connection() {
     assert_eq!(world.ask(anonymous, &attach("members:x")), ["error members:x 40161"]);
     world.attach(client, "news");
     world.attach(anonymous, "news");
+}
+
+#[test]
+fn who_asks_for_much_again_and_again_is_refused_until_a_second_is_over() {
+    let mut world = world();
+    let [client, other] = [(); 2].map(|()| world.connect(ALL));
+    let start = world.attach(client, "news");
+    let large = "x".repeat(60_000);
+    (0..20).for_each(|n| world.send(other, &publish("news", n, &large)));
+    world.frames(client);
+    let again = attach_from("news", &start);
+    world.handle(Event::Frames { transport: client, frames: vec![again.clone(); 64] });
+    let came = world.frames(client);
+    let count = |action| came.iter().filter(|frame| frame.action == action).count();
+    assert_eq!(count(Action::Message), 14 * 20, "16 MiB, and what one answer has beyond it");
+    assert_eq!(count(Action::Detached), 50);
+    assert_eq!(came.last().unwrap().error.as_ref().unwrap().code, 42915);
+    assert_eq!(world.ask(client, &on(Action::Sync, "news")), ["detached news 42915"]);
+    world.advance(1_000);
+    assert_eq!(world.ask(client, &again).len(), 21);
 }
 
 #[test]
