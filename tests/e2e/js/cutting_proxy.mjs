@@ -76,6 +76,11 @@ export class CuttingProxy {
     this.cut();
   }
 
+  /** After `sever`. */
+  readmit() {
+    this.#accepting = true;
+  }
+
   close() {
     this.listener.close();
     this.sever();
