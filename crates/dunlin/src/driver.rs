@@ -21,12 +21,12 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use ::push::{Delivery, Failure};
-use gateway::{Hub, Turn};
+use gateway::{Events, Hub, Turn};
 use node::{AttachmentId, ChannelKey, Effect, Event, Node, RequestId, Stored, Volume};
 use store::{Durable, Outcomes, Place, Store, Write, Writer, WriterCounters};
 use telemetry::{Health, Metrics};
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc::Receiver, oneshot};
+use tokio::sync::oneshot;
 use types::{AppId, ChannelName, Entry, ErrorInfo, HistoryQuery, Timestamp};
 
 use crate::clock::Clock;
@@ -118,13 +118,13 @@ struct Turns {
 /// The queues, and what was taken out of them for this turn.
 struct Mail {
     inside: mpsc::Receiver<Inside>,
-    outside: Receiver<Event>,
+    outside: Events,
     from_inside: Vec<Inside>,
     from_outside: Vec<Event>,
 }
 
 impl Driver {
-    pub(crate) fn start(self, outside: Receiver<Event>) -> io::Result<Running> {
+    pub(crate) fn start(self, outside: Events) -> io::Result<Running> {
         let (queue, receiver) = mpsc::channel();
         let hub = Arc::clone(&self.hub);
         let mut writer = Weak::new();
@@ -194,7 +194,7 @@ impl Mail {
         self.from_inside.extend(self.inside.try_iter());
         let mut frames = 0;
         while frames < MAX_TURN
-            && let Ok(event) = self.outside.try_recv()
+            && let Some(event) = self.outside.try_recv()
         {
             frames += event.frames();
             self.from_outside.push(event);

@@ -19,6 +19,7 @@ use tokio::net::TcpStream;
 use types::{ErrorInfo, error};
 
 use crate::{
+    events::items,
     hub::{Hub, Transport},
     ws::{self, Ended, Handler, Intake, Opcode, Outbox},
 };
@@ -26,8 +27,9 @@ use crate::{
 /// How long a peer may accept nothing while there is something to send.
 const WRITE_STALL: Duration = Duration::from_secs(30);
 
-/// Frames in one event.
+/// Frames in one event, and items in their lists with which it is handed over earlier.
 const MAX_GATHERED: usize = 64;
+const MANY_ITEMS: usize = 1_024;
 
 /// How long closing may take, from the decision to the end of the stream.
 const LINGER: Duration = Duration::from_secs(5);
@@ -60,17 +62,21 @@ pub(crate) async fn serve(opened: Opened, hub: Arc<Hub>, leftover: Vec<u8>, max_
     let Opened { transport, outbox, format } = opened;
     let id = transport.id;
     let limits = ws::Limits { max_message, write_stall: WRITE_STALL, linger: LINGER };
-    let mut inbound =
-        Inbound { hub, transport: id, format, gathered: Vec::new(), waiting: VecDeque::new() };
+    let mut inbound = Inbound {
+        hub,
+        transport: id,
+        format,
+        gathered: Vec::new(),
+        items: 0,
+        waiting: VecDeque::new(),
+    };
     let ended = ws::run(outbox, leftover, limits, &mut inbound).await;
     drop(transport);
     log(id, &ended);
     // What came last is not lost because the node was busy then.
     inbound.ready().await;
     // A node that is gone needs no news.
-    if let Ok(room) = inbound.hub.room().await {
-        room.tell(Event::TransportClosed { transport: id });
-    }
+    inbound.hub.tell(Event::TransportClosed { transport: id }).await.ok();
 }
 
 fn format_of(query: &[(String, String)]) -> Format {
@@ -92,6 +98,7 @@ struct Inbound {
     transport: TransportId,
     format: Format,
     gathered: Vec<ProtocolMessage>,
+    items: usize,
     /// Events that there was no room for.
     waiting: VecDeque<Event>,
 }
@@ -137,8 +144,13 @@ impl Handler for Inbound {
                     1 => self.gathered.reserve_exact(MAX_GATHERED - 1),
                     _ => {}
                 }
+                self.items += items(&frame);
                 self.gathered.push(frame);
-                if self.gathered.len() < MAX_GATHERED { Intake::More } else { self.on_pause() }
+                if self.gathered.len() < MAX_GATHERED && self.items < MANY_ITEMS {
+                    Intake::More
+                } else {
+                    self.on_pause()
+                }
             }
             Err(error) => {
                 self.on_pause();
@@ -151,17 +163,13 @@ impl Handler for Inbound {
         if self.gathered.is_empty() {
             return Intake::More;
         }
+        self.items = 0;
         let frames = std::mem::take(&mut self.gathered);
         self.hand_over(Event::Frames { transport: self.transport, frames })
     }
 
     async fn ready(&mut self) {
-        while !self.waiting.is_empty()
-            && let Ok(room) = self.hub.room().await
-            && let Some(event) = self.waiting.pop_front()
-        {
-            room.tell(event);
-        }
+        while !self.waiting.is_empty() && self.hub.tell_first(&mut self.waiting).await.is_ok() {}
     }
 }
 

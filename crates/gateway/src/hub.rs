@@ -6,7 +6,7 @@
 //! is told so and closed. Nothing here waits or rings while it holds a lock.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
@@ -18,25 +18,15 @@ use std::{
 use bytes::Bytes;
 use node::{Event, Request, RequestId, Response, TransportId};
 use protocol::{Action, Format, ProtocolMessage};
-use tokio::{
-    net::TcpStream,
-    sync::{
-        mpsc::{self, error::TrySendError},
-        oneshot,
-    },
-    time::timeout,
-};
+use tokio::{net::TcpStream, sync::oneshot, time::timeout};
 use types::{ErrorInfo, NodeLimits, Table, error};
 
 use crate::{
     comet::Comets,
+    events::{self, Events, Refused},
     mailbox::Mailbox,
     ws::{CloseCode, Frame, Opcode, Outbox, Pushed},
 };
-
-/// Events that wait for the node. When they are this many, connections read no further and
-/// requests wait, within their deadline.
-pub(crate) const EVENT_QUEUE: usize = 1024;
 
 /// Transports that are looked up together: connects do not wait for a long fan-out.
 const LOOKED_UP: usize = 64;
@@ -50,7 +40,7 @@ const REPLY_SLACK: Duration = Duration::from_secs(2);
 /// The meeting point; one per node.
 #[derive(Debug)]
 pub struct Hub {
-    events: mpsc::Sender<Event>,
+    events: events::Sender,
     bell: OnceLock<Bell>,
     peers: Mutex<Table<TransportId, Peer>>,
     requests: Mutex<HashMap<RequestId, oneshot::Sender<Response>>>,
@@ -67,12 +57,6 @@ struct Bell(Box<dyn Fn() + Send + Sync>);
 /// There is no node any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NodeGone;
-
-/// Room for one event.
-pub(crate) struct Room<'a> {
-    permit: mpsc::Permit<'a, Event>,
-    hub: &'a Hub,
-}
 
 /// What went through the hub since it was made; `connections` is how many there are now.
 #[derive(Debug, Default)]
@@ -117,8 +101,8 @@ struct Pending<'a> {
 
 impl Hub {
     /// A hub, and the events for the node to work off in order.
-    pub fn new(limits: &NodeLimits) -> (Arc<Self>, mpsc::Receiver<Event>) {
-        let (events, receiver) = mpsc::channel(EVENT_QUEUE);
+    pub fn new(limits: &NodeLimits) -> (Arc<Self>, Events) {
+        let (events, receiver) = events::queue();
         let hub = Self {
             events,
             bell: OnceLock::new(),
@@ -141,7 +125,9 @@ impl Hub {
 
     /// Tells the node, as soon as there is room.
     pub async fn tell(&self, event: Event) -> Result<(), NodeGone> {
-        self.room().await?.tell(event);
+        let room = self.events.room(&event).await.map_err(|_closed| NodeGone)?;
+        self.events.send(event, room);
+        self.ring();
         Ok(())
     }
 
@@ -149,16 +135,21 @@ impl Hub {
     pub(crate) fn try_tell(&self, event: Event) -> Option<Event> {
         match self.events.try_send(event) {
             Ok(()) => self.ring(),
-            Err(TrySendError::Full(event)) => return Some(event),
-            Err(TrySendError::Closed(_)) => {}
+            Err(Refused::Full(event)) => return Some(event),
+            Err(Refused::Closed) => {}
         }
         None
     }
 
-    /// Waits for room; cancel safe.
-    pub(crate) async fn room(&self) -> Result<Room<'_>, NodeGone> {
-        let permit = self.events.reserve().await.map_err(|_closed| NodeGone)?;
-        Ok(Room { permit, hub: self })
+    /// Tells the node of the first of `events`, as soon as there is room; cancel safe.
+    pub(crate) async fn tell_first(&self, events: &mut VecDeque<Event>) -> Result<(), NodeGone> {
+        let Some(first) = events.front() else { return Ok(()) };
+        let room = self.events.room(first).await.map_err(|_closed| NodeGone)?;
+        if let Some(first) = events.pop_front() {
+            self.events.send(first, room);
+            self.ring();
+        }
+        Ok(())
     }
 
     fn ring(&self) {
@@ -344,13 +335,6 @@ impl Hub {
     }
 }
 
-impl Room<'_> {
-    pub(crate) fn tell(self, event: Event) {
-        self.permit.send(event);
-        self.hub.ring();
-    }
-}
-
 impl fmt::Debug for Bell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Bell")
@@ -419,6 +403,7 @@ mod tests {
     use node::{Caller, Operation, Origin};
 
     use super::*;
+    use crate::events::EVENT_QUEUE;
 
     #[tokio::test]
     async fn a_transport_is_known_for_as_long_as_it_lives() {
@@ -441,7 +426,7 @@ mod tests {
         let (rung, taken) = std::sync::mpsc::channel();
         let length = {
             let hub = Arc::downgrade(&hub);
-            move || hub.upgrade().map(|hub| EVENT_QUEUE - hub.events.capacity())
+            move || hub.upgrade().map(|hub| hub.events.taken())
         };
         hub.on_event(move || rung.send(length()).unwrap());
         let event = || Event::TransportClosed { transport: TransportId(1) };
@@ -452,7 +437,7 @@ mod tests {
         assert!(hub.try_tell(event()).is_some());
         assert!(taken.try_recv().is_err());
         events.recv().await.unwrap();
-        hub.room().await.unwrap().tell(event());
+        hub.tell(event()).await.unwrap();
         assert_eq!(taken.try_recv(), Ok(Some(EVENT_QUEUE)));
     }
 

@@ -18,6 +18,8 @@ mod comet;
 
 mod event_stream;
 
+mod events;
+
 mod hub;
 
 mod mailbox;
@@ -35,6 +37,7 @@ pub mod ws;
 #[cfg(test)]
 mod testing;
 
+pub use events::Events;
 pub use hub::{Counters, Hub};
 pub use server::{Metrics, Now, Ready, Sandbox, Settings, serve};
 pub use turn::Turn;

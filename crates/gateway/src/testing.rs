@@ -16,7 +16,7 @@ use tokio::{
 };
 use types::{NodeLimits, Timestamp};
 
-use crate::{Hub, Sandbox, Settings, serve};
+use crate::{Events, Hub, Sandbox, Settings, serve};
 
 /// What the node's clock shows.
 pub(crate) const NOW: Timestamp = Timestamp(1_750_000_000_000);
@@ -29,7 +29,7 @@ pub(crate) struct Bench {
     pub(crate) stop: watch::Sender<bool>,
     pub(crate) served: JoinHandle<std::io::Result<()>>,
     /// Nobody takes the events until a test does.
-    pub(crate) events: Option<mpsc::Receiver<Event>>,
+    pub(crate) events: Option<Events>,
 }
 
 pub(crate) fn settings() -> Settings {

@@ -197,7 +197,7 @@ async fn methods_and_parameters_that_do_not_exist_are_refused() {
 /// A connection without sockets, for tests of time.
 struct Bare {
     hub: Arc<Hub>,
-    events: mpsc::Receiver<Event>,
+    events: crate::Events,
     body: mpsc::Receiver<Bytes>,
     id: TransportId,
 }

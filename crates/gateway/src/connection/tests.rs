@@ -10,7 +10,7 @@ use tokio::{
 
 use super::*;
 use crate::{
-    hub::EVENT_QUEUE,
+    events::EVENT_QUEUE,
     testing::{Answered, Bench, settings},
     ws::testing::{BINARY, CLOSE, TEXT, frame},
 };
@@ -76,7 +76,7 @@ async fn a_connection_is_announced_brings_frames_in_order_and_ends_once() {
     assert_closed(&bench.next_event().await, id);
     assert_eq!(bench.hub.counters().connections.load(Relaxed), 0);
     assert_eq!(bench.hub.counters().frames_in.load(Relaxed), 2);
-    assert!(bench.events.as_mut().unwrap().try_recv().is_err());
+    assert!(bench.events.as_mut().unwrap().try_recv().is_none());
 }
 
 #[tokio::test]
@@ -184,6 +184,24 @@ async fn a_busy_node_slows_its_clients_down_and_misses_nothing() {
     };
     let both = async { tokio::join!(stream.write_all(&frames), all) };
     timeout(Duration::from_secs(30), both).await.unwrap().0.unwrap();
+}
+
+#[tokio::test]
+async fn messages_that_take_nothing_on_the_wire_fill_the_queue_too() {
+    let mut bench = Bench::new(settings()).await;
+    let (mut stream, _, _) = open(&mut bench, "/?format=msgpack").await;
+    let empty = ProtocolMessage {
+        messages: vec![types::Message::default(); 5_000],
+        ..ProtocolMessage::new(Action::Message)
+    };
+    let bytes = frame(BINARY, &protocol::encode(&empty, Format::MessagePack));
+    // Until nothing more is read.
+    while timeout(Duration::from_millis(300), stream.write_all(&bytes)).await.is_ok() {}
+    let (mut messages, events) = (0, bench.events.as_mut().unwrap());
+    while let Some(event) = events.try_recv() {
+        messages += event.messages();
+    }
+    assert!((1..=64 * EVENT_QUEUE).contains(&messages), "{messages}");
 }
 
 #[tokio::test]
