@@ -39,6 +39,10 @@ use expiry::Retention;
 /// How long history is kept unless the operator says otherwise.
 pub const DEFAULT_RETENTION: Duration = Duration::from_hours(72);
 
+/// Files that the store keeps open for reading; one that is needed beyond them takes the place of another. A merge of
+/// tables has those open that it reads, besides.
+pub const MAX_OPEN_FILES: usize = 256;
+
 /// The folder of the data directory that the engine owns.
 const FOLDER: &str = "store";
 
@@ -74,8 +78,10 @@ impl Store {
     /// Opens the store in `directory`, which nobody else may have open, and makes it if there is
     /// none. History is kept for `retention`.
     pub fn open(directory: &Path, retention: Duration) -> Result<Self, StoreError> {
-        let database =
-            Database::builder(directory.join(FOLDER)).open().map_err(|error| match error {
+        let database = Database::builder(directory.join(FOLDER))
+            .max_cached_files(Some(MAX_OPEN_FILES))
+            .open()
+            .map_err(|error| match error {
                 fjall::Error::Locked => StoreError::Locked { directory: directory.to_owned() },
                 other => StoreError::Engine(other),
             })?;
