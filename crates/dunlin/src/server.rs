@@ -21,7 +21,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use types::{App, NodeLimits, Timestamp, error, random_text};
 
-use crate::clock::{Clock, system_time};
+use crate::clock::Clock;
 use crate::data_dir;
 use crate::driver::{Driver, Running};
 use crate::settings::Settings;
@@ -48,7 +48,7 @@ pub(crate) struct Server {
 impl Server {
     /// Starts to serve on `listener`.
     pub(crate) fn start(settings: &Settings, store: Store, listener: TcpListener) -> Result<Self> {
-        let incarnation = store.begin_incarnation(system_time())?;
+        let incarnation = store.next_incarnation()?;
         let clock = Arc::new(Clock::start(incarnation.previous_alive.unwrap_or_default()));
         let mut rng = data_dir::seeded_rng()?;
         let app = data_dir::app(&store, settings, &mut rng)?;
@@ -67,6 +67,8 @@ impl Server {
             health: health.clone(),
         };
         let driver = driver.start(events).context("cannot start the driver")?;
+        // Not before all that can fail: whoever was connected to the last run can come back to the next one only.
+        store.begin_incarnation(incarnation, clock.now())?;
         let page = {
             let (hub, health, written) = (hub.clone(), health.clone(), driver.written());
             move || page(&hub, written(), &metrics, &health)

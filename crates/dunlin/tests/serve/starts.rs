@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
+use serde_json::Value;
 use testkit::Folder;
 
 use crate::process::{Server, dunlin, fails};
@@ -76,6 +77,33 @@ fn a_node_says_that_it_is_ready_and_what_it_counts() {
     for line in ["dunlin_ready 1", "dunlin_store_entries_total 1", "dunlin_requests_total 1"] {
         assert!(page.lines().any(|found| found == line), "{line} is not in\n{page}");
     }
+}
+
+#[test]
+fn a_start_that_fails_costs_nobody_the_connection() {
+    let folder = Folder::new();
+    let data = folder.path().join("data");
+    // By polling, which is less to read than a WebSocket.
+    let connect = |server: &Server, query: &str| -> Value {
+        let (_, body) = server.get(&format!("/comet/connect?v=6&{query}"));
+        serde_json::from_str::<Value>(&body).unwrap()[0].take()
+    };
+    let server = Server::start(&data);
+    let app = server.key.split('.').next().unwrap().to_owned();
+    let first = connect(&server, "");
+    server.end("KILL");
+
+    let config = folder.write("dunlin.toml", &format!("[[apps]]\nid = \"{app}\"\nkeys = []"));
+    let mut twin = dunlin();
+    twin.args(["serve", "--listen", "127.0.0.1:0", "--config"]).arg(config);
+    let (code, message) = fails(twin.arg("--data-dir").arg(&data));
+    assert_eq!(code, Some(1));
+    assert!(message.contains(&format!("the configuration has an app {app}")), "{message}");
+
+    let server = Server::start(&data);
+    let key = first["connectionDetails"]["connectionKey"].as_str().unwrap();
+    let second = connect(&server, &format!("resume={key}"));
+    assert_eq!(second["connectionId"], first["connectionId"], "{second}");
 }
 
 #[test]
