@@ -1,6 +1,8 @@
 //! First and later starts, and starts that must fail.
 
+use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 
 use serde_json::Value;
 use testkit::Folder;
@@ -36,6 +38,26 @@ fn the_data_directory_is_for_its_owner_alone() {
     let _server = Server::start(&folder.path().join("data"));
     let mode = std::fs::metadata(folder.path().join("data")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o700);
+}
+
+#[test]
+fn a_data_directory_that_exists_stays_as_it_is_and_what_is_made_in_it_is_for_its_owner_alone() {
+    let folder = Folder::new();
+    let data = folder.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    let foreign = data.join("foreign");
+    std::fs::write(&foreign, "").unwrap();
+    for (path, mode) in [(&data, 0o1777), (&foreign, 0o644)] {
+        std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    }
+    let _server = Server::start(&data);
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode();
+    assert_eq!(mode(&data) & 0o7777, 0o1777);
+    assert_eq!(mode(&foreign) & 0o777, 0o644);
+    let made = std::fs::read_dir(&data).unwrap().map(|entry| entry.unwrap().path());
+    let made: Vec<_> = made.filter(|path| *path != foreign).collect();
+    assert!(!made.is_empty());
+    assert!(made.iter().all(|path| mode(path).trailing_zeros() >= 6), "{made:?}");
 }
 
 #[test]
