@@ -37,7 +37,7 @@ impl Clock {
 }
 
 /// The system's time as it is, for once; it may go backwards.
-pub(crate) fn system_time() -> Timestamp {
+fn system_time() -> Timestamp {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp::default().plus(since_epoch)
 }

@@ -1,12 +1,10 @@
 //! The data directory: the store in it, and what a first start puts there: a secret, and an app with
 //! a key. Randomness comes from the operating system here, and from nowhere else.
 
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Result, anyhow};
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha12Rng;
 use store::{Store, StoreError};
@@ -15,8 +13,6 @@ use types::{App, AppId, Key, Restrictions, random_text};
 use crate::config::{ACCOUNT, FULL_CAPABILITY};
 use crate::settings::Settings;
 
-/// For the owner alone: the directory holds the keys.
-const MODE: u32 = 0o700;
 /// Characters of the ids of apps and keys; unique among a few million.
 const ID_LENGTH: usize = 6;
 /// Characters of a key's secret; 256 bits.
@@ -24,23 +20,12 @@ const SECRET_LENGTH: usize = 43;
 
 /// Opens the store in the data directory, and makes both if there are none.
 pub(crate) fn open(directory: &Path, history_retention: Duration) -> Result<Store> {
-    prepare(directory)
-        .with_context(|| format!("cannot use the data directory {}", directory.display()))?;
     Store::open(directory, history_retention).map_err(|error| match error {
         locked @ StoreError::Locked { .. } => anyhow!(locked),
         other => {
             anyhow!(other).context(format!("cannot open the store in {}", directory.display()))
         }
     })
-}
-
-fn prepare(directory: &Path) -> std::io::Result<()> {
-    fs::create_dir_all(directory)?;
-    let mode = fs::metadata(directory)?.permissions().mode();
-    if mode & 0o777 != MODE {
-        fs::set_permissions(directory, Permissions::from_mode(MODE))?;
-    }
-    Ok(())
 }
 
 /// A generator that nobody can foresee.

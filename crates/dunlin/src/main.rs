@@ -10,6 +10,7 @@ mod clock;
 mod config;
 mod data_dir;
 mod driver;
+mod files;
 mod keys;
 mod listen;
 mod serve;

@@ -15,6 +15,7 @@ use types::SiteCode;
 use crate::Failure;
 use crate::banner::Banner;
 use crate::data_dir;
+use crate::files;
 use crate::listen::listen;
 use crate::server::{Server, check_counts};
 use crate::settings::Settings;
@@ -82,9 +83,10 @@ fn log_format(format: &str) -> LogFormat {
 }
 
 pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
-    let settings = Settings::resolve(args).map_err(Failure::of_configuration)?;
+    let mut settings = Settings::resolve(args).map_err(Failure::of_configuration)?;
     telemetry::log_to_stderr(&settings.log, settings.log_format)
         .map_err(|error| Failure::of_configuration(error.into()))?;
+    settings.max_connections = files::make_room(settings.max_connections);
     #[cfg(target_os = "linux")]
     take_small_pages();
     let runtime = Builder::new_multi_thread()

@@ -21,7 +21,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use types::{App, NodeLimits, Timestamp, error, random_text};
 
-use crate::clock::{Clock, system_time};
+use crate::clock::Clock;
 use crate::data_dir;
 use crate::driver::{Driver, Running};
 use crate::settings::Settings;
@@ -48,7 +48,7 @@ pub(crate) struct Server {
 impl Server {
     /// Starts to serve on `listener`.
     pub(crate) fn start(settings: &Settings, store: Store, listener: TcpListener) -> Result<Self> {
-        let incarnation = store.begin_incarnation(system_time())?;
+        let incarnation = store.next_incarnation()?;
         let clock = Arc::new(Clock::start(incarnation.previous_alive.unwrap_or_default()));
         let mut rng = data_dir::seeded_rng()?;
         let app = data_dir::app(&store, settings, &mut rng)?;
@@ -67,6 +67,8 @@ impl Server {
             health: health.clone(),
         };
         let driver = driver.start(events).context("cannot start the driver")?;
+        // Not before all that can fail: whoever was connected to the last run can come back to the next one only.
+        store.begin_incarnation(incarnation, clock.now())?;
         let page = {
             let (hub, health, written) = (hub.clone(), health.clone(), driver.written());
             move || page(&hub, written(), &metrics, &health)
@@ -129,12 +131,7 @@ impl Server {
         if timeout(grace, drained).await.is_err() {
             tracing::warn!(?grace, "the grace is over; not everybody has been told");
         }
-        let (store, now) = (self.store, self.clock.now());
-        match spawn_blocking(move || store.mark_alive(now)).await {
-            Ok(Ok(())) => tracing::info!("stopped"),
-            Ok(Err(error)) => tracing::error!(%error, "the time of the end cannot be recorded"),
-            Err(error) => tracing::error!(%error, "the time of the end was not recorded"),
-        }
+        record_end(self.store, self.clock.now()).await;
     }
 }
 
@@ -213,6 +210,17 @@ async fn show_life(store: Store, clock: Arc<Clock>, health: Arc<Health>) {
     }
 }
 
+/// Waits for a disk that hangs no longer than until the next sign of life: the last one is hardly older.
+async fn record_end(store: Store, now: Timestamp) {
+    let recorded = spawn_blocking(move || store.mark_alive(now));
+    match timeout(SIGN_OF_LIFE, recorded).await {
+        Ok(Ok(Ok(()))) => tracing::info!("stopped"),
+        Ok(Ok(Err(error))) => tracing::error!(%error, "the time of the end cannot be recorded"),
+        Ok(Err(error)) => tracing::error!(%error, "the time of the end was not recorded"),
+        Err(_elapsed) => tracing::error!("the disk hangs; the time of the end is not recorded"),
+    }
+}
+
 /// The page of metrics.
 fn page(hub: &Hub, written: WriterCounters, metrics: &Metrics, health: &Health) -> String {
     metrics.ready.set(health.ready(Instant::now()).is_ok().into());
@@ -239,9 +247,27 @@ fn page(hub: &Hub, written: WriterCounters, metrics: &Metrics, health: &Health) 
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+
+    use testkit::Folder;
+    use tokio::runtime::Builder;
     use types::AppId;
 
     use super::*;
+
+    #[test]
+    fn a_disk_that_hangs_does_not_hold_the_end_up() {
+        let folder = Folder::new();
+        let store = Store::open(folder.path(), Duration::MAX).unwrap();
+        let runtime =
+            Builder::new_current_thread().enable_time().max_blocking_threads(1).build().unwrap();
+        let (working, hangs) = mpsc::channel::<()>();
+        runtime.spawn_blocking(move || hangs.recv());
+        let ended = async { timeout(10 * SIGN_OF_LIFE, record_end(store, Timestamp(1))).await };
+        let ended = runtime.block_on(ended);
+        drop(working);
+        assert!(ended.is_ok());
+    }
 
     #[test]
     fn more_apps_than_the_limit_are_refused_with_40128() {

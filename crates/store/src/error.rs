@@ -9,6 +9,8 @@ use types::AppId;
 
 #[derive(Debug, Error)]
 pub enum StoreError {
+    #[error("cannot make {}", .folder.display())]
+    Folder { folder: PathBuf, source: std::io::Error },
     #[error("the data directory {} is in use by another process", .directory.display())]
     Locked { directory: PathBuf },
     /// After a failed write the engine refuses further ones until the store is opened again.

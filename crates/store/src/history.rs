@@ -195,8 +195,9 @@ impl Store {
 
     fn until<'a>(&self, channel: &[u8], cursor: &'a Cursor) -> Result<Until<'a>, StoreError> {
         let mut others_before: Option<Serial> = None;
-        for (series, _) in cursor.iter() {
-            if let Some(serial) = self.any_of(&key::series(channel, series))? {
+        for (series, position) in cursor.iter() {
+            let expired = (position > 0).then_some(Serial { ms: 0, counter: 0, series });
+            if let Some(serial) = self.any_of(&key::series(channel, series))?.or(expired) {
                 others_before = Some(others_before.map_or(serial, |known| known.min(serial)));
             }
         }
@@ -261,7 +262,8 @@ fn read(chunk: fjall::Guard) -> Result<Vec<StoredEntry>, StoreError> {
 /// What a cursor covers of a channel.
 ///
 /// The series of one channel follow each other, so any entry of a series in the cursor tells earlier
-/// series from later ones. If nothing is stored of the series in the cursor, all others are earlier.
+/// series from later ones. If nothing is stored of the series in the cursor, it has expired if the cursor covers any
+/// of it, and all others are later; else it has not begun, and all others are earlier.
 struct Until<'a> {
     cursor: &'a Cursor,
     others_before: Option<Serial>,

@@ -23,6 +23,8 @@ mod record;
 mod stage;
 mod writer;
 
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,8 +41,14 @@ use expiry::Retention;
 /// How long history is kept unless the operator says otherwise.
 pub const DEFAULT_RETENTION: Duration = Duration::from_hours(72);
 
+/// Files that the store keeps open for reading; one that is needed beyond them takes the place of another. A merge of
+/// tables has those open that it reads, besides.
+pub const MAX_OPEN_FILES: usize = 256;
+
 /// The folder of the data directory that the engine owns.
 const FOLDER: &str = "store";
+/// For the owner alone: keys are in it. A data directory that is there already has the mode that it was given.
+const MODE: u32 = 0o700;
 
 /// Rows of history from this size on lie in files of their own, which are not written again whenever the engine
 /// merges its tables, and go with the last of their rows.
@@ -71,11 +79,16 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the store in `directory`, which nobody else may have open, and makes it if there is
+    /// Opens the store in `directory`, which nobody else may have open, and makes both if there are
     /// none. History is kept for `retention`.
     pub fn open(directory: &Path, retention: Duration) -> Result<Self, StoreError> {
-        let database =
-            Database::builder(directory.join(FOLDER)).open().map_err(|error| match error {
+        let folder = directory.join(FOLDER);
+        let made = DirBuilder::new().recursive(true).mode(MODE).create(&folder);
+        made.map_err(|source| StoreError::Folder { folder: folder.clone(), source })?;
+        let database = Database::builder(folder)
+            .max_cached_files(Some(MAX_OPEN_FILES))
+            .open()
+            .map_err(|error| match error {
                 fjall::Error::Locked => StoreError::Locked { directory: directory.to_owned() },
                 other => StoreError::Engine(other),
             })?;

@@ -45,16 +45,26 @@ impl Store {
         self.put_durably(SECRET_KEY, secret)
     }
 
-    /// Counts a new run of the node, which is alive at `now`.
-    pub fn begin_incarnation(&self, now: Timestamp) -> Result<Incarnation, StoreError> {
+    /// The run of the node that would begin now.
+    pub fn next_incarnation(&self) -> Result<Incarnation, StoreError> {
         let number =
             self.number(INCARNATION_KEY, "the incarnation")?.unwrap_or(0).saturating_add(1);
         let previous_alive = self.number(ALIVE_KEY, "the time last alive")?.map(Timestamp);
-        let mut batch = self.database.batch().durability(Some(PersistMode::SyncAll));
-        batch.insert(&self.meta, INCARNATION_KEY, number.to_be_bytes());
-        batch.insert(&self.meta, ALIVE_KEY, now.0.to_be_bytes());
-        batch.commit()?;
         Ok(Incarnation { number, previous_alive })
+    }
+
+    /// Counts this run, which is alive at `now`, or when the one before was if the clock has been set back since.
+    /// To be called when nothing can keep the run from serving any more: one that fails does not count.
+    pub fn begin_incarnation(
+        &self,
+        incarnation: Incarnation,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let alive = incarnation.previous_alive.unwrap_or_default().max(now);
+        let mut batch = self.database.batch().durability(Some(PersistMode::SyncAll));
+        batch.insert(&self.meta, INCARNATION_KEY, incarnation.number.to_be_bytes());
+        batch.insert(&self.meta, ALIVE_KEY, alive.0.to_be_bytes());
+        Ok(batch.commit()?)
     }
 
     /// Remembers that the node is alive at `now`. May wait for a write of history to end.

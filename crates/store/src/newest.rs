@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use types::Serial;
+use types::{Serial, Timestamp};
 
 /// Channels and kinds of entries that are known at most.
 const MAX_KNOWN: usize = 65_536;
@@ -13,8 +13,9 @@ const MAX_KNOWN: usize = 65_536;
 pub(crate) struct Newest(BTreeMap<Vec<u8>, Serial>);
 
 impl Newest {
-    pub(crate) fn get(&self, head: &[u8]) -> Option<Serial> {
-        self.0.get(head).copied()
+    /// None also if it is older than `horizon`.
+    pub(crate) fn get(&self, head: &[u8], horizon: Timestamp) -> Option<Serial> {
+        self.0.get(head).copied().filter(|serial| serial.ms >= horizon.0)
     }
 
     pub(crate) fn set(&mut self, head: Vec<u8>, serial: Serial) {

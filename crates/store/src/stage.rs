@@ -1,5 +1,6 @@
 //! What one batch of the writer is going to write. A write that cannot be stored is left out of it,
-//! which is no reason to lose the others.
+//! which is no reason to lose the others: so what must be read of the store for it is read when it is added. Only
+//! what entries out of order overlap is read when all are there, and fails the batch if it cannot be.
 //!
 //! The engine orders nothing within a batch, so what several of its writes change is put into it
 //! once, as the last of them leaves it. Entries become chunks, few rows instead of many.
@@ -50,6 +51,8 @@ struct Addition<'a> {
     subject: Subject<'a>,
     /// What the keys begin with.
     head: Vec<u8>,
+    /// The newest of what is stored; not looked up while there are no chunks.
+    newest: Option<Serial>,
     chunks: Vec<Chunk>,
 }
 
@@ -108,9 +111,9 @@ impl<'a> Stage<'a> {
     }
 
     pub(crate) fn commit(mut self) -> Result<(), StoreError> {
-        for Addition { head, chunks, .. } in std::mem::take(&mut self.history.all) {
-            if !chunks.is_empty() {
-                self.insert(head, chunks)?;
+        for addition in std::mem::take(&mut self.history.all) {
+            if !addition.chunks.is_empty() {
+                self.insert(addition)?;
             }
         }
         for key in self.minutes {
@@ -152,6 +155,11 @@ impl<'a> Stage<'a> {
         if about.as_ref().is_some_and(|about| about.len() > MAX_KEY) {
             return Err(StoreError::NameTooLong);
         }
+        if place == Place::History && addition.chunks.is_empty() {
+            let known = self.newest.get(&addition.head, self.store.retention.horizon());
+            let stored = || self.store.newest(&addition.head);
+            addition.newest = known.map_or_else(stored, |known| Ok(Some(known)))?;
+        }
         let mut bytes = 0;
         if kind == Kind::Objects {
             let mut packed = Vec::new();
@@ -171,10 +179,9 @@ impl<'a> Stage<'a> {
     }
 
     /// Puts chunks of one kind of entries of one channel into the batch.
-    fn insert(&mut self, head: Vec<u8>, mut chunks: Vec<Chunk>) -> Result<(), StoreError> {
-        let horizon = self.store.retention.horizon();
-        let known = self.newest.get(&head).filter(|known| known.ms >= horizon.0);
-        let newest = if known.is_some() { known } else { self.store.newest(&head)? };
+    fn insert(&mut self, addition: Addition<'a>) -> Result<(), StoreError> {
+        let Addition { head, newest, mut chunks, .. } = addition;
+        let known = self.newest.get(&head, self.store.retention.horizon());
         let last = chunks.iter().map(|chunk| chunk.last).max().max(newest);
         if !follow(newest, &chunks) {
             chunks = self.merge(&head, &chunks)?;
@@ -311,7 +318,7 @@ impl<'a> Additions<'a> {
         }
         let place = self.all.len();
         self.places.insert(subject, place);
-        self.all.push(Addition { subject, head, chunks: Vec::new() });
+        self.all.push(Addition { subject, head, newest: None, chunks: Vec::new() });
         Some(place)
     }
 }

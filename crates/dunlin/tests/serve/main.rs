@@ -5,6 +5,7 @@ mod comet;
 mod command_line;
 mod ends;
 mod event_streams;
+mod files;
 mod keys;
 mod process;
 mod starts;

@@ -1,7 +1,10 @@
 //! First and later starts, and starts that must fail.
 
+use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 
+use serde_json::Value;
 use testkit::Folder;
 
 use crate::process::{Server, dunlin, fails};
@@ -35,6 +38,26 @@ fn the_data_directory_is_for_its_owner_alone() {
     let _server = Server::start(&folder.path().join("data"));
     let mode = std::fs::metadata(folder.path().join("data")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o700);
+}
+
+#[test]
+fn a_data_directory_that_exists_stays_as_it_is_and_what_is_made_in_it_is_for_its_owner_alone() {
+    let folder = Folder::new();
+    let data = folder.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    let foreign = data.join("foreign");
+    std::fs::write(&foreign, "").unwrap();
+    for (path, mode) in [(&data, 0o1777), (&foreign, 0o644)] {
+        std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    }
+    let _server = Server::start(&data);
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode();
+    assert_eq!(mode(&data) & 0o7777, 0o1777);
+    assert_eq!(mode(&foreign) & 0o777, 0o644);
+    let made = std::fs::read_dir(&data).unwrap().map(|entry| entry.unwrap().path());
+    let made: Vec<_> = made.filter(|path| *path != foreign).collect();
+    assert!(!made.is_empty());
+    assert!(made.iter().all(|path| mode(path).trailing_zeros() >= 6), "{made:?}");
 }
 
 #[test]
@@ -76,6 +99,33 @@ fn a_node_says_that_it_is_ready_and_what_it_counts() {
     for line in ["dunlin_ready 1", "dunlin_store_entries_total 1", "dunlin_requests_total 1"] {
         assert!(page.lines().any(|found| found == line), "{line} is not in\n{page}");
     }
+}
+
+#[test]
+fn a_start_that_fails_costs_nobody_the_connection() {
+    let folder = Folder::new();
+    let data = folder.path().join("data");
+    // By polling, which is less to read than a WebSocket.
+    let connect = |server: &Server, query: &str| -> Value {
+        let (_, body) = server.get(&format!("/comet/connect?v=6&{query}"));
+        serde_json::from_str::<Value>(&body).unwrap()[0].take()
+    };
+    let server = Server::start(&data);
+    let app = server.key.split('.').next().unwrap().to_owned();
+    let first = connect(&server, "");
+    server.end("KILL");
+
+    let config = folder.write("dunlin.toml", &format!("[[apps]]\nid = \"{app}\"\nkeys = []"));
+    let mut twin = dunlin();
+    twin.args(["serve", "--listen", "127.0.0.1:0", "--config"]).arg(config);
+    let (code, message) = fails(twin.arg("--data-dir").arg(&data));
+    assert_eq!(code, Some(1));
+    assert!(message.contains(&format!("the configuration has an app {app}")), "{message}");
+
+    let server = Server::start(&data);
+    let key = first["connectionDetails"]["connectionKey"].as_str().unwrap();
+    let second = connect(&server, &format!("resume={key}"));
+    assert_eq!(second["connectionId"], first["connectionId"], "{second}");
 }
 
 #[test]

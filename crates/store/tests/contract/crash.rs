@@ -79,7 +79,9 @@ fn kill(child: &mut Child) {
 /// acknowledged id, with a dot behind it that tells a whole line. Ends when nobody listens any more.
 fn append_until_killed(directory: &Path) -> ! {
     let store = open(directory);
-    let run = u32::try_from(store.begin_incarnation(types::Timestamp(0)).unwrap().number).unwrap();
+    let incarnation = store.next_incarnation().unwrap();
+    store.begin_incarnation(incarnation, types::Timestamp(0)).unwrap();
+    let run = u32::try_from(incarnation.number).unwrap();
     let writer = start(&store);
     for position in 1.. {
         let entry = message(run, position, u64::from(run) * 1_000_000 + position);

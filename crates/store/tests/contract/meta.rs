@@ -58,16 +58,27 @@ fn the_secret_is_none_until_it_is_set_and_survives_reopening() {
 fn each_run_has_its_number_and_knows_when_the_last_one_was_alive() {
     let dir = Dir::new();
     let store = dir.open();
-    let first = store.begin_incarnation(Timestamp(10)).unwrap();
+    let first = store.next_incarnation().unwrap();
     assert_eq!(first, Incarnation { number: 1, previous_alive: None });
+    store.begin_incarnation(first, Timestamp(10)).unwrap();
     store.mark_alive(Timestamp(20)).unwrap();
     drop(store);
     let store = dir.open();
-    let second = store.begin_incarnation(Timestamp(30)).unwrap();
+    let second = store.next_incarnation().unwrap();
     assert_eq!(second, Incarnation { number: 2, previous_alive: Some(Timestamp(20)) });
+    store.begin_incarnation(second, Timestamp(30)).unwrap();
     drop(store);
-    let third = dir.open().begin_incarnation(Timestamp(40)).unwrap();
+    let third = dir.open().next_incarnation().unwrap();
     assert_eq!(third, Incarnation { number: 3, previous_alive: Some(Timestamp(30)) });
+}
+
+#[test]
+fn a_run_before_which_the_clock_was_set_back_is_alive_no_earlier_than_the_last_one() {
+    let dir = Dir::new();
+    let store = dir.open();
+    store.mark_alive(Timestamp(20)).unwrap();
+    store.begin_incarnation(store.next_incarnation().unwrap(), Timestamp(10)).unwrap();
+    assert_eq!(store.next_incarnation().unwrap().previous_alive, Some(Timestamp(20)));
 }
 
 #[test]

@@ -160,8 +160,12 @@ fn until_knows_its_series_while_anything_of_it_is_kept() {
     let own = [message(1, 1, START), message(1, 2, START + MINUTE)];
     append(&store, &orders, &own);
     append(&store, &orders, &[message(2, 1, START + MINUTE + 10)]);
+    append(&store, &orders, &[message(2, 2, START + 2 * MINUTE)]);
     assert_eq!(store.expire(Timestamp(START + MINUTE + 100)).unwrap(), 1);
     let until = Some(Cursor::at(series(1), 2));
     let query = HistoryQuery { until, ..HistoryQuery::new(Kind::Messages, 9) };
-    assert_eq!(names(&read_all(&store, &orders, query)), ["1-2"]);
+    assert_eq!(names(&read_all(&store, &orders, query.clone())), ["1-2"]);
+    // What is kept is later than all that has expired.
+    assert_eq!(store.expire(Timestamp(START + 2 * MINUTE + 100)).unwrap(), 2);
+    assert!(read_all(&store, &orders, query).is_empty());
 }

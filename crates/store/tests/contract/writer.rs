@@ -6,7 +6,7 @@ use std::sync::{Arc, Barrier};
 use store::{Write, WriteRequest, Writer};
 use types::{AppId, Body, Data, Entry, Message};
 
-use crate::support::{Dir, Done, add, channel, ids, message, start};
+use crate::support::{Dir, Done, add, append, channel, ids, keyspace, message, start, try_write};
 
 fn request(name: &str, entry: &Arc<Entry>, done: &Sender<(u64, bool)>) -> WriteRequest<Done> {
     let (done, position) = (done.clone(), entry.position);
@@ -134,6 +134,44 @@ fn an_entry_that_cannot_be_stored_fails_alone() {
     let outcomes: Vec<_> = outcomes.iter().collect();
     assert_eq!(outcomes, [(1, true), (2, false), (3, true)]);
     assert_eq!(writer.counters().failed, 1);
+}
+
+#[test]
+fn a_file_that_is_damaged_keeps_only_its_own_channel_from_being_stored() {
+    let dir = Dir::new();
+    // So large that it lies in a file of its own.
+    let data = Data::Text((0..4000).map(|n| n.to_string()).collect::<String>().into());
+    let body = Body::Messages(vec![Message { data, ..Message::default() }]);
+    let first = Arc::new(Entry { body, ..Entry::clone(&message(1, 1, 10)) });
+    append(&dir.open(), &channel("damaged"), &[first]);
+    damage_blobs(&dir);
+    let store = dir.open();
+    for position in 2..4 {
+        let next = message(1, position, 10 + position);
+        let writes = ["damaged", "whole"].map(|name| add(&channel(name), &next));
+        assert_eq!(try_write(&store, writes.into()), [false, true]);
+    }
+    assert_eq!(ids(&store, &channel("whole")), ["1-2", "1-3"]);
+}
+
+/// Has the history written to its files, and damages those of large rows.
+fn damage_blobs(dir: &Dir) {
+    let engine = dir.engine();
+    keyspace(&engine, "history").rotate_memtable_and_wait().unwrap();
+    drop(engine);
+    let mut damaged = 0;
+    for keyspace in std::fs::read_dir(dir.path().join("store/keyspaces")).unwrap() {
+        let Ok(blobs) = std::fs::read_dir(keyspace.unwrap().path().join("blobs")) else { continue };
+        for blob in blobs {
+            let path = blob.unwrap().path();
+            let mut bytes = std::fs::read(&path).unwrap();
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 1;
+            std::fs::write(path, bytes).unwrap();
+            damaged += 1;
+        }
+    }
+    assert_eq!(damaged, 1);
 }
 
 #[test]
