@@ -13,7 +13,6 @@ use types::{Accepted, Entry, ErrorInfo, ItemPosition, ObjectsSnapshot, Timestamp
 use crate::Channel;
 use crate::content::Content;
 use crate::event::{AttachmentId, Effect, Event};
-use crate::ids::Ids;
 use crate::log::{Log, body_memory};
 use crate::messages::{MessageState, Messages};
 
@@ -117,9 +116,8 @@ impl Channel {
                     self.last.restore(&entries);
                 }
                 // Of a channel that is not persisted only the last message is there.
-                let entries = if self.config.persisted { entries } else { Vec::new() };
-                let entries = self.restore(now, entries);
-                let missing = self.hold_restored(now, &entries);
+                let persisted = self.config.persisted;
+                let missing = if persisted { self.restore(now, entries) } else { BTreeSet::new() };
                 if missing.is_empty() {
                     self.release(now, effects);
                 } else {
@@ -203,24 +201,28 @@ impl Channel {
         }
     }
 
-    /// Returns what of them is in the log.
-    fn restore(&mut self, now: Timestamp, mut entries: Vec<Arc<Entry>>) -> Vec<Arc<Entry>> {
+    /// Returns the messages that they are about and that have to be read.
+    fn restore(&mut self, now: Timestamp, mut entries: Vec<Arc<Entry>>) -> BTreeSet<ItemPosition> {
         entries.sort_by_key(|entry| entry.serial);
         keep_last_of_each_id(&mut entries);
         // Anew, if an earlier load was not completed.
         self.log = Log::new(self.series, Arc::clone(&self.config));
-        self.ids = Ids::new(self.config.limits.id_window());
         self.messages = Messages::new(self.config.limits.retention);
         self.remember(now, &entries);
         self.log.restore(&entries);
         self.log.trim(now);
-        entries.split_off(entries.len().saturating_sub(self.log.len()))
+        let in_log = entries.split_off(entries.len().saturating_sub(self.log.len()));
+        self.hold_restored(now, &in_log)
     }
 
-    /// Recognises these entries when they are published again.
+    /// Recognises these entries when they are published again, beside those that are known already:
+    /// what is kept of objects goes further back than what is read of history.
     fn remember(&mut self, now: Timestamp, entries: &[Arc<Entry>]) {
         for entry in entries {
             self.clock.observe(&entry.serial);
+            if self.knows(&entry.id) {
+                continue;
+            }
             let accepted =
                 Accepted { serial: Some(entry.serial), items: entry.body.len(), dropped: 0 };
             let content = Content::of_stored(entry);

@@ -7,7 +7,7 @@ use types::{
     ObjectsSnapshot, Timestamp,
 };
 
-use crate::host::{Host, config, entries, named, sent};
+use crate::host::{Host, config, entries, named, sent, window_ms};
 
 fn counter() -> ObjectId {
     ObjectId::new(ObjectKind::Counter, "n", Timestamp(1))
@@ -78,6 +78,24 @@ fn a_new_host_goes_on_with_what_was_kept_and_knows_what_it_has_seen() {
         let newer = store(&mut second, "three", increment());
         assert!(newer.serial > operations[2].serial);
     }
+}
+
+#[test]
+fn what_the_store_reads_of_history_makes_no_operation_be_forgotten() {
+    let persisted = || channel::Config { persisted: true, ..config() };
+    let mut first = Host::open(persisted(), 1, 0);
+    first.load(vec![]);
+    let operations =
+        vec![store(&mut first, "create", create()), store(&mut first, "one", increment())];
+    let mut second = Host::open(persisted(), 2, 5);
+    second.channel.restore_objects(Timestamp(second.now), None, operations.clone());
+    // It reads only so much.
+    second.load(operations[1..].to_vec());
+    assert_eq!(second.channel.metrics().ids, 2);
+    assert_eq!(second.publish(named("create"), create()), ["1 accepted 1"]);
+    assert_eq!(second.publish(named("one"), increment()), ["2 accepted 1"]);
+    second.at(window_ms());
+    assert_eq!(second.channel.metrics().ids, 0);
 }
 
 #[test]
