@@ -203,6 +203,10 @@ impl Channel {
 
     /// Returns the messages that they are about and that have to be read.
     fn restore(&mut self, now: Timestamp, mut entries: Vec<Arc<Entry>>) -> BTreeSet<ItemPosition> {
+        // Garbage of objects does not wait: what was appended here is in the log when it is committed.
+        let is_own = |entry: &Arc<Entry>| entry.serial.series == self.series;
+        entries.retain(|entry| !is_own(entry));
+        entries.extend(self.log.entries().filter(is_own));
         entries.sort_by_key(|entry| entry.serial);
         keep_last_of_each_id(&mut entries);
         // Anew, if an earlier load was not completed.
