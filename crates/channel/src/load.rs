@@ -1,7 +1,8 @@
 //! A persisted channel starts by reading what earlier hosts stored, when the first attach or
 //! publish needs it; then the messages that what it read is about. Later it reads single messages,
 //! when a publish is about one that it does not hold. Until it has read, everything waits, in
-//! order; if the store cannot be read, what waited is refused and the next event asks again.
+//! order; if the store cannot be read, what waited is refused and the next event asks again. Only
+//! members that the server says have left are gone in any case.
 //!
 //! Members are not restored: they belong to sessions, which enter again.
 
@@ -12,14 +13,15 @@ use types::{Accepted, Entry, ErrorInfo, ItemPosition, ObjectsSnapshot, Timestamp
 
 use crate::Channel;
 use crate::content::Content;
-use crate::event::{AttachmentId, Effect, Event};
+use crate::event::{AttachmentId, Effect, Event, Publish};
 use crate::log::{Log, body_memory};
 use crate::messages::{MessageState, Messages};
 
-/// Attaches and publishes that wait for the load; one more is refused with 50004. As many as a
-/// busy channel's sessions that all resume after a restart.
+/// Attaches and publishes that wait for the load; one more is refused with 50004, unless it is of the
+/// server. As many as a busy channel's sessions that all resume after a restart.
 const MAX_EVENTS: usize = 16_384;
-/// Bytes of publishes that wait for the load; a publish beyond is refused with 50004.
+/// Bytes of publishes that wait for the load; a publish beyond is refused with 50004, unless it is of
+/// the server.
 const MAX_BYTES: usize = 8 << 20;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,7 +56,10 @@ impl Waiting {
     /// Takes in an event until `deadline`; gives it back if there is no room.
     pub(crate) fn push(&mut self, deadline: Timestamp, event: Event) -> Result<(), Event> {
         let bytes = memory(&event);
-        if self.queue.len() >= MAX_EVENTS || (bytes > 0 && self.bytes + bytes > MAX_BYTES) {
+        let is_full =
+            self.queue.len() >= MAX_EVENTS || (bytes > 0 && self.bytes + bytes > MAX_BYTES);
+        let is_of_server = matches!(&event, Event::Publish(publish) if publish.is_of_server());
+        if is_full && !is_of_server {
             return Err(event);
         }
         self.bytes += bytes;
@@ -96,11 +101,8 @@ impl Channel {
     }
 
     pub(crate) fn expire_waiting(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
-        for queue in [&mut self.waiting, &mut self.conflation.collected] {
-            while let Some(event) = queue.pop_if(|deadline| deadline <= now) {
-                refuse(event, error::TIMEOUT.with("the store did not answer in time"), effects);
-            }
-        }
+        let error = error::TIMEOUT.with("the store did not answer in time");
+        self.refuse_while(now, |deadline| deadline <= now, &error, effects);
     }
 
     pub(crate) fn loaded(
@@ -127,7 +129,7 @@ impl Channel {
             }
             Err(reason) => {
                 self.stage = Stage::Unloaded;
-                self.refuse_waiting(&reason, effects);
+                self.refuse_waiting(now, &reason, effects);
             }
         }
     }
@@ -174,7 +176,7 @@ impl Channel {
             }
             Err(reason) => {
                 self.stage = before;
-                self.refuse_waiting(&reason, effects);
+                self.refuse_waiting(now, &reason, effects);
             }
         }
     }
@@ -192,11 +194,28 @@ impl Channel {
         }
     }
 
-    fn refuse_waiting(&mut self, reason: &ErrorInfo, effects: &mut Vec<Effect>) {
+    fn refuse_waiting(&mut self, now: Timestamp, reason: &ErrorInfo, effects: &mut Vec<Effect>) {
         let error = error::TIMEOUT.with(format!("the store failed: {}", reason.message));
-        for queue in [&mut self.conflation.collected, &mut self.waiting] {
-            while let Some(event) = queue.pop_if(|_| true) {
-                refuse(event, error.clone(), effects);
+        self.refuse_while(now, |_| true, &error, effects);
+    }
+
+    /// Refuses what waits, the oldest first. What the server publishes is published instead: those
+    /// before it wait no longer, and nobody would repeat it.
+    fn refuse_while(
+        &mut self,
+        now: Timestamp,
+        predicate: impl Fn(Timestamp) -> bool,
+        error: &ErrorInfo,
+        effects: &mut Vec<Effect>,
+    ) {
+        let next = |channel: &mut Self| {
+            let collected = channel.conflation.collected.pop_if(&predicate);
+            collected.or_else(|| channel.waiting.pop_if(&predicate))
+        };
+        while let Some(event) = next(self) {
+            match of_server(event) {
+                Ok(publish) => self.publish(now, publish, effects),
+                Err(event) => refuse(event, error.clone(), effects),
             }
         }
     }
@@ -280,6 +299,14 @@ fn memory(event: &Event) -> usize {
         | Event::Linger
         | Event::Tick => 0,
     }
+}
+
+/// What the server publishes, or else the event.
+fn of_server(event: Event) -> Result<Publish, Event> {
+    if let Event::Publish(publish) = event {
+        return if publish.is_of_server() { Ok(publish) } else { Err(Event::Publish(publish)) };
+    }
+    Err(event)
 }
 
 pub(crate) fn refuse(event: Event, error: ErrorInfo, effects: &mut Vec<Effect>) {
