@@ -7,7 +7,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use types::{Accepted, Body, EntryId, Grouping, Message, Subject, Template, Timestamp, error};
+use types::{
+    Accepted, Body, Entry, EntryId, Grouping, Message, Subject, Template, Timestamp, error,
+};
 
 use crate::Channel;
 use crate::content::Content;
@@ -154,4 +156,26 @@ fn new_messages(publish: &Publish) -> &[Message] {
 
 fn item_id(id: &EntryId, index: usize) -> String {
     format!("{id}:{index}")
+}
+
+/// The places that the messages of `entry` had in its publish, of those whose ids tell.
+pub(crate) fn places(entry: &Entry) -> impl Iterator<Item = usize> {
+    let of_entry = format!("{}:", entry.id);
+    let messages = match &entry.body {
+        Body::Messages(messages) => messages.as_slice(),
+        Body::Annotations(_) | Body::Presence(_) | Body::Objects(_) => &[],
+    };
+    let ids = messages.iter().filter_map(|message| message.id.as_deref());
+    ids.filter_map(move |id| id.strip_prefix(&of_entry)?.parse().ok())
+}
+
+/// What was dropped of a publish before `entry` was stored, as in [`Accepted`]: in front of what was kept.
+/// Whether there was more behind it is not known.
+pub(crate) fn dropped_before(entry: &Entry) -> u64 {
+    let (mut dropped, mut next) = (0, 0);
+    for place in places(entry) {
+        (next..place.min(MAX_DROPPED)).for_each(|index| dropped |= 1 << index);
+        next = place.saturating_add(1);
+    }
+    dropped
 }

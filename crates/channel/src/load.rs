@@ -12,6 +12,7 @@ use std::sync::Arc;
 use types::{Accepted, Entry, ErrorInfo, ItemPosition, ObjectsSnapshot, Timestamp, error};
 
 use crate::Channel;
+use crate::conflation::dropped_before;
 use crate::content::Content;
 use crate::event::{AttachmentId, Effect, Event, Publish};
 use crate::log::{Log, body_memory};
@@ -246,8 +247,9 @@ impl Channel {
             if self.knows(&entry.id) {
                 continue;
             }
-            let accepted =
-                Accepted { serial: Some(entry.serial), items: entry.body.len(), dropped: 0 };
+            let dropped = dropped_before(entry);
+            let items = entry.body.len() + dropped.count_ones() as usize;
+            let accepted = Accepted { serial: Some(entry.serial), items, dropped };
             let content = Content::of_stored(entry);
             self.ids.insert(entry.timestamp, &entry.id, content, accepted);
         }
