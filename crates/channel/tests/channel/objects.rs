@@ -9,7 +9,7 @@ use types::{
     ObjectsSnapshot, Timestamp,
 };
 
-use crate::host::{Host, config, entries, named, sent, told, window_ms};
+use crate::host::{Host, config, entries, messages, named, sent, told, window_ms};
 
 fn counter() -> ObjectId {
     ObjectId::new(ObjectKind::Counter, "n", Timestamp(1))
@@ -97,6 +97,24 @@ fn what_the_store_reads_of_history_makes_no_operation_be_forgotten() {
     assert_eq!(second.publish(named("create"), create()), ["1 accepted 1"]);
     assert_eq!(second.publish(named("one"), increment()), ["2 accepted 1"]);
     second.at(window_ms());
+    assert_eq!(second.channel.metrics().ids, 0);
+}
+
+#[test]
+fn older_history_does_not_make_an_operation_be_forgotten_earlier() {
+    let persisted = || channel::Config { persisted: true, ..config() };
+    let mut first = Host::open(persisted(), 1, 0);
+    first.load(vec![]);
+    let message = store(&mut first, "message", messages(&["a"]));
+    first.now += 1_000;
+    let created = store(&mut first, "create", create());
+    let mut second = Host::open(persisted(), 2, 1_005);
+    let kept = vec![Arc::clone(&created)];
+    second.channel.restore_objects(Timestamp(second.now), None, kept);
+    second.load(vec![message, created]);
+    second.at(window_ms() + 999);
+    assert!(second.channel.knows(&named("create")));
+    second.at(window_ms() + 1_000);
     assert_eq!(second.channel.metrics().ids, 0);
 }
 
