@@ -200,8 +200,8 @@ impl Channel {
         self.refuse_while(now, |_| true, &error, effects);
     }
 
-    /// Refuses what waits, the oldest first. What the server publishes is published instead: those
-    /// before it wait no longer, and nobody would repeat it.
+    /// Refuses what waits, the oldest first. What the server publishes goes on instead, since nobody
+    /// would repeat it: as those before it do not wait any longer, or behind what is still collected.
     fn refuse_while(
         &mut self,
         now: Timestamp,
@@ -209,13 +209,18 @@ impl Channel {
         error: &ErrorInfo,
         effects: &mut Vec<Effect>,
     ) {
-        let next = |channel: &mut Self| {
-            let collected = channel.conflation.collected.pop_if(&predicate);
-            collected.or_else(|| channel.waiting.pop_if(&predicate))
-        };
-        while let Some(event) = next(self) {
+        while let Some(event) = self.conflation.collected.pop_if(&predicate) {
             match of_server(event) {
                 Ok(publish) => self.publish(now, publish, effects),
+                Err(event) => refuse(event, error.clone(), effects),
+            }
+        }
+        while let Some(event) = self.waiting.pop_if(&predicate) {
+            match of_server(event) {
+                Ok(publish) if self.conflation.collected.is_empty() => {
+                    self.publish(now, publish, effects);
+                }
+                Ok(publish) => self.collect(now, publish, effects),
                 Err(event) => refuse(event, error.clone(), effects),
             }
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use channel::{Config, Event};
 use types::{
     Annotation, AnnotationAction, Body, Entry, Grouping, Message, MessageAction, PresenceAction,
-    PresenceMessage, error,
+    PresenceMessage, Serial, error,
 };
 
 use crate::host::{
@@ -204,6 +204,23 @@ fn a_member_that_left_is_gone_although_a_message_is_read_for_too_long() {
         host.durable(3);
         assert_eq!(host.channel.metrics().members, 0);
     }
+}
+
+#[test]
+fn a_member_that_left_is_gone_although_what_it_did_before_is_collected_for_longer() {
+    let [_, (mut host, a)] = with_member();
+    host.publish(named("1"), append(&a, "b"));
+    assert_eq!(host.at(RETENTION_MS + 1_100), ["load 1 messages"]);
+    host.publish(sent("c", 1), Body::Presence(vec![presence(PresenceAction::Enter, "x", "")]));
+    let unknown = Entry { serial: Serial { counter: 9, ..a.serial }, ..a.as_ref().clone() };
+    host.publish(named("2"), append(&unknown, "b"));
+    leave(&mut host);
+    host.at(RETENTION_MS + DEADLINE_MS);
+    let lines = host.say(Event::MessagesLoaded(Ok(vec![a])));
+    assert_eq!(lines, ["load 1 messages"]);
+    assert_eq!(host.at(RETENTION_MS + 1_100 + DEADLINE_MS), ["3 refused 50003", "5 refused 50003"]);
+    settle(&mut host, vec![Event::MessagesLoaded(Ok(vec![]))]);
+    assert_eq!(host.channel.metrics().members, 0);
 }
 
 #[test]
