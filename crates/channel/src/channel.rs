@@ -181,6 +181,7 @@ impl Channel {
         let deadlines = [
             self.resumable_until(),
             self.waiting.deadline(),
+            self.conflation.collected.deadline(),
             self.backlogs.deadline(),
             self.collected_until(),
             self.pending.deadline(),

@@ -12,6 +12,8 @@ use types::{
     USER_CLAIM, error,
 };
 
+use crate::conflation::places;
+
 /// 2⁶⁴ by the golden ratio: bits in no pattern.
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
@@ -27,11 +29,12 @@ impl Content {
         }
     }
 
-    /// Of an entry as it was stored; none for presence and for changes of messages, which are stored
-    /// as what they amounted to and not as what the client said.
+    /// Of an entry as it was stored; none for presence, for changes of messages and for what conflation
+    /// left of a publish, which are stored as what they amounted to and not as what the client said.
     pub(crate) fn of_stored(entry: &Entry) -> Option<Self> {
         match entry.body {
             Body::Messages(_) if entry.body.change().is_some() => None,
+            Body::Messages(_) if places(entry).next().is_some() => None,
             Body::Messages(_) | Body::Annotations(_) | Body::Objects(_) => {
                 Self::of(&entry.id, &entry.body)
             }

@@ -2,7 +2,8 @@
 //! and whatever the log trims for its bytes (I3, I4).
 //!
 //! Ids are kept in generations of a quarter of the window, dropped as a whole, so an id lives for
-//! one window to one and a quarter. Within a generation the ids of a connection form a run sorted
+//! one window to one and a quarter; one that is read from the store when newer ones are known, as long
+//! as they do. Within a generation the ids of a connection form a run sorted
 //! by msgSerial: 24 bytes an id. A named id takes 64 bytes, its text and the share of a tree node.
 //! A run knows the highest msgSerial of its connection up to then: the newest one tells what is new.
 //!
@@ -96,7 +97,7 @@ impl Ids {
         self.generations.iter().rev().filter_map(|known| known.runs.get(connection_id))
     }
 
-    /// Remembers `id` for a window from `at`, which must not go backwards.
+    /// Remembers `id` for a window from `at`, and for as long as what was remembered before.
     pub(crate) fn insert(
         &mut self,
         at: Timestamp,
@@ -104,6 +105,7 @@ impl Ids {
         content: Option<Content>,
         accepted: Accepted,
     ) {
+        let at = self.generations.last().map_or(at, |newest| at.max(newest.last));
         let width = self.window / GENERATIONS;
         if self.generations.last().is_none_or(|newest| at.since(newest.first) >= width) {
             self.generations.reserve_exact(1);

@@ -1,7 +1,8 @@
 //! A persisted channel starts by reading what earlier hosts stored, when the first attach or
 //! publish needs it; then the messages that what it read is about. Later it reads single messages,
 //! when a publish is about one that it does not hold. Until it has read, everything waits, in
-//! order; if the store cannot be read, what waited is refused and the next event asks again.
+//! order; if the store cannot be read, what waited is refused and the next event asks again. Only
+//! members that the server says have left are gone in any case.
 //!
 //! Members are not restored: they belong to sessions, which enter again.
 
@@ -11,16 +12,17 @@ use std::sync::Arc;
 use types::{Accepted, Entry, ErrorInfo, ItemPosition, ObjectsSnapshot, Timestamp, error};
 
 use crate::Channel;
+use crate::conflation::dropped_before;
 use crate::content::Content;
-use crate::event::{AttachmentId, Effect, Event};
-use crate::ids::Ids;
+use crate::event::{AttachmentId, Effect, Event, Publish};
 use crate::log::{Log, body_memory};
 use crate::messages::{MessageState, Messages};
 
-/// Attaches and publishes that wait for the load; one more is refused with 50004. As many as a
-/// busy channel's sessions that all resume after a restart.
+/// Attaches and publishes that wait for the load; one more is refused with 50004, unless it is of the
+/// server. As many as a busy channel's sessions that all resume after a restart.
 const MAX_EVENTS: usize = 16_384;
-/// Bytes of publishes that wait for the load; a publish beyond is refused with 50004.
+/// Bytes of publishes that wait for the load; a publish beyond is refused with 50004, unless it is of
+/// the server.
 const MAX_BYTES: usize = 8 << 20;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,7 +57,10 @@ impl Waiting {
     /// Takes in an event until `deadline`; gives it back if there is no room.
     pub(crate) fn push(&mut self, deadline: Timestamp, event: Event) -> Result<(), Event> {
         let bytes = memory(&event);
-        if self.queue.len() >= MAX_EVENTS || (bytes > 0 && self.bytes + bytes > MAX_BYTES) {
+        let is_full =
+            self.queue.len() >= MAX_EVENTS || (bytes > 0 && self.bytes + bytes > MAX_BYTES);
+        let is_of_server = matches!(&event, Event::Publish(publish) if publish.is_of_server());
+        if is_full && !is_of_server {
             return Err(event);
         }
         self.bytes += bytes;
@@ -97,11 +102,8 @@ impl Channel {
     }
 
     pub(crate) fn expire_waiting(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
-        for queue in [&mut self.waiting, &mut self.conflation.collected] {
-            while let Some(event) = queue.pop_if(|deadline| deadline <= now) {
-                refuse(event, error::TIMEOUT.with("the store did not answer in time"), effects);
-            }
-        }
+        let error = error::TIMEOUT.with("the store did not answer in time");
+        self.refuse_while(now, |deadline| deadline <= now, &error, effects);
     }
 
     pub(crate) fn loaded(
@@ -117,9 +119,8 @@ impl Channel {
                     self.last.restore(&entries);
                 }
                 // Of a channel that is not persisted only the last message is there.
-                let entries = if self.config.persisted { entries } else { Vec::new() };
-                let entries = self.restore(now, entries);
-                let missing = self.hold_restored(now, &entries);
+                let persisted = self.config.persisted;
+                let missing = if persisted { self.restore(now, entries) } else { BTreeSet::new() };
                 if missing.is_empty() {
                     self.release(now, effects);
                 } else {
@@ -129,7 +130,7 @@ impl Channel {
             }
             Err(reason) => {
                 self.stage = Stage::Unloaded;
-                self.refuse_waiting(&reason, effects);
+                self.refuse_waiting(now, &reason, effects);
             }
         }
     }
@@ -176,7 +177,7 @@ impl Channel {
             }
             Err(reason) => {
                 self.stage = before;
-                self.refuse_waiting(&reason, effects);
+                self.refuse_waiting(now, &reason, effects);
             }
         }
     }
@@ -194,35 +195,66 @@ impl Channel {
         }
     }
 
-    fn refuse_waiting(&mut self, reason: &ErrorInfo, effects: &mut Vec<Effect>) {
+    fn refuse_waiting(&mut self, now: Timestamp, reason: &ErrorInfo, effects: &mut Vec<Effect>) {
         let error = error::TIMEOUT.with(format!("the store failed: {}", reason.message));
-        for queue in [&mut self.conflation.collected, &mut self.waiting] {
-            while let Some(event) = queue.pop_if(|_| true) {
-                refuse(event, error.clone(), effects);
+        self.refuse_while(now, |_| true, &error, effects);
+    }
+
+    /// Refuses what waits, the oldest first. What the server publishes goes on instead, since nobody
+    /// would repeat it: as those before it do not wait any longer, or behind what is still collected.
+    fn refuse_while(
+        &mut self,
+        now: Timestamp,
+        predicate: impl Fn(Timestamp) -> bool,
+        error: &ErrorInfo,
+        effects: &mut Vec<Effect>,
+    ) {
+        while let Some(event) = self.conflation.collected.pop_if(&predicate) {
+            match of_server(event) {
+                Ok(publish) => self.publish(now, publish, effects),
+                Err(event) => refuse(event, error.clone(), effects),
+            }
+        }
+        while let Some(event) = self.waiting.pop_if(&predicate) {
+            match of_server(event) {
+                Ok(publish) if self.conflation.collected.is_empty() => {
+                    self.publish(now, publish, effects);
+                }
+                Ok(publish) => self.collect(now, publish, effects),
+                Err(event) => refuse(event, error.clone(), effects),
             }
         }
     }
 
-    /// Returns what of them is in the log.
-    fn restore(&mut self, now: Timestamp, mut entries: Vec<Arc<Entry>>) -> Vec<Arc<Entry>> {
+    /// Returns the messages that they are about and that have to be read.
+    fn restore(&mut self, now: Timestamp, mut entries: Vec<Arc<Entry>>) -> BTreeSet<ItemPosition> {
+        // Garbage of objects does not wait: what was appended here is in the log when it is committed.
+        let is_own = |entry: &Arc<Entry>| entry.serial.series == self.series;
+        entries.retain(|entry| !is_own(entry));
+        entries.extend(self.log.entries().filter(is_own));
         entries.sort_by_key(|entry| entry.serial);
         keep_last_of_each_id(&mut entries);
         // Anew, if an earlier load was not completed.
         self.log = Log::new(self.series, Arc::clone(&self.config));
-        self.ids = Ids::new(self.config.limits.id_window());
         self.messages = Messages::new(self.config.limits.retention);
         self.remember(now, &entries);
         self.log.restore(&entries);
         self.log.trim(now);
-        entries.split_off(entries.len().saturating_sub(self.log.len()))
+        let in_log = entries.split_off(entries.len().saturating_sub(self.log.len()));
+        self.hold_restored(now, &in_log)
     }
 
-    /// Recognises these entries when they are published again.
+    /// Recognises these entries when they are published again, beside those that are known already:
+    /// what is kept of objects goes further back than what is read of history.
     fn remember(&mut self, now: Timestamp, entries: &[Arc<Entry>]) {
         for entry in entries {
             self.clock.observe(&entry.serial);
-            let accepted =
-                Accepted { serial: Some(entry.serial), items: entry.body.len(), dropped: 0 };
+            if self.knows(&entry.id) {
+                continue;
+            }
+            let dropped = dropped_before(entry);
+            let items = entry.body.len() + dropped.count_ones() as usize;
+            let accepted = Accepted { serial: Some(entry.serial), items, dropped };
             let content = Content::of_stored(entry);
             self.ids.insert(entry.timestamp, &entry.id, content, accepted);
         }
@@ -274,6 +306,14 @@ fn memory(event: &Event) -> usize {
         | Event::Linger
         | Event::Tick => 0,
     }
+}
+
+/// What the server publishes, or else the event.
+fn of_server(event: Event) -> Result<Publish, Event> {
+    if let Event::Publish(publish) = event {
+        return if publish.is_of_server() { Ok(publish) } else { Err(Event::Publish(publish)) };
+    }
+    Err(event)
 }
 
 pub(crate) fn refuse(event: Event, error: ErrorInfo, effects: &mut Vec<Effect>) {

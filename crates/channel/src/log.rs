@@ -71,14 +71,15 @@ impl Log {
         }
     }
 
-    /// Puts what earlier hosts committed below the own series, which must be empty. `entries` are
-    /// in the order of serials; what lies before the first of them counts as trimmed.
+    /// Puts what earlier hosts committed below the own series. The log must be empty; `entries` are
+    /// in the order of serials, own ones behind the others. What lies before the first counts as trimmed.
     pub(crate) fn restore(&mut self, entries: &[Arc<Entry>]) {
         let own = self.spans.pop();
         self.spans.clear();
         self.floor = entries.first().map_or(0, |entry| entry.position.saturating_sub(1));
         entries.iter().for_each(|entry| self.push(entry, entry.timestamp));
-        self.spans.extend(own);
+        let last = self.spans.last().map(|last| last.series);
+        self.spans.extend(own.filter(|own| last != Some(own.series)));
     }
 
     /// Appends a committed entry of the own series.

@@ -307,6 +307,12 @@ impl Channel {
     }
 }
 
+impl Publish {
+    pub(crate) fn is_of_server(&self) -> bool {
+        is_of_server(self.connection_id.as_ref(), &self.body)
+    }
+}
+
 /// Presence events that the server publishes for lost connections are not limited: their members
 /// would stay. There is at most one for each member of each session.
 fn is_of_server(connection: Option<&ConnectionId>, body: &Body) -> bool {

@@ -11,7 +11,7 @@ use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use types::{
     AppLimits, Body, ChannelName, Cursor, CursorError, Data, Entry, EntryId, Grouping, Message,
-    NodeLimits, PresenceAction, PresenceMessage, Timestamp,
+    NodeLimits, PresenceAction, PresenceMessage, Template, Timestamp,
 };
 
 pub(crate) const START: u64 = 1_700_000_000_000;
@@ -32,6 +32,12 @@ pub(crate) fn config() -> Config {
         grouping: Grouping::None,
         limits: Limits::new(&AppLimits::unlimited(), &NodeLimits::default()),
     }
+}
+
+/// By names; all messages without one have the same key.
+pub(crate) fn conflation() -> Grouping {
+    let key = Template::parse("#{message.name}").unwrap();
+    Grouping::Conflation { interval: Duration::from_millis(100), key }
 }
 
 pub(crate) fn host() -> Host {

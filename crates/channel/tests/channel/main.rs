@@ -1,6 +1,7 @@
 //! The channel at its boundary: events in, effects compared.
 
 mod attach;
+mod conflation;
 mod history;
 mod host;
 mod messages;

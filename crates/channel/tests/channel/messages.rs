@@ -3,9 +3,15 @@
 use std::sync::Arc;
 
 use channel::{Config, Event};
-use types::{Annotation, AnnotationAction, Body, Entry, Message, MessageAction, error};
+use types::{
+    Annotation, AnnotationAction, Body, Entry, Grouping, Message, MessageAction, PresenceAction,
+    PresenceMessage, Serial, error,
+};
 
-use crate::host::{Host, RETENTION_MS, config, entries, messages, named, persisted, text, told};
+use crate::host::{
+    DEADLINE_MS, Host, RETENTION_MS, config, conflation, entries, messages, named, persisted,
+    presence, sent, text, told,
+};
 
 fn change(action: MessageAction, of: &Entry, data: Option<&str>, name: Option<&str>) -> Body {
     let data = data.map_or(types::Data::None, |data| types::Data::Text(data.into()));
@@ -133,6 +139,101 @@ fn a_message_that_cannot_be_read_refuses_what_waited_and_is_asked_for_again() {
     let lines = host.say(Event::MessagesLoaded(Err(error::INTERNAL.info())));
     assert_eq!(lines, ["2 refused 50003"]);
     assert_eq!(host.publish(named("1"), append(&a, "b")), ["load 1 messages"]);
+}
+
+/// Channels with the member `x`, and a message of which they only know that it is in the store.
+fn with_member() -> [(Host, Arc<Entry>); 2] {
+    [Grouping::None, conflation()].map(|grouping| {
+        let mut host = Host::open(Config { persisted: true, grouping, ..config() }, 1, 0);
+        host.load(vec![]);
+        let enter = Body::Presence(vec![presence(PresenceAction::Enter, "x", "")]);
+        let enter = host.publish_event(sent("c", 0), enter);
+        let publish = host.publish_event(named("a"), messages(&["a"]));
+        let a = settle(&mut host, vec![enter, publish]).pop().unwrap();
+        host.at(RETENTION_MS + 1_000);
+        assert_eq!(host.channel.metrics().members, 1);
+        (host, a)
+    })
+}
+
+/// Handles events and what follows of them within an interval, and stores the entries.
+fn settle(host: &mut Host, events: Vec<Event>) -> Vec<Arc<Entry>> {
+    let mut effects: Vec<_> = events.into_iter().flat_map(|event| host.handle(event)).collect();
+    host.now += 100;
+    effects.extend(host.handle(Event::Tick));
+    let stored = entries(&effects);
+    stored.iter().for_each(|entry| drop(host.durable(entry.position)));
+    stored
+}
+
+fn leave(host: &mut Host) -> Vec<String> {
+    let leave = presence(PresenceAction::Leave, "x", "");
+    let leave = PresenceMessage { connection_id: Some("c".into()), ..leave };
+    host.publish(named("leave"), Body::Presence(vec![leave]))
+}
+
+#[test]
+fn what_is_collected_while_a_message_is_read_for_too_long_is_refused_in_time() {
+    let [_, (mut host, a)] = with_member();
+    host.publish(named("1"), append(&a, "b"));
+    assert_eq!(host.at(RETENTION_MS + 1_100), ["load 1 messages"]);
+    assert_eq!(host.at(RETENTION_MS + 1_000 + DEADLINE_MS), ["3 refused 50003"]);
+    assert!(host.say(Event::MessagesLoaded(Ok(vec![a]))).is_empty());
+}
+
+#[test]
+fn a_member_that_left_is_gone_although_a_message_cannot_be_read() {
+    for (mut host, a) in with_member() {
+        host.publish(named("1"), append(&a, "b"));
+        assert!(leave(&mut host).is_empty());
+        host.at(RETENTION_MS + 1_100);
+        let lines = host.say(Event::MessagesLoaded(Err(error::INTERNAL.info())));
+        assert_eq!(lines, ["3 refused 50003", "store 3 leave:x="]);
+        host.durable(3);
+        assert_eq!(host.channel.metrics().members, 0);
+    }
+}
+
+#[test]
+fn a_member_that_left_is_gone_although_a_message_is_read_for_too_long() {
+    for (mut host, a) in with_member() {
+        host.publish(named("1"), append(&a, "b"));
+        leave(&mut host);
+        let lines = host.at(RETENTION_MS + 1_000 + DEADLINE_MS);
+        assert_eq!(lines[lines.len() - 2..], ["3 refused 50003", "store 3 leave:x="]);
+        host.durable(3);
+        assert_eq!(host.channel.metrics().members, 0);
+    }
+}
+
+#[test]
+fn a_member_that_left_is_gone_although_what_it_did_before_is_collected_for_longer() {
+    let [_, (mut host, a)] = with_member();
+    host.publish(named("1"), append(&a, "b"));
+    assert_eq!(host.at(RETENTION_MS + 1_100), ["load 1 messages"]);
+    host.publish(sent("c", 1), Body::Presence(vec![presence(PresenceAction::Enter, "x", "")]));
+    let unknown = Entry { serial: Serial { counter: 9, ..a.serial }, ..a.as_ref().clone() };
+    host.publish(named("2"), append(&unknown, "b"));
+    leave(&mut host);
+    host.at(RETENTION_MS + DEADLINE_MS);
+    let lines = host.say(Event::MessagesLoaded(Ok(vec![a])));
+    assert_eq!(lines, ["load 1 messages"]);
+    assert_eq!(host.at(RETENTION_MS + 1_100 + DEADLINE_MS), ["3 refused 50003", "5 refused 50003"]);
+    settle(&mut host, vec![Event::MessagesLoaded(Ok(vec![]))]);
+    assert_eq!(host.channel.metrics().members, 0);
+}
+
+#[test]
+fn a_member_that_left_is_gone_although_too_much_waits() {
+    for (mut host, a) in with_member() {
+        host.publish(named("1"), append(&a, "b"));
+        host.at(RETENTION_MS + 1_100);
+        let publish = |n: i64| host.publish(sent("d", n), messages(&["x"]));
+        assert!((0..20_000).map(publish).any(|lines| lines.concat().ends_with("refused 50004")));
+        assert!(leave(&mut host).is_empty());
+        settle(&mut host, vec![Event::MessagesLoaded(Ok(vec![a]))]);
+        assert_eq!(host.channel.metrics().members, 0);
+    }
 }
 
 #[test]

@@ -1,13 +1,15 @@
 //! Objects in a namespace that persists nothing else.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use channel::Event;
 use types::{
     Body, Entry, Finite, ObjectAction, ObjectId, ObjectKind, ObjectMessage, ObjectOperation,
     ObjectsSnapshot, Timestamp,
 };
 
-use crate::host::{Host, config, entries, named, sent};
+use crate::host::{Host, config, entries, messages, named, sent, told, window_ms};
 
 fn counter() -> ObjectId {
     ObjectId::new(ObjectKind::Counter, "n", Timestamp(1))
@@ -78,6 +80,84 @@ fn a_new_host_goes_on_with_what_was_kept_and_knows_what_it_has_seen() {
         let newer = store(&mut second, "three", increment());
         assert!(newer.serial > operations[2].serial);
     }
+}
+
+#[test]
+fn what_the_store_reads_of_history_makes_no_operation_be_forgotten() {
+    let persisted = || channel::Config { persisted: true, ..config() };
+    let mut first = Host::open(persisted(), 1, 0);
+    first.load(vec![]);
+    let operations =
+        vec![store(&mut first, "create", create()), store(&mut first, "one", increment())];
+    let mut second = Host::open(persisted(), 2, 5);
+    second.channel.restore_objects(Timestamp(second.now), None, operations.clone());
+    // It reads only so much.
+    second.load(operations[1..].to_vec());
+    assert_eq!(second.channel.metrics().ids, 2);
+    assert_eq!(second.publish(named("create"), create()), ["1 accepted 1"]);
+    assert_eq!(second.publish(named("one"), increment()), ["2 accepted 1"]);
+    second.at(window_ms());
+    assert_eq!(second.channel.metrics().ids, 0);
+}
+
+#[test]
+fn older_history_does_not_make_an_operation_be_forgotten_earlier() {
+    let persisted = || channel::Config { persisted: true, ..config() };
+    let mut first = Host::open(persisted(), 1, 0);
+    first.load(vec![]);
+    let message = store(&mut first, "message", messages(&["a"]));
+    first.now += 1_000;
+    let created = store(&mut first, "create", create());
+    let mut second = Host::open(persisted(), 2, 1_005);
+    let kept = vec![Arc::clone(&created)];
+    second.channel.restore_objects(Timestamp(second.now), None, kept);
+    second.load(vec![message, created]);
+    second.at(window_ms() + 999);
+    assert!(second.channel.knows(&named("create")));
+    second.at(window_ms() + 1_000);
+    assert_eq!(second.channel.metrics().ids, 0);
+}
+
+/// A persisted channel that has not read its history and has deleted an object without use; the entry.
+fn swept() -> (Host, Arc<Entry>) {
+    let persisted = |seed| {
+        let mut config = channel::Config { persisted: true, ..config() };
+        config.limits.objects_grace = Duration::from_secs(16);
+        Host::open(config, seed, 0)
+    };
+    let mut first = persisted(1);
+    first.load(vec![]);
+    let created = store(&mut first, "create", create());
+    let mut host = persisted(2);
+    host.channel.restore_objects(Timestamp(host.now), None, vec![created]);
+    for _ in 0..100 {
+        host.now += 1_000;
+        if let Some(deleted) = entries(&host.handle(Event::Tick)).pop() {
+            return (host, deleted);
+        }
+    }
+    panic!("nothing is deleted");
+}
+
+#[test]
+fn who_attaches_behind_what_was_deleted_before_the_history_was_read_can_resume() {
+    let (mut host, deleted) = swept();
+    host.durable(1);
+    host.load(vec![deleted]);
+    let cursor = host.attach().cursor;
+    assert_eq!(told(&host.resume(&cursor)), "resumed");
+    assert_eq!(host.channel.metrics().entries, 1);
+}
+
+#[test]
+fn what_is_read_of_history_while_it_is_pending_is_committed_once() {
+    let (mut host, deleted) = swept();
+    host.load(vec![deleted]);
+    let start = host.attach().cursor;
+    assert_eq!(host.channel.metrics().entries, 0);
+    host.durable(1);
+    assert_eq!(host.channel.metrics().entries, 1);
+    assert!(host.resume(&start).resumed);
 }
 
 #[test]

@@ -2,11 +2,12 @@
 
 use node::{ObjectQuery, Operation, PreviousIncarnation, Response, View};
 use protocol::{Action, Format, ObjectItem, ObjectPayload, ObjectRequest, ProtocolMessage, flags};
-use types::{Finite, ObjectAction, ObjectData, Timestamp};
+use types::{Finite, Namespace, ObjectAction, ObjectData, Timestamp};
 
 use crate::show::serials;
 use crate::world::{
-    ALL, World, attach, attach_from, code, on, publish, resuming, with_params, world, world_with,
+    ALL, Setup, World, attach, attach_from, code, on, publish, resuming, with_params, world,
+    world_with,
 };
 
 const MODES: u32 = flags::OBJECT_SUBSCRIBE | flags::OBJECT_PUBLISH;
@@ -170,7 +171,12 @@ fn a_channel_lives_as_long_as_its_objects() {
 
 /// The world after a restart `ms` later.
 fn restarted(world: World, ms: u64) -> World {
+    restarted_with(world, ms, |_| {})
+}
+
+fn restarted_with(world: World, ms: u64, change: impl FnOnce(&mut Setup)) -> World {
     world_with(|setup| {
+        change(setup);
         setup.incarnation = 2;
         setup.previous = Some(PreviousIncarnation { number: 1, last_alive: Timestamp(world.now) });
         setup.now = world.now + ms;
@@ -196,6 +202,22 @@ fn objects_outlive_a_restart_and_a_resend_across_it_counts_once() {
     assert_eq!(world.ask(client, &increment(1, &ids[0])).len(), 2);
     let mut world = restarted(world, 3_600_000);
     assert_eq!(compact(&mut world, "c"), Ok("11".into()));
+}
+
+#[test]
+fn a_resend_across_a_restart_counts_once_where_the_last_message_is_kept() {
+    let keep_last = |setup: &mut Setup| {
+        let kept = Namespace { id: "news".into(), persist_last: true, ..Namespace::default() };
+        setup.app.namespaces.push(kept);
+    };
+    let mut world = world_with(keep_last);
+    let ids = post(&mut world, r#"{"path":"c","counterCreate":{"count":1}}"#).unwrap();
+    let (client, connected) = world.connected(ALL);
+    world.send(client, &increment(0, &ids[0]));
+    let mut world = restarted_with(world, 1_000, keep_last);
+    let client = world.connect(&resuming(&connected));
+    assert_eq!(world.ask(client, &increment(0, &ids[0])), ["ack 0+1"]);
+    assert_eq!(compact(&mut world, "c"), Ok("6".into()));
 }
 
 #[test]

@@ -5,18 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use auth::{Credentials, Security, TokenDetails};
-use node::{Caller, ChannelsQuery, Operation, Response};
+use node::{Caller, ChannelsQuery, Operation, PreviousIncarnation, Response};
 use protocol::{Action, ProtocolMessage, flags};
 use serde_json::json;
 use types::{
     Accepted, Annotation, AnnotationAction, Extras, HistoryQuery, Kind, Message, MessageAction,
-    Namespace, PresenceAction,
+    Namespace, PresenceAction, Timestamp,
 };
 
 use crate::show::{data, serials, show};
 use crate::world::{
-    ALL, World, act, attach, attach_from, code, enter, key_caller, on, publish, publish_all, text,
-    with_params, world, world_with,
+    ALL, World, act, attach, attach_from, code, enter, key_caller, on, publish, publish_all,
+    resuming, text, with_params, world, world_with,
 };
 
 /// A world with one more namespace, `ruled`.
@@ -378,6 +378,29 @@ fn messages_of_one_publish_are_dropped_one_by_one_and_a_resend_is_told_the_same(
     assert!(delivered.messages[1].id.as_deref().unwrap().ends_with(":0:2"));
     assert_eq!(posted(&mut world, writer, &frame, 100), told);
     assert!(world.seen(reader).is_empty());
+}
+
+#[test]
+fn a_resend_across_a_restart_is_told_what_was_stored_of_it() {
+    let rules = |rules: &mut Namespace| {
+        rules.persisted = true;
+        rules.conflation_enabled = true;
+        rules.conflation_key = Some("#{message.name}".into());
+    };
+    let mut world = ruled(rules);
+    let (writer, connected) = world.connected(ALL);
+    let frame = publish_all("ruled", 0, ["a", "b", "a"].map(|name| named(name, "x")).into());
+    let told = posted(&mut world, writer, &frame, 20);
+    assert_eq!(told.iter().map(Option::is_some).collect::<Vec<_>>(), [false, true, true]);
+    let (store, now) = (world.store, world.now + 1_000);
+    let mut world = world_with(|setup| {
+        setup.app.namespaces.push(namespace(rules));
+        setup.incarnation = 2;
+        setup.previous = Some(PreviousIncarnation { number: 1, last_alive: Timestamp(now) });
+        (setup.now, setup.store) = (now, store);
+    });
+    let writer = world.connect(&resuming(&connected));
+    assert_eq!(posted(&mut world, writer, &frame, 20), told);
 }
 
 #[test]
