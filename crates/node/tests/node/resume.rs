@@ -211,6 +211,34 @@ fn rates_never_refuse_what_is_sent_again_and_do_not_excuse_anything_else() {
     assert_eq!(world.ask(client, &publish("other", 0, "old serial")), ["nack 0+1 42911"]);
 }
 
+#[test]
+fn rates_never_refuse_what_is_sent_again_while_its_channel_makes_it_wait() {
+    for (channel, attached) in [("kept:a", true), ("kept:a", false), ("conflated:a", false)] {
+        let mut world = world_with(|setup| {
+            setup.app.limits.connection_inbound_rate = 2;
+            setup.app.namespaces.push(types::Namespace {
+                id: "conflated".into(),
+                conflation_enabled: true,
+                conflation_interval: Some(100),
+                conflation_key: Some("#{message.name}".into()),
+                ..types::Namespace::default()
+            });
+        });
+        let (mut client, connected) = world.connected(ALL);
+        if attached {
+            world.attach(client, channel);
+        }
+        world.store.holding = true;
+        for _ in 0..3 {
+            for n in 0..2 {
+                world.send(client, &publish(channel, n, "x"));
+            }
+            assert!(world.seen(client).is_empty(), "{channel}");
+            client = world.connect(&resuming(&connected));
+        }
+    }
+}
+
 fn restarted(store: crate::world::Store, now: u64) -> World {
     world_with(|setup| {
         setup.incarnation = 2;
