@@ -146,7 +146,10 @@ impl Session {
         }
         // What was accepted is acknowledged again, whatever the rates: only its channel knows.
         let uncounted = self.is_resend(msg_serial).then_some(count);
-        let within = if uncounted.is_some() { Ok(()) } else { self.take_rate(ctx, count) };
+        let within = match uncounted {
+            Some(_) => self.acks.refusal(msg_serial).cloned().map_or(Ok(()), Err),
+            None => self.take_rate(ctx, count),
+        };
         // It may have been too fast for its connection.
         self.transport?;
         let outcome = within.and_then(|()| {
