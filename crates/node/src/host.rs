@@ -368,7 +368,9 @@ impl Node {
 
     /// Hands a publish of `key`'s session to the host of its channel: mostly the one before went there, too.
     pub(crate) fn publish(&mut self, now: Timestamp, key: SessionKey, draft: Draft) {
-        if let Err(error) = self.count_resend(now, key, &draft) {
+        if let Some(count) = draft.uncounted
+            && let Err(error) = self.count_resend(now, key, &draft, count)
+        {
             return self.published(now, Publisher::Session(key), draft.publish.token, Err(error));
         }
         let Draft { channel, publish, size, uncounted: _ } = draft;
@@ -391,8 +393,8 @@ impl Node {
         now: Timestamp,
         key: SessionKey,
         draft: &Draft,
+        count: u32,
     ) -> Result<(), ErrorInfo> {
-        let Some(count) = draft.uncounted else { return Ok(()) };
         let host = self.app_of(key).and_then(|app| self.active(&app, &draft.channel));
         let slot = host.and_then(|host| self.channels.get(host));
         if slot.is_some_and(|slot| slot.host.may_know(&draft.publish.id)) {

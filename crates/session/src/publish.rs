@@ -152,13 +152,7 @@ impl Session {
         };
         // It may have been too fast for its connection.
         self.transport?;
-        let outcome = within.and_then(|()| {
-            let draft = Draft { uncounted, ..self.draft(ctx, frame, check)? };
-            if uncounted.is_none() {
-                self.use_up(ctx, &draft, count)?;
-            }
-            Ok(draft)
-        });
+        let outcome = within.and_then(|()| self.draft(ctx, frame, (count, uncounted), check));
         self.last_msg_serial = self.last_msg_serial.max(Some(msg_serial));
         match outcome {
             Ok(draft) => {
@@ -179,11 +173,12 @@ impl Session {
         }
     }
 
-    /// What the channel's host is asked to do.
+    /// What the channel's host is asked to do. It is counted here unless that depends on what its channel knows.
     fn draft(
         &mut self,
         ctx: &mut Context<'_>,
         frame: &mut ProtocolMessage,
+        (count, uncounted): (u32, Option<u32>),
         check: Check,
     ) -> Result<Draft, ErrorInfo> {
         let (channel, id, mut body) = check(self, ctx, frame)?;
@@ -191,22 +186,26 @@ impl Session {
         let owner = |change| change_owner(&self.principal, &channel, change);
         let owner = body.change().map(owner).transpose()?.flatten();
         let size = body.size();
+        if uncounted.is_none() {
+            self.use_up(ctx, &channel, count, (body.len(), size))?;
+        }
         let (token, connection_id) = (ctx.publish_token(), Some(self.id.clone()));
         let publish = Publish { token, id, connection_id, owner, body };
-        Ok(Draft { channel, publish, size, uncounted: None })
+        Ok(Draft { channel, publish, size, uncounted })
     }
 
     /// Counts a publish for the rate that the token sets, and against the limits of the app.
     fn use_up(
         &mut self,
         ctx: &mut Context<'_>,
-        draft: &Draft,
+        channel: &ChannelName,
         count: u32,
+        (items, size): (usize, usize),
     ) -> Result<(), ErrorInfo> {
-        if let Some(limit) = self.principal.claims.publish_rate(&draft.channel) {
-            self.claimed_rates.take(ctx.now, draft.channel.clone(), limit, count)?;
+        if let Some(limit) = self.principal.claims.publish_rate(channel) {
+            self.claimed_rates.take(ctx.now, channel.clone(), limit, count)?;
         }
-        ctx.usage.publish(ctx.now, &ctx.app.limits, draft.publish.body.len(), draft.size)
+        ctx.usage.publish(ctx.now, &ctx.app.limits, items, size)
     }
 
     /// Counts what was said to be sent again, and is not known to its channel.
@@ -217,7 +216,7 @@ impl Session {
         count: u32,
     ) -> Result<(), ErrorInfo> {
         self.take_publish_rate(ctx, count)?;
-        self.use_up(ctx, draft, count)
+        self.use_up(ctx, &draft.channel, count, (draft.publish.body.len(), draft.size))
     }
 
     /// The host's answer to a publish. [`Self::acknowledge`] tells the client; says whether it is to be called.
