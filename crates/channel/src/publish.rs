@@ -110,6 +110,14 @@ impl Channel {
         self.commit_ready(now, effects);
     }
 
+    /// Whether a publish with this id was accepted lately, or may still be: what waits to be judged is not
+    /// looked through.
+    pub fn may_know(&self, id: &EntryId) -> bool {
+        self.knows(id)
+            || self.pending.contains(id)
+            || !(self.waiting.is_empty() && self.conflation.collected.is_empty())
+    }
+
     fn accept(
         &mut self,
         now: Timestamp,

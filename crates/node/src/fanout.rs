@@ -255,8 +255,9 @@ impl Fanout {
 struct Round<'a> {
     /// By the first entry that an attachment has not been given.
     plans: BTreeMap<usize, Vec<Run>>,
-    /// By the place of their run.
-    frames: BTreeMap<usize, Vec<Shared>>,
+    /// By the place of their run, and the name of the channel as clients wrote it: there may be as many names as
+    /// attachments, and few frames for one.
+    frames: BTreeMap<(usize, Arc<str>), Vec<Shared>>,
     delivered: &'a mut Delivered,
 }
 
@@ -278,8 +279,9 @@ impl<'a> Round<'a> {
             if let Some(entry) = own
                 && (subscriber.continuity == Continuity::Lost || gap == Gap::Told)
             {
+                let name = Arc::clone(&subscriber.subscription.requested);
                 let shared = subscriber.without_cursor(entry, &run.cursor);
-                self.frames.entry(at).or_default().push(shared);
+                self.frames.entry((at, name)).or_default().push(shared);
                 continue;
             }
             if gap == Gap::Told {
@@ -299,7 +301,8 @@ impl<'a> Round<'a> {
                 gap = Gap::Told;
             } else if this == Continuity::Kept {
                 let forms = subscriber.forms(run, wanted, delivery.host);
-                let shared = self.frames.entry(at).or_default();
+                let name = Arc::clone(&subscriber.subscription.requested);
+                let shared = self.frames.entry((at, name)).or_default();
                 match shared.iter_mut().find(|shared| shared.suits(start, &forms, subscriber)) {
                     Some(shared) => shared.join(subscriber),
                     None => {
@@ -313,7 +316,7 @@ impl<'a> Round<'a> {
 
     fn end(self, delivery: &Delivery<'_>, effects: &mut Vec<Effect>) {
         let Self { plans, frames, delivered } = self;
-        for (at, shared) in frames {
+        for ((at, _), shared) in frames {
             for Shared { frame, mut transports, start, .. } in shared {
                 let run = plans.get(&start).and_then(|plan| plan.get(at));
                 delivered.sent.extend(run.map(|run| (delivery.volume(run), transports.len())));
@@ -424,7 +427,6 @@ impl Subscriber {
             start: usize::MAX,
             forms: Vec::new(),
             format: self.format,
-            requested: Arc::clone(&self.subscription.requested),
             shape: self.subscription.shape,
             chain_before: self.subscription.chain.clone(),
             chain_behind: self.subscription.chain.clone(),
@@ -441,13 +443,12 @@ struct Share<'a> {
     deltas: &'a mut Deltas,
 }
 
-/// A frame of one run, and the attachments that receive it.
+/// A frame of one run under one name, and the attachments that receive it.
 struct Shared {
     /// The first entry of what waited that they have not been given; none if it is for one alone.
     start: usize,
     forms: Vec<(usize, Form)>,
     format: Format,
-    requested: Arc<str>,
     shape: MessageShape,
     chain_before: Chain,
     chain_behind: Chain,
@@ -456,12 +457,11 @@ struct Shared {
 }
 
 impl Shared {
-    /// Whether the subscriber is to receive just this frame.
+    /// Whether the subscriber, which is attached under that name, is to receive just this frame.
     fn suits(&self, start: usize, forms: &[(usize, Form)], subscriber: &Subscriber) -> bool {
         self.start == start
             && self.forms == forms
             && self.format == subscriber.format
-            && self.requested == subscriber.subscription.requested
             && self.shape == subscriber.subscription.shape
             && self.chain_before == subscriber.subscription.chain
     }

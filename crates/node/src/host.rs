@@ -368,7 +368,12 @@ impl Node {
 
     /// Hands a publish of `key`'s session to the host of its channel: mostly the one before went there, too.
     pub(crate) fn publish(&mut self, now: Timestamp, key: SessionKey, draft: Draft) {
-        let Draft { channel, publish, size } = draft;
+        if let Some(count) = draft.uncounted
+            && let Err(error) = self.count_resend(now, key, &draft, count)
+        {
+            return self.published(now, Publisher::Session(key), draft.publish.token, Err(error));
+        }
+        let Draft { channel, publish, size, uncounted: _ } = draft;
         let Some(slot) = self.sessions.get(key) else { return };
         let last = slot.published_on.as_ref().filter(|(name, _)| *name == channel);
         if let Some((_, host)) = last.filter(|(_, host)| self.channels.contains(*host)) {
@@ -380,6 +385,26 @@ impl Node {
         if let Some(slot) = self.sessions.get_mut(key) {
             slot.published_on = host.map(|host| (channel, host));
         }
+    }
+
+    /// Counts what a client sends again as if it were new, unless its channel may know it.
+    fn count_resend(
+        &mut self,
+        now: Timestamp,
+        key: SessionKey,
+        draft: &Draft,
+        count: u32,
+    ) -> Result<(), ErrorInfo> {
+        let host = self.app_of(key).and_then(|app| self.active(&app, &draft.channel));
+        let slot = host.and_then(|host| self.channels.get(host));
+        if slot.is_some_and(|slot| slot.host.may_know(&draft.publish.id)) {
+            return Ok(());
+        }
+        let mut counted = Ok(());
+        self.on_session(now, key, |session, ctx| {
+            counted = session.count_resend(ctx, draft, count);
+        });
+        counted
     }
 
     /// Returns the channel that decides, if there is one.

@@ -27,6 +27,8 @@ enum Head {
     Null,
     Boolean(bool),
     Number(Number),
+    /// A number, if it is finite: that is judged by who reads it.
+    Float(f64),
     Text(usize),
     Binary(usize),
     List(usize),
@@ -93,8 +95,8 @@ impl<'a> MsgPackReader<'a> {
             Marker::I16 => Head::Number(i16::from_be_bytes(self.take()?).into()),
             Marker::I32 => Head::Number(i32::from_be_bytes(self.take()?).into()),
             Marker::I64 => Head::Number(i64::from_be_bytes(self.take()?).into()),
-            Marker::F32 => float(f64::from(f32::from_be_bytes(self.take()?)))?,
-            Marker::F64 => float(f64::from_be_bytes(self.take()?))?,
+            Marker::F32 => Head::Float(f64::from(f32::from_be_bytes(self.take()?))),
+            Marker::F64 => Head::Float(f64::from_be_bytes(self.take()?)),
             Marker::FixStr(len) => Head::Text(len.into()),
             Marker::Str8 => Head::Text(self.len8()?),
             Marker::Str16 => Head::Text(self.len16()?),
@@ -157,10 +159,6 @@ fn utf8(bytes: &[u8]) -> Read<&str> {
     }
 }
 
-fn float(value: f64) -> Read<Head> {
-    Number::from_f64(value).map(Head::Number).ok_or(Problem::NotJson("number not finite"))
-}
-
 impl<'a> Reader<'a> for MsgPackReader<'a> {
     fn position(&self) -> usize {
         self.len - self.rest.len()
@@ -174,7 +172,7 @@ impl<'a> Reader<'a> for MsgPackReader<'a> {
         Ok(match head {
             Head::Null => Kind::Null,
             Head::Boolean(_) => Kind::Boolean,
-            Head::Number(_) => Kind::Number,
+            Head::Number(_) | Head::Float(_) => Kind::Number,
             Head::Text(_) => Kind::Text,
             Head::Binary(_) => Kind::Binary,
             Head::List(_) => Kind::List,
@@ -191,10 +189,23 @@ impl<'a> Reader<'a> for MsgPackReader<'a> {
     }
 
     fn number(&mut self) -> Read<Number> {
-        let Head::Number(value) = self.head()? else {
-            return Err(Problem::Malformed("number expected"));
-        };
-        Ok(value)
+        match self.head()? {
+            Head::Number(value) => Ok(value),
+            Head::Float(value) => {
+                Number::from_f64(value).ok_or(Problem::NotJson("number not finite"))
+            }
+            Head::Null
+            | Head::Boolean(_)
+            | Head::Text(_)
+            | Head::Binary(_)
+            | Head::List(_)
+            | Head::Map(_)
+            | Head::Foreign(_) => Err(Problem::Malformed("number expected")),
+        }
+    }
+
+    fn skip_number(&mut self) -> Read<()> {
+        self.head().map(drop)
     }
 
     #[inline]

@@ -93,6 +93,11 @@ pub(crate) trait Reader<'a>: Sized {
 
     fn skip_null(&mut self) -> Read<()>;
 
+    /// Skips what is a number by its [`Kind`]: also one that is not finite, if the format has such.
+    fn skip_number(&mut self) -> Read<()> {
+        self.number().map(drop)
+    }
+
     fn skip_foreign(&mut self) -> Read<()>;
 
     /// A list or map as JSON text.
@@ -194,7 +199,7 @@ pub(crate) trait Reader<'a>: Sized {
         match self.kind()? {
             Kind::Null => self.skip_null(),
             Kind::Boolean => self.boolean().map(drop),
-            Kind::Number => self.number().map(drop),
+            Kind::Number => self.skip_number(),
             Kind::Text => self.text().map(drop),
             Kind::Binary => self.binary().map(drop),
             Kind::List => self.list(Self::skip),

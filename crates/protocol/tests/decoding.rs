@@ -172,8 +172,27 @@ fn values_that_json_lacks_are_refused_within_json() {
         (b"\x81\xa6extras\x81\xa1a\xcb\x7f\xf8\0\0\0\0\0\0", 40032),
         (b"\x81\xa4data\x91\xc4\x01x", 40013),
         (b"\x81\xa4data\xd6\xff\0\0\0\0", 40013),
+        (b"\x81\xa4data\x91\xca\x7f\xc0\0\0", 40013),
     ] {
         assert_eq!(decode_messages(Format::MessagePack, bytes).unwrap_err().code, code);
+    }
+}
+
+#[test]
+fn a_float_that_is_not_finite_is_refused_where_a_number_would_be() {
+    for float in
+        [&b"\xcb\x7f\xf8\0\0\0\0\0\0"[..], b"\xcb\xff\xf0\0\0\0\0\0\0", b"\xca\x7f\xc0\0\0"]
+    {
+        for (field, code) in [("data", 40013), ("extras", 40032), ("timestamp", 40001)] {
+            let name = rmp_serde::to_vec(field).unwrap();
+            let bytes = [b"\x81", name.as_slice(), float].concat();
+            let refused = decode_messages(Format::MessagePack, &bytes).unwrap_err().code;
+            assert_eq!(refused, code, "{field} {float:x?}");
+        }
+        let unknown = [b"\x82\xa6action\x00\xa6future", float].concat();
+        assert_eq!(decode(Format::MessagePack, &unknown).unwrap().action, Action::Heartbeat);
+        let truncated = &unknown[..unknown.len() - 1];
+        assert_eq!(decode(Format::MessagePack, truncated).unwrap_err().code, 80013);
     }
 }
 

@@ -1,14 +1,21 @@
 //! Acknowledgements leave in the order in which publishes arrived: contiguous, none skipped, none
 //! repeated (RTN7). Outcomes may arrive in any order.
+//!
+//! What was refused is refused again if it comes again over another transport, because the refusal was lost:
+//! accepted then, it would be behind what the client published after it (I2).
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use channel::PublishToken;
 use protocol::{Action, ProtocolMessage};
-use types::{Accepted, ErrorInfo};
+use types::{Accepted, ErrorInfo, error};
 
 /// The protocol version from which ACK carries `res`.
 const RES_VERSION: u32 = 5;
+
+/// Refusals that are remembered. Of more, those with the highest msgSerials: a client that has not heard
+/// of so many is judged anew by the others.
+const MAX_REFUSED: usize = 1_000;
 
 #[derive(Debug)]
 enum Outcome {
@@ -28,6 +35,8 @@ struct Publish {
 #[derive(Debug, Default)]
 pub(crate) struct AckQueue {
     publishes: VecDeque<Publish>,
+    /// By msgSerial.
+    refused: BTreeMap<i64, ErrorInfo>,
 }
 
 impl AckQueue {
@@ -35,8 +44,28 @@ impl AckQueue {
         self.publishes.len()
     }
 
+    /// The transport is gone, and with it whoever waited.
     pub(crate) fn clear(&mut self) {
-        self.publishes.clear();
+        for publish in std::mem::take(&mut self.publishes) {
+            if let Outcome::Refused(error) = publish.outcome {
+                self.remember(publish.msg_serial, error);
+            }
+        }
+    }
+
+    /// Why a publish was refused that the client may not have heard of.
+    pub(crate) fn refusal(&self, msg_serial: i64) -> Option<&ErrorInfo> {
+        self.refused.get(&msg_serial)
+    }
+
+    fn remember(&mut self, msg_serial: i64, error: ErrorInfo) {
+        // What has timed out may be accepted still.
+        if error.code != error::TIMEOUT.code {
+            self.refused.insert(msg_serial, error);
+        }
+        if self.refused.len() > MAX_REFUSED {
+            self.refused.pop_first();
+        }
     }
 
     pub(crate) fn wait(&mut self, msg_serial: i64, token: PublishToken) {
@@ -88,11 +117,11 @@ impl AckQueue {
             frame.res.reserve_exact(count);
         }
         for _ in 0..count {
-            if let Some(Publish { outcome: Outcome::Accepted(accepted), .. }) =
-                self.publishes.pop_front()
-                && version >= RES_VERSION
-            {
-                frame.res.push(accepted);
+            let Some(publish) = self.publishes.pop_front() else { break };
+            match publish.outcome {
+                Outcome::Accepted(accepted) if version >= RES_VERSION => frame.res.push(accepted),
+                Outcome::Refused(error) => self.remember(publish.msg_serial, error),
+                Outcome::Accepted(_) | Outcome::Waiting => {}
             }
         }
         frame.msg_serial = Some(first);
@@ -111,8 +140,6 @@ fn belongs(frame: &ProtocolMessage, outcome: &Outcome) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use types::error;
-
     use super::*;
 
     fn drained(queue: &mut AckQueue) -> Vec<(Action, i64, u32)> {
@@ -168,6 +195,25 @@ mod tests {
         queue.settle(PublishToken(0), Ok(Accepted::default()));
         queue.settle(PublishToken(4), Ok(Accepted::default()));
         assert_eq!(drained(&mut queue), [(Action::Ack, 0, 1), (Action::Ack, 4, 1)]);
+    }
+
+    #[test]
+    fn refusals_are_remembered_whether_told_or_not_but_not_what_may_be_accepted_still() {
+        let mut queue = AckQueue::default();
+        let refuse = |queue: &mut AckQueue, msg_serial: i64, error| {
+            queue.refuse(msg_serial, PublishToken(msg_serial.unsigned_abs()), error);
+        };
+        refuse(&mut queue, 0, error::TOO_LARGE.info());
+        refuse(&mut queue, 1, error::TIMEOUT.info());
+        queue.wait(2, PublishToken(2));
+        refuse(&mut queue, 3, error::TOO_LARGE.info());
+        assert_eq!(drained(&mut queue), [(Action::Nack, 0, 1), (Action::Nack, 1, 1)]);
+        queue.clear();
+        let known = |queue: &AckQueue| queue.refused.keys().copied().collect::<Vec<_>>();
+        assert_eq!(known(&queue), [0, 3]);
+        (4..1_003).for_each(|n| refuse(&mut queue, n, error::TOO_LARGE.info()));
+        queue.clear();
+        assert_eq!(known(&queue), (3..1_003).collect::<Vec<_>>());
     }
 
     #[test]

@@ -69,6 +69,9 @@ pub struct Draft {
     pub publish: Publish,
     /// The size of its body, as limits count it.
     pub size: usize,
+    /// What is to be counted ([`Session::count_resend`](crate::Session::count_resend)) unless its channel
+    /// may know it: the client says that it sends it again.
+    pub uncounted: Option<u32>,
 }
 
 #[derive(Debug)]

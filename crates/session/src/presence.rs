@@ -124,6 +124,7 @@ impl Session {
         let publish =
             Publish { token: ctx.publish_token(), id, connection_id: None, owner: None, body };
         let (channel, size) = (channel.clone(), publish.body.size());
-        ctx.effects.push(Effect::Publish(Box::new(Draft { channel, publish, size })));
+        let draft = Draft { channel, publish, size, uncounted: None };
+        ctx.effects.push(Effect::Publish(Box::new(draft)));
     }
 }

@@ -144,14 +144,15 @@ impl Session {
             self.fail(ctx, error::FATAL_RATE_LIMIT.with("too many unacknowledged publishes"));
             return None;
         }
-        // A resend is judged by its id alone: refusing it here, with its successor accepted, would
-        // break the order.
-        let is_resend = self.is_resend(msg_serial);
-        let within = if is_resend { Ok(()) } else { self.take_rate(ctx, count) };
+        // What was accepted is acknowledged again, whatever the rates: only its channel knows.
+        let uncounted = self.is_resend(msg_serial).then_some(count);
+        let within = match uncounted {
+            Some(_) => self.acks.refusal(msg_serial).cloned().map_or(Ok(()), Err),
+            None => self.take_rate(ctx, count),
+        };
         // It may have been too fast for its connection.
         self.transport?;
-        let counted = (!is_resend).then_some(count);
-        let outcome = within.and_then(|()| self.draft(ctx, frame, counted, check));
+        let outcome = within.and_then(|()| self.draft(ctx, frame, (count, uncounted), check));
         self.last_msg_serial = self.last_msg_serial.max(Some(msg_serial));
         match outcome {
             Ok(draft) => {
@@ -172,29 +173,50 @@ impl Session {
         }
     }
 
-    /// What the channel's host is asked to do. `count` is none for a resend.
+    /// What the channel's host is asked to do. It is counted here unless that depends on what its channel knows.
     fn draft(
         &mut self,
         ctx: &mut Context<'_>,
         frame: &mut ProtocolMessage,
-        count: Option<u32>,
+        (count, uncounted): (u32, Option<u32>),
         check: Check,
     ) -> Result<Draft, ErrorInfo> {
         let (channel, id, mut body) = check(self, ctx, frame)?;
-        let limit = self.principal.claims.publish_rate(&channel);
-        if let (Some(limit), Some(count)) = (limit, count) {
-            self.claimed_rates.take(ctx.now, channel.clone(), limit, count)?;
-        }
         stamp_user_claim(&self.principal, &channel, &mut body);
         let owner = |change| change_owner(&self.principal, &channel, change);
         let owner = body.change().map(owner).transpose()?.flatten();
         let size = body.size();
-        if count.is_some() {
-            ctx.usage.publish(ctx.now, &ctx.app.limits, body.len(), size)?;
+        if uncounted.is_none() {
+            self.use_up(ctx, &channel, count, (body.len(), size))?;
         }
         let (token, connection_id) = (ctx.publish_token(), Some(self.id.clone()));
         let publish = Publish { token, id, connection_id, owner, body };
-        Ok(Draft { channel, publish, size })
+        Ok(Draft { channel, publish, size, uncounted })
+    }
+
+    /// Counts a publish for the rate that the token sets, and against the limits of the app.
+    fn use_up(
+        &mut self,
+        ctx: &mut Context<'_>,
+        channel: &ChannelName,
+        count: u32,
+        (items, size): (usize, usize),
+    ) -> Result<(), ErrorInfo> {
+        if let Some(limit) = self.principal.claims.publish_rate(channel) {
+            self.claimed_rates.take(ctx.now, channel.clone(), limit, count)?;
+        }
+        ctx.usage.publish(ctx.now, &ctx.app.limits, items, size)
+    }
+
+    /// Counts what was said to be sent again, and is not known to its channel.
+    pub fn count_resend(
+        &mut self,
+        ctx: &mut Context<'_>,
+        draft: &Draft,
+        count: u32,
+    ) -> Result<(), ErrorInfo> {
+        self.take_publish_rate(ctx, count)?;
+        self.use_up(ctx, &draft.channel, count, (draft.publish.body.len(), draft.size))
     }
 
     /// The host's answer to a publish. [`Self::acknowledge`] tells the client; says whether it is to be called.
@@ -220,8 +242,8 @@ impl Session {
         }
     }
 
-    /// Whether the client repeats what it sent on an earlier transport. It does so in order, before
-    /// anything new; other repeats are not excused from the rates.
+    /// Whether the client may be repeating what it sent on an earlier transport. It does so in order,
+    /// before anything new; other repeats are not excused from the rates.
     fn is_resend(&self, msg_serial: i64) -> bool {
         self.sent_before.is_some_and(|sent| msg_serial <= sent)
             && self.last_msg_serial.is_none_or(|last| msg_serial > last)
@@ -233,6 +255,11 @@ impl Session {
             self.fail(ctx, error::FATAL_PUBLISH_RATE.info());
             return Ok(());
         }
+        self.take_publish_rate(ctx, count)
+    }
+
+    fn take_publish_rate(&mut self, ctx: &Context<'_>, count: u32) -> Result<(), ErrorInfo> {
+        let limit = ctx.app.limits.connection_inbound_rate;
         if !self.publish_rate.take(ctx.now, limit, count) {
             return Err(error::CONNECTION_RATE_LIMIT.with(format!(
                 "publish rate limit of the connection exceeded: {limit} messages per second"

@@ -17,6 +17,14 @@ fn whoever_detached_may_be_entered_by_what_was_under_way() {
     assert!(run_seed(34_179, None).is_ok());
 }
 
+/// What the checker read counted against the limits, and kept an app beyond its rate.
+#[test]
+fn an_app_beyond_its_rate_is_served_again_once_less_is_published() {
+    for seed in [600_293, 604_969] {
+        assert!(run_seed(seed, None).is_ok(), "{seed}");
+    }
+}
+
 #[test]
 fn one_seed_is_one_run() {
     for seed in 0..5 {

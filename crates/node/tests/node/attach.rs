@@ -1,11 +1,14 @@
 //! ATTACH, DETACH, modes, params, rewind, derived channels.
 
+use std::collections::BTreeSet;
+
 use node::Event;
 use protocol::{Action, ProtocolMessage, flags};
 use types::Data;
 
 use crate::world::{
     ALL, World, attach, attach_from, enter, on, publish, publish_all, text, with_params, world,
+    world_with,
 };
 
 const MODES: u32 = 0xffff_0000;
@@ -323,4 +326,27 @@ fn a_derived_channel_carries_no_presence_and_no_publishes() {
     assert_eq!(world.ask(client, &enter(FILTERED, 1, "y")), ["nack 1+1 40010"]);
     let reader = world.connect("key=app.reader:secret of reader");
     assert_eq!(world.ask(reader, &attach(FILTERED)), [format!("error {FILTERED} 40160")]);
+}
+
+#[test]
+fn a_message_is_encoded_once_for_a_name_of_the_channel_however_many_there_are() {
+    let mut world = world_with(|setup| setup.app.limits.connection_outbound_rate = 1_000);
+    let publisher = world.connect(ALL);
+    let names: Vec<_> = (1..=20).map(|n| format!("[?rewindLimit={n}]news")).collect();
+    let clients: Vec<_> = names
+        .iter()
+        .chain(&names)
+        .map(|name| {
+            let client = world.connect(ALL);
+            world.attach(client, name);
+            client
+        })
+        .collect();
+    world.send(publisher, &publish("news", 0, "x"));
+    for (client, name) in clients.iter().zip(names.iter().chain(&names)) {
+        assert_eq!(world.seen(*client), [format!("message {name} x")]);
+    }
+    let frames = clients.iter().map(|client| world.transports[client].bytes.last().unwrap());
+    let encoded: BTreeSet<_> = frames.map(|frame| frame.as_ptr()).collect();
+    assert_eq!(encoded.len(), names.len());
 }

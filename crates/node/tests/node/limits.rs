@@ -5,7 +5,8 @@ use protocol::{Action, ProtocolMessage};
 use types::PresenceMessage;
 
 use crate::world::{
-    ALL, World, attach, code, enter, key_caller, on, publish, publish_all, text, world_with,
+    ALL, World, attach, code, enter, key_caller, on, publish, publish_all, resuming, text,
+    world_with,
 };
 
 /// Publishes `count` messages, each in a frame, and returns how many were not acknowledged.
@@ -39,6 +40,30 @@ fn publishes_far_beyond_the_rate_of_a_connection_end_it_with_42921() {
     }
     assert_eq!(world.seen(client).last().unwrap(), "error 42921");
     assert!(world.closed(client));
+}
+
+#[test]
+fn what_no_channel_knows_is_not_excused_from_the_rate_of_a_connection_as_sent_again() {
+    for last in [49, 1_000_000] {
+        let mut world = world_with(|setup| setup.app.limits.connection_inbound_rate = 4);
+        let (client, connected) = world.connected(ALL);
+        assert_eq!(world.ask(client, &publish("a", last, "x")).len(), 1);
+        world.drop_transport(client);
+        let client = world.connect(&resuming(&connected));
+        assert_eq!(refused(&mut world, client, 49, 42911), 46, "{last}");
+        assert_eq!(world.ask(client, &publish("a", last, "x")), [format!("ack {last}+1")]);
+    }
+}
+
+#[test]
+fn what_no_channel_knows_is_not_excused_from_the_quotas_of_the_app_as_sent_again() {
+    let mut world = world_with(|setup| setup.app.limits.messages_per_hour = 1);
+    let (client, connected) = world.connected(ALL);
+    assert_eq!(world.ask(client, &publish("a", 9, "x")), ["ack 9+1"]);
+    world.drop_transport(client);
+    let client = world.connect(&resuming(&connected));
+    assert_eq!(refused(&mut world, client, 3, 40112), 3);
+    assert_eq!(world.ask(client, &publish("a", 9, "x")), ["ack 9+1"]);
 }
 
 #[test]

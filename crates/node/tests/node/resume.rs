@@ -5,7 +5,8 @@ use protocol::{Action, Format, ProtocolMessage};
 use types::Timestamp;
 
 use crate::world::{
-    ALL, START, World, attach, attach_from, enter, key_of, publish, resuming, world, world_with,
+    ALL, START, World, attach, attach_from, enter, key_of, publish, publish_all, resuming, text,
+    world, world_with,
 };
 
 #[test]
@@ -209,6 +210,61 @@ fn rates_never_refuse_what_is_sent_again_and_do_not_excuse_anything_else() {
     }
     assert_eq!(world.ask(client, &publish("news", 4, "new")), ["nack 4+1 42911"]);
     assert_eq!(world.ask(client, &publish("other", 0, "old serial")), ["nack 0+1 42911"]);
+}
+
+#[test]
+fn rates_never_refuse_what_is_sent_again_while_its_channel_makes_it_wait() {
+    for (channel, attached) in [("kept:a", true), ("kept:a", false), ("conflated:a", false)] {
+        let mut world = world_with(|setup| {
+            setup.app.limits.connection_inbound_rate = 2;
+            setup.app.namespaces.push(types::Namespace {
+                id: "conflated".into(),
+                conflation_enabled: true,
+                conflation_interval: Some(100),
+                conflation_key: Some("#{message.name}".into()),
+                ..types::Namespace::default()
+            });
+        });
+        let (mut client, connected) = world.connected(ALL);
+        if attached {
+            world.attach(client, channel);
+        }
+        world.store.holding = true;
+        for _ in 0..3 {
+            for n in 0..2 {
+                world.send(client, &publish(channel, n, "x"));
+            }
+            assert!(world.seen(client).is_empty(), "{channel}");
+            client = world.connect(&resuming(&connected));
+        }
+    }
+}
+
+#[test]
+fn what_was_refused_is_refused_again_under_an_id_of_its_own_too() {
+    for code in [42911, 42913] {
+        let mut world = world_with(|setup| match code {
+            42911 => setup.app.limits.connection_inbound_rate = 1,
+            _ => setup.app.limits.channel_message_rate = 1,
+        });
+        let reader = world.connect(ALL);
+        world.attach(reader, "news");
+        let named = types::Message { id: Some("mine".into()), ..text("b") };
+        let named = publish_all("news", 1, vec![named]);
+        let (client, connected) = world.connected(ALL);
+        let refusal = [format!("nack 1+1 {code}")];
+        assert_eq!(world.ask(client, &publish("news", 0, "a")), ["ack 0+1"]);
+        assert_eq!(world.ask(client, &named), refusal);
+        world.advance(2_000);
+        assert_eq!(world.ask(client, &publish("news", 2, "c")), ["ack 2+1"]);
+        world.advance(2_000);
+        for _ in 0..2 {
+            let client = world.connect(&resuming(&connected));
+            assert_eq!(world.ask(client, &named), refusal);
+            assert_eq!(world.ask(client, &publish("news", 2, "c")), ["ack 2+1"]);
+        }
+        assert_eq!(world.seen(reader), ["message news a", "message news c"]);
+    }
 }
 
 fn restarted(store: crate::world::Store, now: u64) -> World {
