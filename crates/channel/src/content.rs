@@ -11,6 +11,7 @@ use types::{
     Annotation, Body, ClientId, Data, Entry, EntryId, ErrorInfo, Extras, Message, PresenceMessage,
     USER_CLAIM, error,
 };
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::conflation::places;
 
@@ -79,31 +80,12 @@ impl Pieces {
         let (low, high) = (self.0 ^ first).carrying_mul(second ^ GOLDEN, self.0);
         self.0 = low ^ high;
     }
-
-    #[inline]
-    fn mix_pair(&mut self, [first, second]: &[[u8; 8]; 2]) {
-        self.mix(u64::from_le_bytes(*first), u64::from_le_bytes(*second));
-    }
 }
 
 impl Hasher for Pieces {
     #[inline]
     fn write(&mut self, bytes: &[u8]) {
-        let (words, rest) = bytes.as_chunks();
-        let (pairs, single) = words.as_chunks();
-        let (blocks, pair) = pairs.as_chunks();
-        // Side by side, since each has to wait for its multiplications.
-        let (mut even, mut odd) = (*self, *self);
-        for [first, second] in blocks {
-            even.mix_pair(first);
-            odd.mix_pair(second);
-        }
-        self.mix(even.0, odd.0);
-        pair.iter().for_each(|pair| self.mix_pair(pair));
-        let single = single.first().map_or(0, |word| u64::from_le_bytes(*word));
-        let rest = rest.iter().fold(0, |rest, byte| rest << 8 | u64::from(*byte));
-        self.mix(single, rest);
-        self.write_usize(bytes.len());
+        self.mix(xxh3_64(bytes), bytes.len() as u64);
     }
 
     #[inline]
@@ -141,14 +123,21 @@ pub(crate) fn check_repeat(
 
 fn hash_message(message: &Message, hasher: &mut impl Hasher) {
     let client_id = message.client_id.as_ref().map(ClientId::as_str);
-    let texts = [message.id.as_deref(), message.name.as_deref(), message.encoding.as_deref()];
-    texts.into_iter().chain([client_id]).for_each(|text| hash_text(text, hasher));
-    message.action.code().hash(hasher);
+    let texts =
+        [message.id.as_deref(), message.name.as_deref(), message.encoding.as_deref(), client_id];
+    let present = texts.iter().fold(0, |bits, text| bits << 1 | u8::from(text.is_some()));
+    let (kind, data) = match &message.data {
+        Data::None => (0, &[][..]),
+        Data::Text(text) => (1, text.as_bytes()),
+        Data::Binary(bytes) => (2, &bytes[..]),
+    };
+    hasher.write_u64(u64::from_le_bytes([present, message.action.code(), kind, 0, 0, 0, 0, 0]));
+    texts.into_iter().flatten().for_each(|text| hasher.write(text.as_bytes()));
     hash_extras(message.extras.as_ref(), hasher);
     if message.action.is_change() {
         message.serial.hash(hasher);
     }
-    hash_data(&message.data, hasher);
+    hasher.write(data);
 }
 
 fn hash_presence(item: &PresenceMessage, hasher: &mut impl Hasher) {
@@ -170,15 +159,6 @@ fn hash_extras(extras: Option<&Extras>, hasher: &mut impl Hasher) {
     said.filter(|(field, _)| *field != USER_CLAIM).for_each(|field| field.hash(hasher));
     // Where they end.
     u8::MAX.hash(hasher);
-}
-
-#[inline]
-fn hash_text(text: Option<&str>, hasher: &mut impl Hasher) {
-    match text {
-        // Longer than any text.
-        None => hasher.write_usize(usize::MAX),
-        Some(text) => hasher.write(text.as_bytes()),
-    }
 }
 
 fn hash_data(data: &Data, hasher: &mut impl Hasher) {
