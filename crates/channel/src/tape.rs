@@ -6,6 +6,9 @@ use std::collections::VecDeque;
 /// Bytes of a piece. Longer texts have one of their own.
 const PIECE: usize = 32 << 10;
 
+/// Of so many pieces one more is kept that is empty, to be filled next.
+const PIECES_PER_SPARE: usize = 64;
+
 /// What is in front of a text: its length.
 const HEADER: usize = size_of::<u32>();
 
@@ -13,6 +16,9 @@ const HEADER: usize = size_of::<u32>();
 pub(crate) struct Tape {
     /// One behind the other, without gaps. The last one is added to.
     pieces: VecDeque<Piece>,
+    /// Of a long tape as much is added as leaves: memory that goes back to the system in between costs more
+    /// than to fill it.
+    spare: Vec<Vec<u8>>,
 }
 
 #[derive(Debug)]
@@ -44,7 +50,9 @@ impl Tape {
     }
 
     fn add_piece(&mut self, start: usize, capacity: usize) -> &mut Piece {
-        self.pieces.push_back_mut(Piece { start, bytes: Vec::with_capacity(capacity) })
+        let spare = self.spare.pop_if(|spare| spare.capacity() == capacity);
+        let bytes = spare.unwrap_or_else(|| Vec::with_capacity(capacity));
+        self.pieces.push_back_mut(Piece { start, bytes })
     }
 
     /// The place behind the last text.
@@ -62,8 +70,15 @@ impl Tape {
     /// Lets go of everything before `place`, where a text begins or the tape ends.
     pub(crate) fn release(&mut self, place: usize) {
         while self.pieces.len() > 1
-            && let Some(_gone) = self.pieces.pop_front_if(|first| first.end() <= place)
-        {}
+            && let Some(Piece { mut bytes, .. }) =
+                self.pieces.pop_front_if(|first| first.end() <= place)
+        {
+            bytes.clear();
+            if bytes.capacity() == PIECE {
+                self.spare.push(bytes);
+            }
+        }
+        self.spare.truncate(self.pieces.len() / PIECES_PER_SPARE);
         if self.pieces.len() == 1
             && let Some(piece) = self.pieces.front_mut()
         {
@@ -84,7 +99,7 @@ impl Piece {
 
     fn push(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         let header = self.bytes.len();
-        self.bytes.extend([0; HEADER]);
+        self.bytes.extend_from_slice(&[0; HEADER]);
         write(&mut self.bytes);
         // It has come in one frame, which is far shorter than 4 GiB.
         let length = u32::try_from(self.bytes.len() - header - HEADER).unwrap_or(u32::MAX);
@@ -111,7 +126,8 @@ mod tests {
     use super::*;
 
     fn capacity(tape: &Tape) -> usize {
-        tape.pieces.iter().map(|piece| piece.bytes.capacity()).sum()
+        let used = tape.pieces.iter().map(|piece| &piece.bytes);
+        used.chain(&tape.spare).map(Vec::capacity).sum()
     }
 
     #[test]
@@ -129,7 +145,7 @@ mod tests {
         for _ in 0..10_000 {
             places.pop_front();
             tape.release(*places.front().unwrap_or(&tape.end()));
-            assert!(capacity(&tape) <= places.len() * 104 + 2 * PIECE);
+            assert!(capacity(&tape) <= places.len() * 104 * 66 / 64 + 2 * PIECE);
         }
         for _ in 0..1_000 {
             places.push_back(tape.push(100, |to| to.extend([1; 100])));
@@ -139,6 +155,19 @@ mod tests {
             }
         }
         assert!(capacity(&tape) <= 6 * 10 * 104, "{}", capacity(&tape));
+    }
+
+    #[test]
+    fn a_long_tape_is_filled_from_what_left_it() {
+        let mut tape = Tape::default();
+        let text = [1; PIECE - HEADER];
+        (0..129).for_each(|_| _ = tape.push(text.len(), |to| to.extend(text)));
+        tape.release(3 * PIECE);
+        let gone = tape.spare.first().map(|spare| spare.as_ptr());
+        assert_eq!(tape.spare.len(), 1);
+        tape.push(text.len(), |to| to.extend(text));
+        assert_eq!(tape.pieces.back().map(|piece| piece.bytes.as_ptr()), gone);
+        assert!(tape.spare.is_empty() && tape.text(3 * PIECE) == text);
     }
 
     proptest! {
