@@ -42,7 +42,8 @@ pub(crate) enum Standing {
 
 #[derive(Debug)]
 struct Generation {
-    first: Timestamp,
+    /// From then on there is another one.
+    until: Timestamp,
     last: Timestamp,
     len: usize,
     runs: Few<ConnectionId, Run>,
@@ -106,10 +107,11 @@ impl Ids {
         accepted: Accepted,
     ) {
         let at = self.generations.last().map_or(at, |newest| at.max(newest.last));
-        let width = self.window / GENERATIONS;
-        if self.generations.last().is_none_or(|newest| at.since(newest.first) >= width) {
+        if self.generations.last().is_none_or(|newest| newest.until <= at) {
             self.generations.reserve_exact(1);
-            self.generations.push(Generation::new(at));
+            let width = (self.window / GENERATIONS).max(Duration::from_millis(1));
+            let until = at.plus(width);
+            self.generations.push(Generation::new(at, until));
         }
         if let Some(newest) = self.generations.last_mut() {
             (newest.last, newest.len) = (at, newest.len + 1);
@@ -155,8 +157,8 @@ impl Ids {
 }
 
 impl Generation {
-    fn new(at: Timestamp) -> Self {
-        Self { first: at, last: at, len: 0, runs: Few::None, named: Few::None }
+    fn new(at: Timestamp, until: Timestamp) -> Self {
+        Self { until, last: at, len: 0, runs: Few::None, named: Few::None }
     }
 }
 

@@ -82,10 +82,12 @@ impl Log {
         self.spans.extend(own.filter(|own| last != Some(own.series)));
     }
 
-    /// Appends a committed entry of the own series.
+    /// Appends a committed entry of the own series. What is too old at `now` has been trimmed.
     pub(crate) fn append(&mut self, entry: &Entry, now: Timestamp) {
         self.push(entry, now);
-        self.trim(now);
+        if self.bytes() > self.config.limits.log_bytes {
+            self.trim(now);
+        }
     }
 
     fn push(&mut self, entry: &Entry, appended: Timestamp) {

@@ -26,7 +26,7 @@ const ACTION: u32 = 12;
 pub(crate) fn put(to: &mut Vec<u8>, message: &Message) {
     let start = to.len();
     let mut word = u16::from(message.action.code()) << ACTION;
-    to.extend(word.to_le_bytes());
+    to.extend_from_slice(&word.to_le_bytes());
     let fields = &mut Fields { to, word: &mut word };
     fields.text(ID, message.id.as_deref());
     fields.text(NAME, message.name.as_deref());
