@@ -21,7 +21,7 @@ use types::{ErrorInfo, error};
 use crate::{
     events::items,
     hub::{Hub, Transport},
-    ws::{self, Ended, Handler, Intake, Opcode, Outbox},
+    ws::{self, Ended, Handler, Intake, Message, Outbox},
 };
 
 /// How long a peer may accept nothing while there is something to send.
@@ -104,19 +104,19 @@ struct Inbound {
 }
 
 impl Inbound {
-    /// None for what is no message.
-    fn decode(&self, opcode: Opcode, payload: &[u8]) -> Option<Result<ProtocolMessage, ErrorInfo>> {
-        match (opcode, self.format) {
-            (Opcode::Text, Format::Json) | (Opcode::Binary, Format::MessagePack) => {
-                Some(protocol::decode(self.format, payload))
+    fn decode_text(&self, text: &str) -> Result<ProtocolMessage, ErrorInfo> {
+        match self.format {
+            Format::Json => protocol::decode_json(text),
+            Format::MessagePack => {
+                Err(error::PROTOCOL_ERROR.with("a text frame on a MessagePack connection"))
             }
-            (Opcode::Text, Format::MessagePack) => {
-                Some(Err(error::PROTOCOL_ERROR.with("a text frame on a MessagePack connection")))
-            }
-            (Opcode::Binary, Format::Json) => {
-                Some(Err(error::PROTOCOL_ERROR.with("a binary frame on a JSON connection")))
-            }
-            (Opcode::Ping | Opcode::Pong | Opcode::Close, _) => None,
+        }
+    }
+
+    fn decode_binary(&self, bytes: &[u8]) -> Result<ProtocolMessage, ErrorInfo> {
+        match self.format {
+            Format::Json => Err(error::PROTOCOL_ERROR.with("a binary frame on a JSON connection")),
+            Format::MessagePack => protocol::decode(self.format, bytes),
         }
     }
 
@@ -131,11 +131,15 @@ impl Inbound {
 }
 
 impl Handler for Inbound {
-    fn on_message(&mut self, opcode: Opcode, payload: &[u8]) -> Intake {
-        let Some(decoded) = self.decode(opcode, payload) else { return Intake::More };
+    fn on_message(&mut self, message: Message<'_>) -> Intake {
+        let (decoded, bytes) = match message {
+            Message::Text(text) => (self.decode_text(&text), text.len()),
+            Message::Binary(bytes) => (self.decode_binary(&bytes), bytes.len()),
+            Message::Close(_) | Message::Ping(_) | Message::Pong(_) => return Intake::More,
+        };
         let counters = self.hub.counters();
         counters.frames_in.fetch_add(1, Relaxed);
-        counters.bytes_in.fetch_add(u64::try_from(payload.len()).unwrap_or(u64::MAX), Relaxed);
+        counters.bytes_in.fetch_add(u64::try_from(bytes).unwrap_or(u64::MAX), Relaxed);
         match decoded {
             Ok(frame) => {
                 match self.gathered.len() {

@@ -36,17 +36,15 @@ const LIST_CAPACITY: usize = 8;
 /// Reads one frame. Unknown fields and actions are tolerated, absent and null are the same, and
 /// integers may travel as floats.
 pub fn decode(format: Format, bytes: &[u8]) -> Result<ProtocolMessage, ErrorInfo> {
-    let mut frame = ProtocolMessage::new(Action::Heartbeat);
     match format {
-        Format::Json => {
-            read_whole(JsonReader::new(bytes), PROTOCOL_ERROR, |r| read_frame(&mut frame, r))?;
-        }
-        Format::MessagePack => {
-            let reader = Ok(MsgPackReader::new(bytes));
-            read_whole(reader, PROTOCOL_ERROR, |r| read_frame(&mut frame, r))?;
-        }
+        Format::Json => decode_json(utf8(bytes, PROTOCOL_ERROR)?),
+        Format::MessagePack => decode_frame(MsgPackReader::new(bytes)),
     }
-    Ok(frame)
+}
+
+/// Like [`decode`], for what is known to be text.
+pub fn decode_json(text: &str) -> Result<ProtocolMessage, ErrorInfo> {
+    decode_frame(JsonReader::new(text))
 }
 
 /// Writes one frame, without absent fields.
@@ -122,7 +120,7 @@ pub fn decode_initial_value(
     kind: ObjectKind,
     json: &str,
 ) -> Result<Option<ObjectAction>, ErrorInfo> {
-    let created: Created = read(Format::Json, json.as_bytes(), OBJECT_INVALID)?;
+    let created = read_whole(JsonReader::new(json), OBJECT_INVALID, Created::read)?;
     Ok(created.into_action(kind))
 }
 
@@ -193,17 +191,28 @@ fn capacity(data: usize) -> usize {
 
 fn read<T: Decode>(format: Format, bytes: &[u8], malformed: ErrorCode) -> Result<T, ErrorInfo> {
     match format {
-        Format::Json => read_whole(JsonReader::new(bytes), malformed, T::read),
-        Format::MessagePack => read_whole(Ok(MsgPackReader::new(bytes)), malformed, T::read),
+        Format::Json => read_whole(JsonReader::new(utf8(bytes, malformed)?), malformed, T::read),
+        Format::MessagePack => read_whole(MsgPackReader::new(bytes), malformed, T::read),
     }
 }
 
+fn utf8(bytes: &[u8], malformed: ErrorCode) -> Result<&str, ErrorInfo> {
+    simdutf8::basic::from_utf8(bytes)
+        .map_err(|_invalid| explain(Problem::Malformed("not UTF-8"), 0, malformed))
+}
+
+#[inline]
+fn decode_frame<'a, R: Reader<'a>>(reader: R) -> Result<ProtocolMessage, ErrorInfo> {
+    let mut frame = ProtocolMessage::new(Action::Heartbeat);
+    read_whole(reader, PROTOCOL_ERROR, |r| read_frame(&mut frame, r))?;
+    Ok(frame)
+}
+
 fn read_whole<'a, R: Reader<'a>, T>(
-    reader: Read<R>,
+    mut reader: R,
     malformed: ErrorCode,
     read: impl FnOnce(&mut R) -> Read<T>,
 ) -> Result<T, ErrorInfo> {
-    let mut reader = reader.map_err(|problem| explain(problem, 0, malformed))?;
     let value = read(&mut reader).and_then(|value| reader.end().map(|()| value));
     value.map_err(|problem| explain(problem, reader.position(), malformed))
 }
