@@ -104,20 +104,31 @@ struct Inbound {
 }
 
 impl Inbound {
-    fn decode_text(&self, text: &str) -> Result<ProtocolMessage, ErrorInfo> {
+    fn decode_text(&mut self, text: &str) -> Result<(), ErrorInfo> {
         match self.format {
-            Format::Json => protocol::decode_json(text),
+            Format::Json => protocol::decode_json_onto(self.room(), text),
             Format::MessagePack => {
                 Err(error::PROTOCOL_ERROR.with("a text frame on a MessagePack connection"))
             }
         }
     }
 
-    fn decode_binary(&self, bytes: &[u8]) -> Result<ProtocolMessage, ErrorInfo> {
+    fn decode_binary(&mut self, bytes: &[u8]) -> Result<(), ErrorInfo> {
         match self.format {
             Format::Json => Err(error::PROTOCOL_ERROR.with("a binary frame on a JSON connection")),
-            Format::MessagePack => protocol::decode(self.format, bytes),
+            Format::MessagePack => protocol::decode_msgpack_onto(self.room(), bytes),
         }
+    }
+
+    /// The list, with room for one more.
+    fn room(&mut self) -> &mut Vec<ProtocolMessage> {
+        match self.gathered.len() {
+            // Most reads bring one, and those that bring more bring many: frames are large.
+            0 => self.gathered.reserve_exact(1),
+            1 => self.gathered.reserve_exact(MAX_GATHERED - 1),
+            _ => {}
+        }
+        &mut self.gathered
     }
 
     fn hand_over(&mut self, event: Event) -> Intake {
@@ -141,15 +152,8 @@ impl Handler for Inbound {
         counters.frames_in.fetch_add(1, Relaxed);
         counters.bytes_in.fetch_add(u64::try_from(bytes).unwrap_or(u64::MAX), Relaxed);
         match decoded {
-            Ok(frame) => {
-                match self.gathered.len() {
-                    // Most reads bring one, and those that bring more bring many: frames are large.
-                    0 => self.gathered.reserve_exact(1),
-                    1 => self.gathered.reserve_exact(MAX_GATHERED - 1),
-                    _ => {}
-                }
-                self.items += items(&frame);
-                self.gathered.push(frame);
+            Ok(()) => {
+                self.items += self.gathered.last().map_or(0, items);
                 if self.gathered.len() < MAX_GATHERED && self.items < MANY_ITEMS {
                     Intake::More
                 } else {
@@ -164,11 +168,11 @@ impl Handler for Inbound {
     }
 
     fn on_pause(&mut self) -> Intake {
-        if self.gathered.is_empty() {
+        let frames = std::mem::take(&mut self.gathered);
+        if frames.is_empty() {
             return Intake::More;
         }
         self.items = 0;
-        let frames = std::mem::take(&mut self.gathered);
         self.hand_over(Event::Frames { transport: self.transport, frames })
     }
 

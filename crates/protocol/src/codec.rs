@@ -14,8 +14,7 @@ use types::{Annotation, ErrorCode, ErrorInfo, Message, ObjectAction, ObjectKind,
 use crate::Format;
 use crate::batch::{BatchBody, BatchPublish};
 use crate::delivered::Delivered;
-use crate::frame::{Action, ProtocolMessage};
-use crate::frame_fields::read_frame;
+use crate::frame::ProtocolMessage;
 use crate::json::{JsonReader, JsonWriter};
 use crate::message::{Flat, MessageShape};
 use crate::msgpack::{MsgPackReader, MsgPackWriter};
@@ -36,15 +35,21 @@ const LIST_CAPACITY: usize = 8;
 /// Reads one frame. Unknown fields and actions are tolerated, absent and null are the same, and
 /// integers may travel as floats.
 pub fn decode(format: Format, bytes: &[u8]) -> Result<ProtocolMessage, ErrorInfo> {
-    match format {
-        Format::Json => decode_json(utf8(bytes, PROTOCOL_ERROR)?),
-        Format::MessagePack => decode_frame(MsgPackReader::new(bytes)),
-    }
+    read(format, bytes, PROTOCOL_ERROR)
 }
 
-/// Like [`decode`], for what is known to be text.
-pub fn decode_json(text: &str) -> Result<ProtocolMessage, ErrorInfo> {
-    decode_frame(JsonReader::new(text))
+/// Like [`decode`], from text and onto a list, where the frame stays, since it is large. On an error the
+/// list is as it was.
+pub fn decode_json_onto(frames: &mut Vec<ProtocolMessage>, text: &str) -> Result<(), ErrorInfo> {
+    decode_onto(frames, JsonReader::new(text))
+}
+
+/// Like [`decode_json_onto`], from MessagePack.
+pub fn decode_msgpack_onto(
+    frames: &mut Vec<ProtocolMessage>,
+    bytes: &[u8],
+) -> Result<(), ErrorInfo> {
+    decode_onto(frames, MsgPackReader::new(bytes))
 }
 
 /// Writes one frame, without absent fields.
@@ -201,11 +206,16 @@ fn utf8(bytes: &[u8], malformed: ErrorCode) -> Result<&str, ErrorInfo> {
         .map_err(|_invalid| explain(Problem::Malformed("not UTF-8"), 0, malformed))
 }
 
-#[inline]
-fn decode_frame<'a, R: Reader<'a>>(reader: R) -> Result<ProtocolMessage, ErrorInfo> {
-    let mut frame = ProtocolMessage::new(Action::Heartbeat);
-    read_whole(reader, PROTOCOL_ERROR, |r| read_frame(&mut frame, r))?;
-    Ok(frame)
+fn decode_onto<'a, R: Reader<'a>>(
+    frames: &mut Vec<ProtocolMessage>,
+    reader: R,
+) -> Result<(), ErrorInfo> {
+    let before = frames.len();
+    let read = read_whole(reader, PROTOCOL_ERROR, |r| ProtocolMessage::read_onto(frames, r));
+    if read.is_err() {
+        frames.truncate(before);
+    }
+    read
 }
 
 fn read_whole<'a, R: Reader<'a>, T>(

@@ -16,11 +16,18 @@ impl Decode for ProtocolMessage {
         read_frame(&mut frame, r)?;
         Ok(frame)
     }
+
+    #[inline]
+    fn read_onto<'a, R: Reader<'a>>(frames: &mut Vec<Self>, r: &mut R) -> Read<()> {
+        // Made where it stays: what is pushed is moved.
+        frames.resize_with(frames.len() + 1, || Self::new(Action::Heartbeat));
+        frames.last_mut().map_or(Ok(()), |frame| read_frame(frame, r))
+    }
 }
 
-/// Reads a frame where it is kept, since it is large.
+/// Fills an empty frame.
 #[inline]
-pub(crate) fn read_frame<'a, R: Reader<'a>>(frame: &mut ProtocolMessage, r: &mut R) -> Read<()> {
+fn read_frame<'a, R: Reader<'a>>(frame: &mut ProtocolMessage, r: &mut R) -> Read<()> {
     let mut action = None;
     r.fields(|r, key| {
         match key {

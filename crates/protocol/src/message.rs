@@ -42,7 +42,9 @@ impl Decode for Message {
 
     #[inline]
     fn read_onto<'a, R: Reader<'a>>(messages: &mut Vec<Self>, r: &mut R) -> Read<()> {
-        read_message(messages.push_mut(Self::default()), r)
+        // Made where it stays: what is pushed is moved.
+        messages.resize_with(messages.len() + 1, Self::default);
+        messages.last_mut().map_or(Ok(()), |message| read_message(message, r))
     }
 }
 

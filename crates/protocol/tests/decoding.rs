@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use protocol::{
-    Action, Format, ProtocolMessage, decode, decode_messages, decode_presence, decode_value,
-    encode, encode_messages, encode_value,
+    Action, Format, ProtocolMessage, decode, decode_json_onto, decode_messages,
+    decode_msgpack_onto, decode_presence, decode_value, encode, encode_messages, encode_value,
 };
 use serde_json::{Value, json};
 use types::{Data, ErrorInfo, Message, MessageAction, Timestamp};
@@ -330,6 +330,26 @@ fn malformed_frames_are_protocol_errors() {
     }
     assert_eq!(decode(Format::Json, b"{\"action\":0}}").unwrap_err().code, 80013);
     assert_eq!(decode(Format::MessagePack, b"\x81\xa6action\x00\x00").unwrap_err().code, 80013);
+}
+
+#[test]
+fn a_frame_is_read_onto_a_list_whole_or_not_at_all() {
+    let mut frames = Vec::new();
+    let values = [json!({"action": 15, "id": "a"}), json!({"action": 15, "channel": "b"})];
+    for value in &values {
+        decode_json_onto(&mut frames, &value.to_string()).unwrap();
+        decode_msgpack_onto(&mut frames, &pack(value)).unwrap();
+        let before = frames.clone();
+        let cut_off = value.to_string().replace('}', ",");
+        assert_eq!(decode_json_onto(&mut frames, &cut_off).unwrap_err().code, 80013);
+        let trailing = [pack(value), vec![0]].concat();
+        assert_eq!(decode_msgpack_onto(&mut frames, &trailing).unwrap_err().code, 80013);
+        assert_eq!(frames, before);
+    }
+    assert_eq!(
+        frames,
+        values.iter().flat_map(|value| [frame(value), frame(value)]).collect::<Vec<_>>()
+    );
 }
 
 #[test]
