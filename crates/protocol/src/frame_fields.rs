@@ -13,7 +13,7 @@ use crate::write::{Encode, Fields, Writer};
 impl Decode for ProtocolMessage {
     fn read<'a, R: Reader<'a>>(r: &mut R) -> Read<Self> {
         let mut frame = Self::new(Action::Heartbeat);
-        read_frame(&mut frame, r)?;
+        read_frame(&mut frame, None, r)?;
         Ok(frame)
     }
 
@@ -21,13 +21,18 @@ impl Decode for ProtocolMessage {
     fn read_onto<'a, R: Reader<'a>>(frames: &mut Vec<Self>, r: &mut R) -> Read<()> {
         // Made where it stays: what is pushed is moved.
         frames.resize_with(frames.len() + 1, || Self::new(Action::Heartbeat));
-        frames.last_mut().map_or(Ok(()), |frame| read_frame(frame, r))
+        frames.split_last_mut().map_or(Ok(()), |(frame, rest)| read_frame(frame, rest.last(), r))
     }
 }
 
-/// Fills an empty frame.
+/// Fills an empty frame. What it has in common with the one before it, as most that come together
+/// have, is shared.
 #[inline]
-fn read_frame<'a, R: Reader<'a>>(frame: &mut ProtocolMessage, r: &mut R) -> Read<()> {
+fn read_frame<'a, R: Reader<'a>>(
+    frame: &mut ProtocolMessage,
+    before: Option<&ProtocolMessage>,
+    r: &mut R,
+) -> Read<()> {
     let mut action = None;
     r.fields(|r, key| {
         match key {
@@ -37,7 +42,10 @@ fn read_frame<'a, R: Reader<'a>>(frame: &mut ProtocolMessage, r: &mut R) -> Read
             }
             b"id" => frame.id = Some(r.shared()?),
             b"auth" => frame.access_token = read_auth(r)?,
-            b"channel" => frame.channel = Some(r.shared()?),
+            b"channel" => {
+                let known = before.and_then(|before| before.channel.as_ref());
+                frame.channel = Some(r.shared_if_known(known)?);
+            }
             b"channelSerial" => frame.channel_serial = Some(r.shared()?),
             b"connectionId" => frame.connection_id = Some(ConnectionId::new(r.text()?)),
             b"connectionKey" => frame.connection_key = Some(r.shared()?),

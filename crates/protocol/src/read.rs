@@ -136,6 +136,15 @@ pub(crate) trait Reader<'a>: Sized {
         Ok(self.text()?.into())
     }
 
+    /// Like [`Reader::shared`], with the text that is known if it is the same.
+    fn shared_if_known(&mut self, known: Option<&Arc<str>>) -> Read<Arc<str>> {
+        let text = self.text()?;
+        match known {
+            Some(known) if **known == *text => Ok(Arc::clone(known)),
+            Some(_) | None => Ok(text.into()),
+        }
+    }
+
     /// An integer within the range of `T`, also one that travels as a float.
     #[inline]
     fn integer<T: TryFrom<i128>>(&mut self) -> Read<T> {

@@ -1,5 +1,7 @@
 //! What arrives: payloads in every form, what is tolerated, and what is refused with which code.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use protocol::{
     Action, Format, ProtocolMessage, decode, decode_json_onto, decode_messages,
@@ -350,6 +352,23 @@ fn a_frame_is_read_onto_a_list_whole_or_not_at_all() {
         frames,
         values.iter().flat_map(|value| [frame(value), frame(value)]).collect::<Vec<_>>()
     );
+}
+
+#[test]
+fn frames_that_come_together_share_the_name_of_their_channel() {
+    let mut frames = Vec::new();
+    for channel in [json!("a"), json!("a"), json!("b"), json!(null), json!("b")] {
+        let value = json!({"action": 15, "channel": channel});
+        decode_json_onto(&mut frames, &value.to_string()).unwrap();
+        decode_msgpack_onto(&mut frames, &pack(&value)).unwrap();
+    }
+    let channels: Vec<_> = frames.iter().map(|frame| frame.channel.as_ref()).collect();
+    let names = ["a", "a", "a", "a", "b", "b", "", "", "b", "b"];
+    assert!(channels.iter().map(|channel| channel.map_or("", |name| name)).eq(names));
+    let is_shared = channels.windows(2).map(|pair| {
+        pair[0].is_some_and(|name| pair[1].is_some_and(|next| Arc::ptr_eq(name, next)))
+    });
+    assert!(is_shared.eq([true, true, true, false, true, false, false, false, true]));
 }
 
 #[test]
