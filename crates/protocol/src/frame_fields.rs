@@ -5,7 +5,7 @@ use std::sync::Arc;
 use types::{Accepted, ClientId, ConnectionId, ItemPosition, SiteCode, Timestamp};
 
 use crate::frame::{Action, ConnectionDetails, ProtocolMessage};
-use crate::message::{Flat, MessageShape};
+use crate::message::{Flat, MessageShape, read_message_onto};
 use crate::read::{Decode, Kind, MAX_ITEMS, Problem, Read, Reader};
 use crate::results::write_results;
 use crate::write::{Encode, Fields, Writer};
@@ -56,7 +56,12 @@ fn read_frame<'a, R: Reader<'a>>(
             b"error" => frame.error = Some(Decode::read(r)?),
             b"flags" => frame.flags = Some(r.integer()?),
             b"msgSerial" => frame.msg_serial = Some(r.integer()?),
-            b"messages" => r.items_into(&mut frame.messages)?,
+            b"messages" => {
+                let known = before.and_then(|before| before.messages.first());
+                r.items_into(&mut frame.messages, |messages, r| {
+                    read_message_onto(messages, known, r)
+                })?;
+            }
             b"presence" => frame.presence = r.items()?,
             b"annotations" => frame.annotations = r.items()?,
             b"state" => frame.state = r.items()?,

@@ -113,12 +113,16 @@ pub(crate) trait Reader<'a>: Sized {
 
     fn items<T: Decode>(&mut self) -> Read<Vec<T>> {
         let mut items = Vec::new();
-        self.items_into(&mut items)?;
+        self.items_into(&mut items, T::read_onto)?;
         Ok(items)
     }
 
-    /// Like [`Reader::items`], in the place of those that are there.
-    fn items_into<T: Decode>(&mut self, items: &mut Vec<T>) -> Read<()> {
+    /// Like [`Reader::items`], in the place of those that are there; `read_onto` reads one more.
+    fn items_into<T>(
+        &mut self,
+        items: &mut Vec<T>,
+        mut read_onto: impl FnMut(&mut Vec<T>, &mut Self) -> Read<()>,
+    ) -> Read<()> {
         items.clear();
         self.list(|r| {
             if items.len() == MAX_ITEMS {
@@ -128,7 +132,7 @@ pub(crate) trait Reader<'a>: Sized {
                 // Most lists have one item, which may be kept for long.
                 *items = Vec::with_capacity(1);
             }
-            T::read_onto(items, r)
+            read_onto(items, r)
         })
     }
 

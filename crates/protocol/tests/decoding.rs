@@ -372,6 +372,24 @@ fn frames_that_come_together_share_the_name_of_their_channel() {
 }
 
 #[test]
+fn messages_that_come_together_share_their_names() {
+    let mut frames = Vec::new();
+    for names in [json!(["a", "a"]), json!(["a", "b", null]), json!(["a"])] {
+        let messages: Vec<_> =
+            names.as_array().unwrap().iter().map(|n| json!({"name": n})).collect();
+        let value = json!({"action": 15, "messages": messages});
+        decode_json_onto(&mut frames, &value.to_string()).unwrap();
+    }
+    let names: Vec<_> =
+        frames.iter().flat_map(|frame| &frame.messages).map(|m| m.name.as_ref()).collect();
+    let expected = ["a", "a", "a", "b", "", "a"];
+    assert!(names.iter().map(|name| name.map_or("", |name| name)).eq(expected));
+    let is_shared =
+        names.iter().map(|name| name.is_some_and(|name| Arc::ptr_eq(name, names[0].unwrap())));
+    assert!(is_shared.eq([true, true, true, false, false, true]));
+}
+
+#[test]
 fn nesting_is_bounded_wherever_it_can_occur() {
     for key in ["data", "extras", "unknown"] {
         for depth in [40, 100, 100_000] {
