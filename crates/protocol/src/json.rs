@@ -333,7 +333,7 @@ impl<'a> Reader<'a> for JsonReader<'a> {
                     unusual.as_bytes()
                 }
             };
-            if r.kind()? == Kind::Null { r.skip_null() } else { field(r, key) }
+            if r.peek() == b'n' { r.skip_null() } else { field(r, key) }
         })
     }
 
