@@ -68,6 +68,7 @@ pub(crate) async fn serve(opened: Opened, hub: Arc<Hub>, leftover: Vec<u8>, max_
         format,
         gathered: Vec::new(),
         items: 0,
+        bytes: 0,
         waiting: VecDeque::new(),
     };
     let ended = ws::run(outbox, leftover, limits, &mut inbound).await;
@@ -99,6 +100,8 @@ struct Inbound {
     format: Format,
     gathered: Vec<ProtocolMessage>,
     items: usize,
+    /// Bytes that are not counted yet.
+    bytes: usize,
     /// Events that there was no room for.
     waiting: VecDeque<Event>,
 }
@@ -131,6 +134,14 @@ impl Inbound {
         &mut self.gathered
     }
 
+    /// Once for all that comes together: others count in the same place.
+    fn count(&mut self, frames: usize) {
+        let counters = self.hub.counters();
+        counters.frames_in.fetch_add(u64::try_from(frames).unwrap_or(u64::MAX), Relaxed);
+        let bytes = std::mem::take(&mut self.bytes);
+        counters.bytes_in.fetch_add(u64::try_from(bytes).unwrap_or(u64::MAX), Relaxed);
+    }
+
     fn hand_over(&mut self, event: Event) -> Intake {
         if !self.waiting.is_empty() {
             self.waiting.push_back(event);
@@ -148,9 +159,7 @@ impl Handler for Inbound {
             Message::Binary(bytes) => (self.decode_binary(&bytes), bytes.len()),
             Message::Close(_) | Message::Ping(_) | Message::Pong(_) => return Intake::More,
         };
-        let counters = self.hub.counters();
-        counters.frames_in.fetch_add(1, Relaxed);
-        counters.bytes_in.fetch_add(u64::try_from(bytes).unwrap_or(u64::MAX), Relaxed);
+        self.bytes += bytes;
         match decoded {
             Ok(()) => {
                 self.items += self.gathered.last().map_or(0, items);
@@ -162,6 +171,7 @@ impl Handler for Inbound {
             }
             Err(error) => {
                 self.on_pause();
+                self.count(1);
                 self.hand_over(Event::BadFrame { transport: self.transport, error })
             }
         }
@@ -173,6 +183,7 @@ impl Handler for Inbound {
             return Intake::More;
         }
         self.items = 0;
+        self.count(frames.len());
         self.hand_over(Event::Frames { transport: self.transport, frames })
     }
 

@@ -149,6 +149,9 @@ async fn a_bad_frame_comes_after_those_before_it_and_those_after_it_follow() {
     let Event::BadFrame { .. } = bench.next_event().await else { panic!() };
     let Event::Frames { frames, .. } = bench.next_event().await else { panic!() };
     assert!(frames.iter().map(|frame| frame.id.as_deref()).eq([Some("last")]));
+    assert_eq!(bench.hub.counters().frames_in.load(Relaxed), 3);
+    let bytes = (first.len() + bad.len() + last.len()) as u64;
+    assert_eq!(bench.hub.counters().bytes_in.load(Relaxed), bytes);
 }
 
 #[tokio::test]
