@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, anyhow};
 use bytes::Bytes;
-use gateway::ws::{self, Frame, Handler, Intake, Limits, Opcode, Outbox};
+use gateway::ws::{self, Frame, Handler, Intake, Limits, Message, Outbox};
 use http_body_util::Empty;
 use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
@@ -24,11 +24,11 @@ const OUTBOX_LIMIT: usize = 2 * LIMITS.max_message;
 struct Echo(Arc<Outbox>);
 
 impl Handler for Echo {
-    fn on_message(&mut self, opcode: Opcode, payload: &[u8]) -> Intake {
-        let frame = match opcode {
-            Opcode::Text => Frame::text(payload),
-            Opcode::Binary => Frame::binary(payload),
-            Opcode::Close | Opcode::Ping | Opcode::Pong => return Intake::More,
+    fn on_message(&mut self, message: Message<'_>) -> Intake {
+        let frame = match message {
+            Message::Text(text) => Frame::text(text.as_bytes()),
+            Message::Binary(bytes) => Frame::binary(&bytes),
+            Message::Close(_) | Message::Ping(_) | Message::Pong(_) => return Intake::More,
         };
         self.0.push(&frame);
         Intake::More

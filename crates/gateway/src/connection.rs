@@ -21,7 +21,7 @@ use types::{ErrorInfo, error};
 use crate::{
     events::items,
     hub::{Hub, Transport},
-    ws::{self, Ended, Handler, Intake, Opcode, Outbox},
+    ws::{self, Ended, Handler, Intake, Message, Outbox},
 };
 
 /// How long a peer may accept nothing while there is something to send.
@@ -68,6 +68,7 @@ pub(crate) async fn serve(opened: Opened, hub: Arc<Hub>, leftover: Vec<u8>, max_
         format,
         gathered: Vec::new(),
         items: 0,
+        bytes: 0,
         waiting: VecDeque::new(),
     };
     let ended = ws::run(outbox, leftover, limits, &mut inbound).await;
@@ -99,25 +100,46 @@ struct Inbound {
     format: Format,
     gathered: Vec<ProtocolMessage>,
     items: usize,
+    /// Bytes that are not counted yet.
+    bytes: usize,
     /// Events that there was no room for.
     waiting: VecDeque<Event>,
 }
 
 impl Inbound {
-    /// None for what is no message.
-    fn decode(&self, opcode: Opcode, payload: &[u8]) -> Option<Result<ProtocolMessage, ErrorInfo>> {
-        match (opcode, self.format) {
-            (Opcode::Text, Format::Json) | (Opcode::Binary, Format::MessagePack) => {
-                Some(protocol::decode(self.format, payload))
+    fn decode_text(&mut self, text: &str) -> Result<(), ErrorInfo> {
+        match self.format {
+            Format::Json => protocol::decode_json_onto(self.room(), text),
+            Format::MessagePack => {
+                Err(error::PROTOCOL_ERROR.with("a text frame on a MessagePack connection"))
             }
-            (Opcode::Text, Format::MessagePack) => {
-                Some(Err(error::PROTOCOL_ERROR.with("a text frame on a MessagePack connection")))
-            }
-            (Opcode::Binary, Format::Json) => {
-                Some(Err(error::PROTOCOL_ERROR.with("a binary frame on a JSON connection")))
-            }
-            (Opcode::Ping | Opcode::Pong | Opcode::Close, _) => None,
         }
+    }
+
+    fn decode_binary(&mut self, bytes: &[u8]) -> Result<(), ErrorInfo> {
+        match self.format {
+            Format::Json => Err(error::PROTOCOL_ERROR.with("a binary frame on a JSON connection")),
+            Format::MessagePack => protocol::decode_msgpack_onto(self.room(), bytes),
+        }
+    }
+
+    /// The list, with room for one more.
+    fn room(&mut self) -> &mut Vec<ProtocolMessage> {
+        match self.gathered.len() {
+            // Most reads bring one, and those that bring more bring many: frames are large.
+            0 => self.gathered.reserve_exact(1),
+            1 => self.gathered.reserve_exact(MAX_GATHERED - 1),
+            _ => {}
+        }
+        &mut self.gathered
+    }
+
+    /// Once for all that comes together: others count in the same place.
+    fn count(&mut self, frames: usize) {
+        let counters = self.hub.counters();
+        counters.frames_in.fetch_add(u64::try_from(frames).unwrap_or(u64::MAX), Relaxed);
+        let bytes = std::mem::take(&mut self.bytes);
+        counters.bytes_in.fetch_add(u64::try_from(bytes).unwrap_or(u64::MAX), Relaxed);
     }
 
     fn hand_over(&mut self, event: Event) -> Intake {
@@ -131,21 +153,16 @@ impl Inbound {
 }
 
 impl Handler for Inbound {
-    fn on_message(&mut self, opcode: Opcode, payload: &[u8]) -> Intake {
-        let Some(decoded) = self.decode(opcode, payload) else { return Intake::More };
-        let counters = self.hub.counters();
-        counters.frames_in.fetch_add(1, Relaxed);
-        counters.bytes_in.fetch_add(u64::try_from(payload.len()).unwrap_or(u64::MAX), Relaxed);
+    fn on_message(&mut self, message: Message<'_>) -> Intake {
+        let (decoded, bytes) = match message {
+            Message::Text(text) => (self.decode_text(&text), text.len()),
+            Message::Binary(bytes) => (self.decode_binary(&bytes), bytes.len()),
+            Message::Close(_) | Message::Ping(_) | Message::Pong(_) => return Intake::More,
+        };
+        self.bytes += bytes;
         match decoded {
-            Ok(frame) => {
-                match self.gathered.len() {
-                    // Most reads bring one, and those that bring more bring many: frames are large.
-                    0 => self.gathered.reserve_exact(1),
-                    1 => self.gathered.reserve_exact(MAX_GATHERED - 1),
-                    _ => {}
-                }
-                self.items += items(&frame);
-                self.gathered.push(frame);
+            Ok(()) => {
+                self.items += self.gathered.last().map_or(0, items);
                 if self.gathered.len() < MAX_GATHERED && self.items < MANY_ITEMS {
                     Intake::More
                 } else {
@@ -154,17 +171,19 @@ impl Handler for Inbound {
             }
             Err(error) => {
                 self.on_pause();
+                self.count(1);
                 self.hand_over(Event::BadFrame { transport: self.transport, error })
             }
         }
     }
 
     fn on_pause(&mut self) -> Intake {
-        if self.gathered.is_empty() {
+        let frames = std::mem::take(&mut self.gathered);
+        if frames.is_empty() {
             return Intake::More;
         }
         self.items = 0;
-        let frames = std::mem::take(&mut self.gathered);
+        self.count(frames.len());
         self.hand_over(Event::Frames { transport: self.transport, frames })
     }
 

@@ -14,8 +14,7 @@ use types::{Annotation, ErrorCode, ErrorInfo, Message, ObjectAction, ObjectKind,
 use crate::Format;
 use crate::batch::{BatchBody, BatchPublish};
 use crate::delivered::Delivered;
-use crate::frame::{Action, ProtocolMessage};
-use crate::frame_fields::read_frame;
+use crate::frame::ProtocolMessage;
 use crate::json::{JsonReader, JsonWriter};
 use crate::message::{Flat, MessageShape};
 use crate::msgpack::{MsgPackReader, MsgPackWriter};
@@ -36,17 +35,21 @@ const LIST_CAPACITY: usize = 8;
 /// Reads one frame. Unknown fields and actions are tolerated, absent and null are the same, and
 /// integers may travel as floats.
 pub fn decode(format: Format, bytes: &[u8]) -> Result<ProtocolMessage, ErrorInfo> {
-    let mut frame = ProtocolMessage::new(Action::Heartbeat);
-    match format {
-        Format::Json => {
-            read_whole(JsonReader::new(bytes), PROTOCOL_ERROR, |r| read_frame(&mut frame, r))?;
-        }
-        Format::MessagePack => {
-            let reader = Ok(MsgPackReader::new(bytes));
-            read_whole(reader, PROTOCOL_ERROR, |r| read_frame(&mut frame, r))?;
-        }
-    }
-    Ok(frame)
+    read(format, bytes, PROTOCOL_ERROR)
+}
+
+/// Like [`decode`], from text and onto a list, where the frame stays, since it is large. On an error the
+/// list is as it was.
+pub fn decode_json_onto(frames: &mut Vec<ProtocolMessage>, text: &str) -> Result<(), ErrorInfo> {
+    decode_onto(frames, JsonReader::new(text))
+}
+
+/// Like [`decode_json_onto`], from MessagePack.
+pub fn decode_msgpack_onto(
+    frames: &mut Vec<ProtocolMessage>,
+    bytes: &[u8],
+) -> Result<(), ErrorInfo> {
+    decode_onto(frames, MsgPackReader::new(bytes))
 }
 
 /// Writes one frame, without absent fields.
@@ -122,7 +125,7 @@ pub fn decode_initial_value(
     kind: ObjectKind,
     json: &str,
 ) -> Result<Option<ObjectAction>, ErrorInfo> {
-    let created: Created = read(Format::Json, json.as_bytes(), OBJECT_INVALID)?;
+    let created = read_whole(JsonReader::new(json), OBJECT_INVALID, Created::read)?;
     Ok(created.into_action(kind))
 }
 
@@ -193,17 +196,33 @@ fn capacity(data: usize) -> usize {
 
 fn read<T: Decode>(format: Format, bytes: &[u8], malformed: ErrorCode) -> Result<T, ErrorInfo> {
     match format {
-        Format::Json => read_whole(JsonReader::new(bytes), malformed, T::read),
-        Format::MessagePack => read_whole(Ok(MsgPackReader::new(bytes)), malformed, T::read),
+        Format::Json => read_whole(JsonReader::new(utf8(bytes, malformed)?), malformed, T::read),
+        Format::MessagePack => read_whole(MsgPackReader::new(bytes), malformed, T::read),
     }
 }
 
+fn utf8(bytes: &[u8], malformed: ErrorCode) -> Result<&str, ErrorInfo> {
+    simdutf8::basic::from_utf8(bytes)
+        .map_err(|_invalid| explain(Problem::Malformed("not UTF-8"), 0, malformed))
+}
+
+fn decode_onto<'a, R: Reader<'a>>(
+    frames: &mut Vec<ProtocolMessage>,
+    reader: R,
+) -> Result<(), ErrorInfo> {
+    let before = frames.len();
+    let read = read_whole(reader, PROTOCOL_ERROR, |r| ProtocolMessage::read_onto(frames, r));
+    if read.is_err() {
+        frames.truncate(before);
+    }
+    read
+}
+
 fn read_whole<'a, R: Reader<'a>, T>(
-    reader: Read<R>,
+    mut reader: R,
     malformed: ErrorCode,
     read: impl FnOnce(&mut R) -> Read<T>,
 ) -> Result<T, ErrorInfo> {
-    let mut reader = reader.map_err(|problem| explain(problem, 0, malformed))?;
     let value = read(&mut reader).and_then(|value| reader.end().map(|()| value));
     value.map_err(|problem| explain(problem, reader.position(), malformed))
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use types::{Accepted, ClientId, ConnectionId, ItemPosition, SiteCode, Timestamp};
 
 use crate::frame::{Action, ConnectionDetails, ProtocolMessage};
-use crate::message::{Flat, MessageShape};
+use crate::message::{Flat, MessageShape, read_message_onto};
 use crate::read::{Decode, Kind, MAX_ITEMS, Problem, Read, Reader};
 use crate::results::write_results;
 use crate::write::{Encode, Fields, Writer};
@@ -13,14 +13,26 @@ use crate::write::{Encode, Fields, Writer};
 impl Decode for ProtocolMessage {
     fn read<'a, R: Reader<'a>>(r: &mut R) -> Read<Self> {
         let mut frame = Self::new(Action::Heartbeat);
-        read_frame(&mut frame, r)?;
+        read_frame(&mut frame, None, r)?;
         Ok(frame)
+    }
+
+    #[inline]
+    fn read_onto<'a, R: Reader<'a>>(frames: &mut Vec<Self>, r: &mut R) -> Read<()> {
+        // Made where it stays: what is pushed is moved.
+        frames.resize_with(frames.len() + 1, || Self::new(Action::Heartbeat));
+        frames.split_last_mut().map_or(Ok(()), |(frame, rest)| read_frame(frame, rest.last(), r))
     }
 }
 
-/// Reads a frame where it is kept, since it is large.
+/// Fills an empty frame. What it has in common with the one before it, as most that come together
+/// have, is shared.
 #[inline]
-pub(crate) fn read_frame<'a, R: Reader<'a>>(frame: &mut ProtocolMessage, r: &mut R) -> Read<()> {
+fn read_frame<'a, R: Reader<'a>>(
+    frame: &mut ProtocolMessage,
+    before: Option<&ProtocolMessage>,
+    r: &mut R,
+) -> Read<()> {
     let mut action = None;
     r.fields(|r, key| {
         match key {
@@ -30,7 +42,10 @@ pub(crate) fn read_frame<'a, R: Reader<'a>>(frame: &mut ProtocolMessage, r: &mut
             }
             b"id" => frame.id = Some(r.shared()?),
             b"auth" => frame.access_token = read_auth(r)?,
-            b"channel" => frame.channel = Some(r.shared()?),
+            b"channel" => {
+                let known = before.and_then(|before| before.channel.as_ref());
+                frame.channel = Some(r.shared_if_known(known)?);
+            }
             b"channelSerial" => frame.channel_serial = Some(r.shared()?),
             b"connectionId" => frame.connection_id = Some(ConnectionId::new(r.text()?)),
             b"connectionKey" => frame.connection_key = Some(r.shared()?),
@@ -41,7 +56,12 @@ pub(crate) fn read_frame<'a, R: Reader<'a>>(frame: &mut ProtocolMessage, r: &mut
             b"error" => frame.error = Some(Decode::read(r)?),
             b"flags" => frame.flags = Some(r.integer()?),
             b"msgSerial" => frame.msg_serial = Some(r.integer()?),
-            b"messages" => r.items_into(&mut frame.messages)?,
+            b"messages" => {
+                let known = before.and_then(|before| before.messages.first());
+                r.items_into(&mut frame.messages, |messages, r| {
+                    read_message_onto(messages, known, r)
+                })?;
+            }
             b"presence" => frame.presence = r.items()?,
             b"annotations" => frame.annotations = r.items()?,
             b"state" => frame.state = r.items()?,

@@ -39,10 +39,10 @@ mod write;
 
 pub use batch::{BatchBody, BatchPublish, BatchResult, BatchSpec, BatchSuccess, Subject};
 pub use codec::{
-    decode, decode_all, decode_annotations, decode_batch, decode_initial_value, decode_messages,
-    decode_object_operations, decode_presence, decode_value, encode, encode_annotations,
-    encode_batch, encode_error, encode_message, encode_messages, encode_messages_as,
-    encode_presence, encode_tree, encode_value, join,
+    decode, decode_all, decode_annotations, decode_batch, decode_initial_value, decode_json_onto,
+    decode_messages, decode_msgpack_onto, decode_object_operations, decode_presence, decode_value,
+    encode, encode_annotations, encode_batch, encode_error, encode_message, encode_messages,
+    encode_messages_as, encode_presence, encode_tree, encode_value, join,
 };
 pub use delivered::Delivered;
 pub use format::Format;

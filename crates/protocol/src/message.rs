@@ -36,25 +36,45 @@ impl MessageShape {
 impl Decode for Message {
     fn read<'a, R: Reader<'a>>(r: &mut R) -> Read<Self> {
         let mut message = Self::default();
-        read_message(&mut message, r)?;
+        read_message(&mut message, None, r)?;
         Ok(message)
     }
 
     #[inline]
     fn read_onto<'a, R: Reader<'a>>(messages: &mut Vec<Self>, r: &mut R) -> Read<()> {
-        read_message(messages.push_mut(Self::default()), r)
+        read_message_onto(messages, None, r)
     }
 }
 
-/// Fills an empty message.
+/// Reads one more message; `known` came before the list.
 #[inline]
-fn read_message<'a, R: Reader<'a>>(message: &mut Message, r: &mut R) -> Read<()> {
+pub(crate) fn read_message_onto<'a, R: Reader<'a>>(
+    messages: &mut Vec<Message>,
+    known: Option<&Message>,
+    r: &mut R,
+) -> Read<()> {
+    // Made where it stays: what is pushed is moved.
+    messages.resize_with(messages.len() + 1, Message::default);
+    let Some((message, before)) = messages.split_last_mut() else { return Ok(()) };
+    read_message(message, before.last().or(known), r)
+}
+
+/// Fills an empty message. The name that it has in common with the one before it is shared.
+#[inline]
+fn read_message<'a, R: Reader<'a>>(
+    message: &mut Message,
+    before: Option<&Message>,
+    r: &mut R,
+) -> Read<()> {
     let mut payload = Payload::default();
     let (mut version_serial, mut created_at) = (None, None);
     r.fields(|r, key| {
         match key {
             b"id" => message.id = Some(r.shared()?),
-            b"name" => message.name = Some(r.shared()?),
+            b"name" => {
+                let known = before.and_then(|before| before.name.as_ref());
+                message.name = Some(r.shared_if_known(known)?);
+            }
             b"data" => payload.read_data(r)?,
             b"encoding" => payload.read_encoding(r)?,
             b"clientId" => message.client_id = Some(ClientId::new(r.text()?)),

@@ -113,12 +113,16 @@ pub(crate) trait Reader<'a>: Sized {
 
     fn items<T: Decode>(&mut self) -> Read<Vec<T>> {
         let mut items = Vec::new();
-        self.items_into(&mut items)?;
+        self.items_into(&mut items, T::read_onto)?;
         Ok(items)
     }
 
-    /// Like [`Reader::items`], in the place of those that are there.
-    fn items_into<T: Decode>(&mut self, items: &mut Vec<T>) -> Read<()> {
+    /// Like [`Reader::items`], in the place of those that are there; `read_onto` reads one more.
+    fn items_into<T>(
+        &mut self,
+        items: &mut Vec<T>,
+        mut read_onto: impl FnMut(&mut Vec<T>, &mut Self) -> Read<()>,
+    ) -> Read<()> {
         items.clear();
         self.list(|r| {
             if items.len() == MAX_ITEMS {
@@ -128,12 +132,21 @@ pub(crate) trait Reader<'a>: Sized {
                 // Most lists have one item, which may be kept for long.
                 *items = Vec::with_capacity(1);
             }
-            T::read_onto(items, r)
+            read_onto(items, r)
         })
     }
 
     fn shared(&mut self) -> Read<Arc<str>> {
         Ok(self.text()?.into())
+    }
+
+    /// Like [`Reader::shared`], with the text that is known if it is the same.
+    fn shared_if_known(&mut self, known: Option<&Arc<str>>) -> Read<Arc<str>> {
+        let text = self.text()?;
+        match known {
+            Some(known) if **known == *text => Ok(Arc::clone(known)),
+            Some(_) | None => Ok(text.into()),
+        }
     }
 
     /// An integer within the range of `T`, also one that travels as a float.

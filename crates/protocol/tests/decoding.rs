@@ -1,9 +1,11 @@
 //! What arrives: payloads in every form, what is tolerated, and what is refused with which code.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use protocol::{
-    Action, Format, ProtocolMessage, decode, decode_messages, decode_presence, decode_value,
-    encode, encode_messages, encode_value,
+    Action, Format, ProtocolMessage, decode, decode_json_onto, decode_messages,
+    decode_msgpack_onto, decode_presence, decode_value, encode, encode_messages, encode_value,
 };
 use serde_json::{Value, json};
 use types::{Data, ErrorInfo, Message, MessageAction, Timestamp};
@@ -237,6 +239,16 @@ fn a_json_key_is_the_same_however_it_is_written() {
 }
 
 #[test]
+fn json_that_is_not_utf8_is_refused() {
+    for frame in [&b"\xff"[..], b"{\"action\":15,\"id\":\"\xc3\"}", b"{\"action\":15}\xe2\x82"] {
+        let refused = decode(Format::Json, frame).unwrap_err();
+        assert_eq!(refused.code, 80013);
+        assert!(refused.message.ends_with("not UTF-8 at byte 0"), "{}", refused.message);
+    }
+    assert_eq!(decode_messages(Format::Json, b"{\"name\":\"\xff\"}").unwrap_err().code, 40001);
+}
+
+#[test]
 fn a_key_that_is_not_utf8_is_refused() {
     for key in [&b"\xff"[..], b"actio\xc3", b"\xe2\x82"] {
         let length = 0xa0 + u8::try_from(key.len()).unwrap();
@@ -319,8 +331,62 @@ fn malformed_frames_are_protocol_errors() {
         }
     }
     assert_eq!(decode(Format::Json, b"{\"action\":0}}").unwrap_err().code, 80013);
-    assert_eq!(decode(Format::Json, b"\xff").unwrap_err().code, 80013);
     assert_eq!(decode(Format::MessagePack, b"\x81\xa6action\x00\x00").unwrap_err().code, 80013);
+}
+
+#[test]
+fn a_frame_is_read_onto_a_list_whole_or_not_at_all() {
+    let mut frames = Vec::new();
+    let values = [json!({"action": 15, "id": "a"}), json!({"action": 15, "channel": "b"})];
+    for value in &values {
+        decode_json_onto(&mut frames, &value.to_string()).unwrap();
+        decode_msgpack_onto(&mut frames, &pack(value)).unwrap();
+        let before = frames.clone();
+        let cut_off = value.to_string().replace('}', ",");
+        assert_eq!(decode_json_onto(&mut frames, &cut_off).unwrap_err().code, 80013);
+        let trailing = [pack(value), vec![0]].concat();
+        assert_eq!(decode_msgpack_onto(&mut frames, &trailing).unwrap_err().code, 80013);
+        assert_eq!(frames, before);
+    }
+    assert_eq!(
+        frames,
+        values.iter().flat_map(|value| [frame(value), frame(value)]).collect::<Vec<_>>()
+    );
+}
+
+#[test]
+fn frames_that_come_together_share_the_name_of_their_channel() {
+    let mut frames = Vec::new();
+    for channel in [json!("a"), json!("a"), json!("b"), json!(null), json!("b")] {
+        let value = json!({"action": 15, "channel": channel});
+        decode_json_onto(&mut frames, &value.to_string()).unwrap();
+        decode_msgpack_onto(&mut frames, &pack(&value)).unwrap();
+    }
+    let channels: Vec<_> = frames.iter().map(|frame| frame.channel.as_ref()).collect();
+    let names = ["a", "a", "a", "a", "b", "b", "", "", "b", "b"];
+    assert!(channels.iter().map(|channel| channel.map_or("", |name| name)).eq(names));
+    let is_shared = channels.windows(2).map(|pair| {
+        pair[0].is_some_and(|name| pair[1].is_some_and(|next| Arc::ptr_eq(name, next)))
+    });
+    assert!(is_shared.eq([true, true, true, false, true, false, false, false, true]));
+}
+
+#[test]
+fn messages_that_come_together_share_their_names() {
+    let mut frames = Vec::new();
+    for names in [json!(["a", "a"]), json!(["a", "b", null]), json!(["a"])] {
+        let messages: Vec<_> =
+            names.as_array().unwrap().iter().map(|n| json!({"name": n})).collect();
+        let value = json!({"action": 15, "messages": messages});
+        decode_json_onto(&mut frames, &value.to_string()).unwrap();
+    }
+    let names: Vec<_> =
+        frames.iter().flat_map(|frame| &frame.messages).map(|m| m.name.as_ref()).collect();
+    let expected = ["a", "a", "a", "b", "", "a"];
+    assert!(names.iter().map(|name| name.map_or("", |name| name)).eq(expected));
+    let is_shared =
+        names.iter().map(|name| name.is_some_and(|name| Arc::ptr_eq(name, names[0].unwrap())));
+    assert!(is_shared.eq([true, true, true, false, false, true]));
 }
 
 #[test]

@@ -2,17 +2,24 @@
 
 use std::hint::black_box;
 
-use protocol::{Format, ProtocolMessage, decode, encode};
+use protocol::{Format, ProtocolMessage, decode, decode_json_onto, decode_msgpack_onto, encode};
+use types::ErrorInfo;
 
 /// Bytes of data in each message.
 const DATA: usize = 300;
 
+/// Frames that come together. More would measure how the system allocator treats many texts of one size.
+const GATHERED: usize = 4;
+
 pub(crate) fn decode_json(count: u64) {
-    decode_often(count, Format::Json);
+    let json = encode(&published(), Format::Json);
+    let Ok(text) = std::str::from_utf8(&json) else { return };
+    decode_often(count, |frames| decode_json_onto(frames, black_box(text)));
 }
 
 pub(crate) fn decode_msgpack(count: u64) {
-    decode_often(count, Format::MessagePack);
+    let bytes = encode(&published(), Format::MessagePack);
+    decode_often(count, |frames| decode_msgpack_onto(frames, black_box(&bytes)));
 }
 
 pub(crate) fn encode_json(count: u64) {
@@ -23,11 +30,13 @@ pub(crate) fn encode_msgpack(count: u64) {
     encode_often(count, Format::MessagePack);
 }
 
-fn decode_often(count: u64, format: Format) {
-    let bytes = encode(&published(), format);
+fn decode_often(count: u64, decode: impl Fn(&mut Vec<ProtocolMessage>) -> Result<(), ErrorInfo>) {
+    let mut frames = Vec::with_capacity(GATHERED);
     for _ in 0..count {
-        let frame = decode(format, black_box(&bytes));
-        assert!(black_box(frame).is_ok());
+        assert!(decode(&mut frames).is_ok());
+        if frames.len() == GATHERED {
+            black_box(&mut frames).clear();
+        }
     }
 }
 

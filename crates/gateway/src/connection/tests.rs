@@ -12,7 +12,7 @@ use super::*;
 use crate::{
     events::EVENT_QUEUE,
     testing::{Answered, Bench, settings},
-    ws::testing::{BINARY, CLOSE, TEXT, frame},
+    ws::testing::{BINARY, CLOSE, TEXT, fragment, frame},
 };
 
 const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
@@ -134,6 +134,35 @@ async fn a_frame_of_the_other_kind_or_without_meaning_is_a_bad_frame() {
         drop(stream);
         assert_closed(&bench.next_event().await, id);
     }
+}
+
+#[tokio::test]
+async fn a_bad_frame_comes_after_those_before_it_and_those_after_it_follow() {
+    let mut bench = Bench::new(settings()).await;
+    let (mut stream, _, _) = open(&mut bench, "/").await;
+    let [first, last] = ["first", "last"].map(|id| heartbeat(id, Format::Json));
+    let bad = br#"{"action":0,"id":"bad""#;
+    let together = [frame(TEXT, &first), frame(TEXT, bad), frame(TEXT, &last)].concat();
+    stream.write_all(&together).await.unwrap();
+    let Event::Frames { frames, .. } = bench.next_event().await else { panic!() };
+    assert!(frames.iter().map(|frame| frame.id.as_deref()).eq([Some("first")]));
+    let Event::BadFrame { .. } = bench.next_event().await else { panic!() };
+    let Event::Frames { frames, .. } = bench.next_event().await else { panic!() };
+    assert!(frames.iter().map(|frame| frame.id.as_deref()).eq([Some("last")]));
+    assert_eq!(bench.hub.counters().frames_in.load(Relaxed), 3);
+    let bytes = (first.len() + bad.len() + last.len()) as u64;
+    assert_eq!(bench.hub.counters().bytes_in.load(Relaxed), bytes);
+}
+
+#[tokio::test]
+async fn a_text_in_pieces_is_read_as_one() {
+    let mut bench = Bench::new(settings()).await;
+    let (mut stream, _, _) = open(&mut bench, "/").await;
+    let whole = heartbeat("caf\u{e9}", Format::Json);
+    let (start, end) = whole.split_at(whole.len() - 3);
+    stream.write_all(&[fragment(TEXT, start), frame(0, end)].concat()).await.unwrap();
+    let Event::Frames { frames, .. } = bench.next_event().await else { panic!() };
+    assert!(frames.iter().map(|frame| frame.id.as_deref()).eq([Some("caf\u{e9}")]));
 }
 
 #[tokio::test]

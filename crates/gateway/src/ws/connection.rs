@@ -25,7 +25,7 @@ use tokio::{
 };
 
 use super::{
-    frame::{CloseCode, Frame, Opcode},
+    frame::{CloseCode, Frame},
     outbox::{Batch, Outbox, Phase, Then},
     reader::{Message, Reader, Violation},
 };
@@ -59,8 +59,8 @@ pub enum Intake {
 /// Takes what the peer sends. Called on the connection's task.
 pub trait Handler: Send {
     /// A text or binary message, or a control frame, which is already answered. After
-    /// [`Opcode::Close`] nothing more comes. Must not block, and must not drive another connection.
-    fn on_message(&mut self, opcode: Opcode, payload: &[u8]) -> Intake;
+    /// [`Message::Close`] nothing more comes. Must not block, and must not drive another connection.
+    fn on_message(&mut self, message: Message<'_>) -> Intake;
 
     /// All that has come so far was handed over.
     fn on_pause(&mut self) -> Intake {
@@ -224,15 +224,15 @@ impl Connection {
         loop {
             match self.reader.next(input) {
                 Ok(Some(message)) => {
-                    match message.opcode {
-                        Opcode::Ping => *pinged = Some(message.payload.to_vec()),
-                        Opcode::Close => {
+                    match &message {
+                        Message::Ping(payload) => *pinged = Some(payload.clone()),
+                        Message::Close(code) => {
                             self.answer_ping(pinged);
-                            self.answer_close(&message);
+                            self.answer_close(*code);
                         }
-                        Opcode::Text | Opcode::Binary | Opcode::Pong => {}
+                        Message::Text(_) | Message::Binary(_) | Message::Pong(_) => {}
                     }
-                    if handler.on_message(message.opcode, &message.payload) == Intake::Full {
+                    if handler.on_message(message) == Intake::Full {
                         return Intake::Full;
                     }
                 }
@@ -256,8 +256,7 @@ impl Connection {
         }
     }
 
-    fn answer_close(&mut self, message: &Message<'_>) {
-        let code = message.close_code();
+    fn answer_close(&mut self, code: Option<CloseCode>) {
         let echo = code.map_or_else(Frame::close_without_code, |code| Frame::close(code, ""));
         self.input = Input::Closed(code);
         self.outbox.close_after_flush(None, echo);

@@ -12,7 +12,7 @@ pub(super) const MAX_CONTROL_PAYLOAD: usize = 125;
 /// Longest server frame header: two bytes and a 64-bit length.
 const MAX_HEADER: usize = 10;
 
-/// What a frame or a reassembled message is. Continuations are the reader's affair.
+/// What a frame is. None that goes out is continued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Opcode {
     Text,

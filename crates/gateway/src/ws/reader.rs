@@ -9,17 +9,20 @@
 
 use std::borrow::Cow;
 
-use super::frame::{CloseCode, Frame, MAX_CONTROL_PAYLOAD, Opcode};
+use super::frame::{CloseCode, Frame, MAX_CONTROL_PAYLOAD};
 
 /// Longest client frame header: two bytes, a 64-bit length and the mask.
 const MAX_HEADER: usize = 14;
 
 /// A whole message, or a control frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Message<'a> {
-    /// A `Text` payload is valid UTF-8; a `Close` payload is empty or a valid code and reason.
-    pub opcode: Opcode,
-    pub payload: Cow<'a, [u8]>,
+pub enum Message<'a> {
+    Text(Cow<'a, str>),
+    Binary(Cow<'a, [u8]>),
+    /// With the code, if it has one.
+    Close(Option<CloseCode>),
+    Ping(Vec<u8>),
+    Pong(Vec<u8>),
 }
 
 /// What the peer did wrong; the text becomes the reason in the close frame.
@@ -64,11 +67,14 @@ pub struct Reader {
     control: Vec<u8>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    First(Opcode),
+    Text,
+    Binary,
     Continuation,
-    Control(Opcode),
+    Close,
+    Ping,
+    Pong,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -82,7 +88,7 @@ struct Head {
 
 #[derive(Debug)]
 struct Partial {
-    opcode: Opcode,
+    kind: Kind,
     data: Vec<u8>,
     /// How much of a text is known to be UTF-8: all but an unfinished last character.
     valid: usize,
@@ -108,13 +114,6 @@ impl Violation {
     /// The close frame that answers it.
     pub fn frame(self) -> Frame {
         Frame::close(self.code(), &self.to_string())
-    }
-}
-
-impl Message<'_> {
-    /// The code in a close message, if it has one.
-    pub fn close_code(&self) -> Option<CloseCode> {
-        self.payload.first_chunk().map(|code| CloseCode(u16::from_be_bytes(*code)))
     }
 }
 
@@ -146,8 +145,13 @@ impl Reader {
             let length = chunk.len();
             head.remaining -= length;
             let done = match head.kind {
-                Kind::Control(opcode) => self.take_control(opcode, &head, chunk)?,
-                Kind::First(_) | Kind::Continuation => self.take_data(&head, chunk)?,
+                Kind::Text | Kind::Binary | Kind::Continuation => self.take_data(&head, chunk)?,
+                Kind::Close => match self.take_control(&head, chunk) {
+                    Some(payload) => Some(Message::Close(read_close(&payload)?)),
+                    None => None,
+                },
+                Kind::Ping => self.take_control(&head, chunk).map(Message::Ping),
+                Kind::Pong => self.take_control(&head, chunk).map(Message::Pong),
             };
             if done.is_some() {
                 return Ok(done);
@@ -186,33 +190,22 @@ impl Reader {
     /// Checks a header against the message it belongs to, and the limit.
     fn admit(&self, head: &Head) -> Result<(), Violation> {
         let so_far = match (head.kind, &self.message) {
-            (Kind::Control(_), _) | (Kind::First(_), None) => 0,
-            (Kind::First(_), Some(_)) => return Err(Violation::Unfinished),
+            (Kind::Close | Kind::Ping | Kind::Pong, _) => return Ok(()),
+            (Kind::Text | Kind::Binary, None) => 0,
+            (Kind::Text | Kind::Binary, Some(_)) => return Err(Violation::Unfinished),
             (Kind::Continuation, Some(message)) => message.data.len(),
             (Kind::Continuation, None) => return Err(Violation::NothingToContinue),
         };
-        let is_data = !matches!(head.kind, Kind::Control(_));
-        if is_data && so_far.saturating_add(head.remaining) > self.max_message {
+        if so_far.saturating_add(head.remaining) > self.max_message {
             return Err(Violation::TooBig);
         }
         Ok(())
     }
 
-    fn take_control(
-        &mut self,
-        opcode: Opcode,
-        head: &Head,
-        chunk: &[u8],
-    ) -> Result<Option<Message<'static>>, Violation> {
+    /// The payload of a control frame, once it is all there.
+    fn take_control(&mut self, head: &Head, chunk: &[u8]) -> Option<Vec<u8>> {
         append_unmasked(&mut self.control, chunk, head.mask);
-        if head.remaining > 0 {
-            return Ok(None);
-        }
-        let message = Message { opcode, payload: std::mem::take(&mut self.control).into() };
-        if opcode == Opcode::Close {
-            check_close(&message)?;
-        }
-        Ok(Some(message))
+        (head.remaining == 0).then(|| std::mem::take(&mut self.control))
     }
 
     fn take_data<'a>(
@@ -221,17 +214,13 @@ impl Reader {
         chunk: &'a mut [u8],
     ) -> Result<Option<Message<'a>>, Violation> {
         let is_last = head.remaining == 0 && head.fin;
-        if is_last
-            && self.message.is_none()
-            && let Kind::First(opcode) = head.kind
-        {
-            unmask(chunk, head.mask);
-            return whole(opcode, chunk).map(Some);
-        }
-        let mut message = match (self.message.take(), head.kind) {
-            (Some(message), _) => message,
-            (None, Kind::First(opcode)) => Partial::with_capacity(opcode, chunk.len()),
-            (None, Kind::Continuation | Kind::Control(_)) => return Ok(None),
+        let mut message = match self.message.take() {
+            None if is_last => {
+                unmask(chunk, head.mask);
+                return whole(head.kind, chunk).map(Some);
+            }
+            None => Partial::with_capacity(head.kind, chunk.len()),
+            Some(message) => message,
         };
         message.reserve(chunk.len(), head, self.max_message);
         append_unmasked(&mut message.data, chunk, head.mask);
@@ -257,7 +246,7 @@ impl Head {
             return Err(Violation::Unmasked);
         }
         let short = second & 0x7f;
-        if let Kind::Control(_) = kind {
+        if let Kind::Close | Kind::Ping | Kind::Pong = kind {
             if !fin {
                 return Err(Violation::FragmentedControl);
             }
@@ -276,19 +265,19 @@ impl Kind {
     const fn of(bits: u8) -> Result<Self, Violation> {
         match bits {
             0x0 => Ok(Self::Continuation),
-            0x1 => Ok(Self::First(Opcode::Text)),
-            0x2 => Ok(Self::First(Opcode::Binary)),
-            0x8 => Ok(Self::Control(Opcode::Close)),
-            0x9 => Ok(Self::Control(Opcode::Ping)),
-            0xa => Ok(Self::Control(Opcode::Pong)),
+            0x1 => Ok(Self::Text),
+            0x2 => Ok(Self::Binary),
+            0x8 => Ok(Self::Close),
+            0x9 => Ok(Self::Ping),
+            0xa => Ok(Self::Pong),
             _ => Err(Violation::UnknownOpcode),
         }
     }
 }
 
 impl Partial {
-    fn with_capacity(opcode: Opcode, bytes: usize) -> Self {
-        Self { opcode, data: Vec::with_capacity(bytes), valid: 0 }
+    fn with_capacity(kind: Kind, bytes: usize) -> Self {
+        Self { kind, data: Vec::with_capacity(bytes), valid: 0 }
     }
 
     /// Makes room for `more` bytes: doubling, but never beyond what the message can still become.
@@ -303,7 +292,7 @@ impl Partial {
     }
 
     fn validate(&mut self) -> Result<(), Violation> {
-        if self.opcode != Opcode::Text {
+        if self.kind != Kind::Text {
             return Ok(());
         }
         match simdutf8::compat::from_utf8(self.data.get(self.valid..).unwrap_or_default()) {
@@ -315,10 +304,13 @@ impl Partial {
     }
 
     fn finish(self) -> Result<Message<'static>, Violation> {
-        if self.opcode == Opcode::Text && self.valid < self.data.len() {
-            return Err(Violation::Utf8);
+        if self.kind != Kind::Text {
+            return Ok(Message::Binary(self.data.into()));
         }
-        Ok(Message { opcode: self.opcode, payload: self.data.into() })
+        match String::from_utf8(self.data) {
+            Ok(text) => Ok(Message::Text(text.into())),
+            Err(_) => Err(Violation::Utf8),
+        }
     }
 }
 
@@ -341,22 +333,27 @@ fn parse_length(short: u8, bytes: &[u8]) -> Result<Option<(u64, &[u8])>, Violati
     Ok(Some((length, rest)))
 }
 
-fn check_close(message: &Message<'_>) -> Result<(), Violation> {
-    match (message.close_code(), message.payload.get(2..)) {
-        (Some(code), Some(reason)) if code.may_be_sent() => {
-            std::str::from_utf8(reason).map_err(|_invalid| Violation::Utf8).map(drop)
-        }
-        (None, None) if message.payload.is_empty() => Ok(()),
-        _ => Err(Violation::Close),
+/// Nothing, or a code that may be sent and a reason.
+fn read_close(payload: &[u8]) -> Result<Option<CloseCode>, Violation> {
+    let Some((code, reason)) = payload.split_first_chunk() else {
+        return if payload.is_empty() { Ok(None) } else { Err(Violation::Close) };
+    };
+    let code = CloseCode(u16::from_be_bytes(*code));
+    if !code.may_be_sent() {
+        return Err(Violation::Close);
     }
+    std::str::from_utf8(reason).map(|_| Some(code)).map_err(|_invalid| Violation::Utf8)
 }
 
 /// A message that has come with one frame, in one piece.
-fn whole(opcode: Opcode, payload: &[u8]) -> Result<Message<'_>, Violation> {
-    if opcode == Opcode::Text && simdutf8::basic::from_utf8(payload).is_err() {
-        return Err(Violation::Utf8);
+fn whole(kind: Kind, payload: &[u8]) -> Result<Message<'_>, Violation> {
+    if kind != Kind::Text {
+        return Ok(Message::Binary(payload.into()));
     }
-    Ok(Message { opcode, payload: payload.into() })
+    match simdutf8::basic::from_utf8(payload) {
+        Ok(text) => Ok(Message::Text(text.into())),
+        Err(_) => Err(Violation::Utf8),
+    }
 }
 
 /// Takes so many bytes off the front, or all if there are fewer.

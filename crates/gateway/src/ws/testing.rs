@@ -1,5 +1,7 @@
 //! What a client puts on the wire, for tests; also what it must not.
 
+use super::Message;
+
 pub(crate) const TEXT: u8 = 0x1;
 pub(crate) const BINARY: u8 = 0x2;
 pub(crate) const CLOSE: u8 = 0x8;
@@ -34,4 +36,15 @@ pub(crate) fn header(first: u8, len: usize) -> Vec<u8> {
     };
     bytes.extend(MASK);
     bytes
+}
+
+/// A message that outlives the buffer it was read into.
+pub(crate) fn owned(message: Message<'_>) -> Message<'static> {
+    match message {
+        Message::Text(text) => Message::Text(text.into_owned().into()),
+        Message::Binary(bytes) => Message::Binary(bytes.into_owned().into()),
+        Message::Close(code) => Message::Close(code),
+        Message::Ping(payload) => Message::Ping(payload),
+        Message::Pong(payload) => Message::Pong(payload),
+    }
 }

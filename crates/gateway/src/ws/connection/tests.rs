@@ -1,6 +1,5 @@
 //! The loop over loopback sockets.
 
-use bytes::Bytes;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
@@ -11,7 +10,7 @@ use tokio::{
 use super::*;
 use crate::ws::{
     outbox::Pushed,
-    testing::{BINARY, CLOSE, PING, TEXT, frame},
+    testing::{BINARY, CLOSE, PING, TEXT, frame, owned},
 };
 
 /// Generous: no test waits for these.
@@ -23,13 +22,13 @@ const LIMITS: Limits = Limits {
 
 /// Reports what comes in; full after each message once `ready` is given.
 struct Recorder {
-    seen: mpsc::UnboundedSender<(Opcode, Bytes)>,
+    seen: mpsc::UnboundedSender<Message<'static>>,
     ready: Option<Arc<Notify>>,
 }
 
 impl Handler for Recorder {
-    fn on_message(&mut self, opcode: Opcode, payload: &[u8]) -> Intake {
-        self.seen.send((opcode, Bytes::copy_from_slice(payload))).unwrap();
+    fn on_message(&mut self, message: Message<'_>) -> Intake {
+        self.seen.send(owned(message)).unwrap();
         if self.ready.is_some() { Intake::Full } else { Intake::More }
     }
 
@@ -43,7 +42,7 @@ impl Handler for Recorder {
 struct Bench {
     client: TcpStream,
     outbox: Arc<Outbox>,
-    seen: mpsc::UnboundedReceiver<(Opcode, Bytes)>,
+    seen: mpsc::UnboundedReceiver<Message<'static>>,
     served: JoinHandle<Ended>,
 }
 
@@ -83,8 +82,8 @@ impl Bench {
         assert_eq!(self.client.read(&mut [0]).await.unwrap(), 0);
     }
 
-    async fn see(&mut self, opcode: Opcode, payload: &[u8]) {
-        assert_eq!(self.seen.recv().await, Some((opcode, Bytes::copy_from_slice(payload))));
+    async fn see(&mut self, message: Message<'static>) {
+        assert_eq!(self.seen.recv().await, Some(message));
     }
 }
 
@@ -98,8 +97,8 @@ async fn messages_come_in_and_frames_go_out() {
     bench.outbox.push(&text("welcome"));
     bench.expect(&text("welcome")).await;
     bench.send(&[frame(TEXT, b"a"), frame(BINARY, b"b")].concat()).await;
-    bench.see(Opcode::Text, b"a").await;
-    bench.see(Opcode::Binary, b"b").await;
+    bench.see(Message::Text("a".into())).await;
+    bench.see(Message::Binary(b"b".into())).await;
     bench.outbox.push(&text("more"));
     bench.expect(&text("more")).await;
 }
@@ -108,7 +107,7 @@ async fn messages_come_in_and_frames_go_out() {
 async fn what_came_with_the_handshake_is_read_first() {
     const EMPTY_TEXT: &[u8] = &[0x81, 0x80, 1, 2, 3, 4];
     let mut bench = Bench::new(LIMITS, EMPTY_TEXT, None).await;
-    bench.see(Opcode::Text, b"").await;
+    bench.see(Message::Text("".into())).await;
 }
 
 #[tokio::test]
@@ -124,7 +123,7 @@ async fn a_ping_is_answered_and_reported() {
     let mut bench = Bench::new(LIMITS, b"", None).await;
     bench.send(&frame(PING, b"are you there")).await;
     bench.expect(&Frame::pong(b"are you there")).await;
-    bench.see(Opcode::Ping, b"are you there").await;
+    bench.see(Message::Ping(b"are you there".into())).await;
 }
 
 #[tokio::test]
@@ -147,7 +146,7 @@ async fn a_violation_is_told_after_what_was_queued_before_it() {
     bench.expect(&Frame::pong(&[])).await;
     bench.expect(&Violation::Unmasked.frame()).await;
     bench.expect_end().await;
-    bench.see(Opcode::Ping, b"").await;
+    bench.see(Message::Ping(b"".into())).await;
     drop(bench.client);
     assert!(matches!(bench.served.await.unwrap(), Ended::Violation(Violation::Unmasked)));
     assert_eq!(bench.seen.recv().await, None);
@@ -208,7 +207,7 @@ async fn a_large_message_passes_in_both_directions() {
     let mut bench = Bench::new(LIMITS, b"", None).await;
     let payload: Vec<u8> = (0..5_000_000_u32).map(|i| i as u8).collect();
     bench.send(&frame(BINARY, &payload)).await;
-    bench.see(Opcode::Binary, &payload).await;
+    bench.see(Message::Binary(payload.clone().into())).await;
     bench.outbox.push(&Frame::binary(&payload));
     bench.expect(&Frame::binary(&payload)).await;
 }
@@ -218,15 +217,15 @@ async fn a_full_handler_stops_the_input_but_not_the_output() {
     let ready = Arc::new(Notify::new());
     let mut bench = Bench::new(LIMITS, b"", Some(Arc::clone(&ready))).await;
     bench.send(&[frame(TEXT, b"1"), frame(TEXT, b"2"), frame(CLOSE, b"")].concat()).await;
-    bench.see(Opcode::Text, b"1").await;
+    bench.see(Message::Text("1".into())).await;
     bench.outbox.push(&text("still here"));
     bench.expect(&text("still here")).await;
     assert!(bench.seen.is_empty());
     ready.notify_one();
-    bench.see(Opcode::Text, b"2").await;
+    bench.see(Message::Text("2".into())).await;
     assert!(bench.seen.is_empty());
     ready.notify_one();
-    bench.see(Opcode::Close, b"").await;
+    bench.see(Message::Close(None)).await;
     bench.expect(&Frame::close_without_code()).await;
 }
 

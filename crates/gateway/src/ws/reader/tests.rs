@@ -5,12 +5,14 @@ use std::slice;
 use proptest::{collection::vec, prelude::*, sample::Index};
 
 use super::*;
-use crate::ws::testing::{BINARY, CLOSE, PING, PONG, TEXT, fragment, frame, header, raw_frame};
+use crate::ws::testing::{
+    BINARY, CLOSE, PING, PONG, TEXT, fragment, frame, header, owned, raw_frame,
+};
 
 const LIMIT: usize = 1000;
 const CONTINUATION: u8 = 0x0;
 
-type Outcome = (Vec<(Opcode, Vec<u8>)>, Option<Violation>);
+type Outcome = (Vec<Message<'static>>, Option<Violation>);
 
 /// Everything that a fresh reader makes of these pieces, up to the first violation.
 fn read<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Outcome {
@@ -21,7 +23,7 @@ fn read<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Outcome {
         let mut piece = piece.as_mut_slice();
         loop {
             match reader.next(&mut piece) {
-                Ok(Some(message)) => messages.push((message.opcode, message.payload.to_vec())),
+                Ok(Some(message)) => messages.push(owned(message)),
                 Ok(None) => break,
                 Err(violation) => return (messages, Some(violation)),
             }
@@ -54,19 +56,20 @@ fn close_payload(code: u16, reason: &[u8]) -> Vec<u8> {
 #[test]
 fn a_masked_text_frame_is_a_message() {
     let hello = [0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58];
-    assert_eq!(read_all(&hello), (vec![(Opcode::Text, b"Hello".to_vec())], None));
+    assert_eq!(read_all(&hello), (vec![Message::Text("Hello".into())], None));
 }
 
 #[test]
 fn lengths_of_all_three_forms_are_read() {
     for len in [0, 1, 7, 8, 9, 125, 126, 127, LIMIT] {
         let payload: Vec<u8> = (0..len).map(|i| i as u8).collect();
-        assert_eq!(read_all(&frame(BINARY, &payload)), (vec![(Opcode::Binary, payload)], None));
+        let bytes = frame(BINARY, &payload);
+        assert_eq!(read_all(&bytes), (vec![Message::Binary(payload.into())], None));
     }
     let payload = vec![7; 70_000];
     let mut bytes = frame(BINARY, &payload);
     let message = Reader::new(70_000).next(&mut bytes.as_mut_slice());
-    assert_eq!(*message.unwrap().unwrap().payload, payload);
+    assert_eq!(message, Ok(Some(Message::Binary(payload.into()))));
 }
 
 #[test]
@@ -80,9 +83,9 @@ fn control_frames_stand_between_the_fragments_of_a_message() {
     ]
     .concat();
     let expected = vec![
-        (Opcode::Ping, b"1".to_vec()),
-        (Opcode::Pong, b"2".to_vec()),
-        (Opcode::Text, "caf\u{e9}!".into()),
+        Message::Ping(b"1".to_vec()),
+        Message::Pong(b"2".to_vec()),
+        Message::Text("caf\u{e9}!".into()),
     ];
     assert_eq!(read_all(&bytes), (expected, None));
 }
@@ -90,7 +93,7 @@ fn control_frames_stand_between_the_fragments_of_a_message() {
 #[test]
 fn what_comes_before_a_violation_still_counts() {
     let bytes = [frame(TEXT, b"a"), raw_frame(0xc1, b"b")].concat();
-    let messages = vec![(Opcode::Text, b"a".to_vec())];
+    let messages = vec![Message::Text("a".into())];
     assert_eq!(read_all(&bytes), (messages, Some(Violation::ReservedBits)));
 }
 
@@ -126,7 +129,8 @@ fn a_message_over_the_limit_is_refused_by_its_header_alone() {
 fn fragments_add_up_to_the_limit_and_no_further() {
     let first = fragment(BINARY, &[1; LIMIT - 1]);
     let (messages, _) = read_all(&[first.clone(), frame(CONTINUATION, b"2")].concat());
-    assert_eq!(messages[0].1.len(), LIMIT);
+    let whole = [&[1; LIMIT - 1][..], b"2"].concat();
+    assert_eq!(messages, [Message::Binary(whole.into())]);
     assert_eq!(violation(&[first, header(0x80, 2)].concat()), Violation::TooBig);
 }
 
@@ -161,9 +165,12 @@ fn a_text_must_not_end_inside_a_character() {
 
 #[test]
 fn a_close_frame_has_no_payload_or_a_valid_code_and_reason() {
-    for payload in [vec![], close_payload(1000, b""), close_payload(4999, "\u{e9}".as_bytes())] {
-        let message = (Opcode::Close, payload.clone());
-        assert_eq!(read_all(&frame(CLOSE, &payload)), (vec![message], None));
+    for (payload, code) in [
+        (vec![], None),
+        (close_payload(1000, b""), Some(CloseCode(1000))),
+        (close_payload(4999, "\u{e9}".as_bytes()), Some(CloseCode(4999))),
+    ] {
+        assert_eq!(read_all(&frame(CLOSE, &payload)), (vec![Message::Close(code)], None));
     }
     for code in [0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000] {
         assert_eq!(violation(&frame(CLOSE, &close_payload(code, b""))), Violation::Close);
@@ -188,7 +195,7 @@ fn a_message_that_has_come_whole_stays_where_it_was_read() {
     let (mut reader, mut input) = (Reader::new(LIMIT), bytes.as_mut_slice());
     for text in ["whole", "behind it"] {
         let message = reader.next(&mut input).unwrap().unwrap();
-        assert!(matches!(message.payload, Cow::Borrowed(payload) if payload == text.as_bytes()));
+        assert!(matches!(message, Message::Text(Cow::Borrowed(borrowed)) if borrowed == text));
     }
     assert!(input.is_empty());
 }
