@@ -15,7 +15,9 @@ mod ci;
 mod conformance;
 mod e2e;
 mod fuzz;
+mod own;
 mod process;
+mod release;
 mod sim;
 mod test;
 mod tidy;
@@ -80,6 +82,12 @@ const COMMANDS: &[Command] = &[
         arguments: "--check | --update | compare … | install-peers …",
         effect: "instruction counts; the server against references and other servers",
         run: bench::run,
+    },
+    Command {
+        name: "release",
+        arguments: "",
+        effect: "target/dist/dunlin: the binary as it is meant to be run",
+        run: release::run,
     },
     Command {
         name: "ci",

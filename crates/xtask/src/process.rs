@@ -146,6 +146,17 @@ impl Server {
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
+
+    /// Has the server end by itself, and waits for it.
+    ///
+    /// # Errors
+    /// It fails.
+    pub(crate) fn end(mut self) -> Result<()> {
+        run(tool("kill").arg(self.pid().to_string()))?;
+        let status = self.child.wait().context("wait for a server")?;
+        ensure!(status.success(), "the server ended with {status}");
+        Ok(())
+    }
 }
 
 impl Drop for Server {
@@ -214,6 +225,13 @@ mod tests {
         let proc = PathBuf::from(format!("/proc/{}", server.child.id()));
         drop(server);
         assert!(!proc.exists());
+    }
+
+    #[test]
+    fn a_server_ends_by_itself_when_it_is_told_to() {
+        let ends = |script| Server::start(&mut shell(script), "up").unwrap().end();
+        ends("trap 'exit 0' TERM; echo up; while :; do sleep 0.05; done").unwrap();
+        assert!(ends("trap 'exit 3' TERM; echo up; while :; do sleep 0.05; done").is_err());
     }
 
     #[test]

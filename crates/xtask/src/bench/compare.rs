@@ -22,6 +22,8 @@ struct Options {
     against: Vec<String>,
     rounds: usize,
     seconds: u32,
+    /// Another build of the server than the ordinary one.
+    server: Option<PathBuf>,
     peers: PathBuf,
     json: PathBuf,
 }
@@ -33,6 +35,7 @@ impl Options {
             against: Vec::new(),
             rounds: ROUNDS,
             seconds: SECONDS,
+            server: None,
             peers: peers::default_folder(),
             json: target_dir().join("bench/compare.json"),
         };
@@ -46,6 +49,7 @@ impl Options {
                 "--seconds" => {
                     options.seconds = value.parse().context("--seconds needs a number")?;
                 }
+                "--server" => options.server = Some(absolute(value)?),
                 "--peers-dir" => options.peers = absolute(value)?,
                 "--json" => options.json = absolute(value)?,
                 _ => anyhow::bail!("no option {option}"),
@@ -104,8 +108,10 @@ pub(super) fn run(args: &[&str]) -> Result<()> {
             println!("{}: not installed, left out (cargo xtask bench install-peers)", peer.name);
         }
     }
+    let programs = target_dir().join("release");
     let ring = Ring {
-        programs: target_dir().join("release"),
+        server: options.server.clone().unwrap_or_else(|| programs.join("dunlin")),
+        programs,
         peers: options.peers.clone(),
         scratch: target_dir().join("bench/run"),
         seconds: options.seconds,

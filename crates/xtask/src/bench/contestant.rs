@@ -15,6 +15,7 @@ use super::peers::Peer;
 use super::pinned::{GENERATOR_CORE, SERVER_CORE, pinned};
 use super::raw::Raw;
 use super::scenario::Scenario;
+use crate::own;
 use crate::process::{Server, free_address};
 
 /// What a run may take beyond the seconds that are measured: connecting, warming up, draining.
@@ -22,18 +23,6 @@ const OVERHEAD_SECONDS_MAX: u32 = 180;
 
 /// What a server still does when it listens, such as taking memory, is no part of its load.
 const SETTLING: Duration = Duration::from_millis(500);
-
-const OWN_KEY: &str = "bench.key:secret";
-/// An app of which the key is known, and no bound that a load of this kind meets.
-const OWN_CONFIGURATION: &str = r#"
-[node]
-connection_frame_rate = 0
-connection_unacknowledged = 100000
-[[apps]]
-id = "bench"
-keys = [{ id = "key", secret = "secret" }]
-namespaces = [{ id = "persisted", persisted = true }]
-"#;
 
 #[derive(Clone, Copy)]
 pub(super) enum Contestant {
@@ -58,7 +47,9 @@ pub(super) struct Launch {
 
 /// What is the same for all runs of a comparison.
 pub(super) struct Ring {
-    /// With the release builds of the server and of the reference programs.
+    /// The server that the others are compared with.
+    pub(super) server: PathBuf,
+    /// With the release builds of the generator and of the reference programs.
     pub(super) programs: PathBuf,
     pub(super) peers: PathBuf,
     pub(super) scratch: PathBuf,
@@ -133,11 +124,7 @@ impl Contestant {
 }
 
 fn launch_own(ring: &Ring, place: &Place<'_>) -> Result<Launch> {
-    let configuration = place.scratch.join("config.toml");
-    fs::write(&configuration, OWN_CONFIGURATION).context("write the configuration")?;
-    let mut command = pinned(SERVER_CORE, ring.programs.join("dunlin"));
-    command.args(["serve", "--unlimited", "--log", "warn", "--config"]).arg(configuration);
-    command.arg("--listen").arg(place.address.to_string());
-    command.arg("--data-dir").arg(place.scratch.join("data"));
-    Ok(Launch { command, url: format!("http://{}", place.address), key: Some(OWN_KEY) })
+    let mut command = pinned(SERVER_CORE, &ring.server);
+    command.args(own::arguments(place.scratch, place.address)?);
+    Ok(Launch { command, url: format!("http://{}", place.address), key: Some(own::KEY) })
 }
