@@ -152,7 +152,7 @@ impl Driver {
         })?;
         let inside = Inbox { queue, alarm: relay.alarm().clone() };
         let soon = Soon::new(&relay);
-        hub.on_event(move || soon.take_turn());
+        hub.on_event(move |frames| soon.take_turn(frames));
         Ok(Running { inside, ended, writer })
     }
 }

@@ -51,8 +51,8 @@ pub struct Hub {
     reply_deadline: Duration,
 }
 
-/// What is called when an event has been queued.
-struct Bell(Box<dyn Fn() + Send + Sync>);
+/// What is called when an event has been queued, with the number of frames in it.
+struct Bell(Box<dyn Fn(usize) + Send + Sync>);
 
 /// There is no node any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,24 +117,26 @@ impl Hub {
         (Arc::new(hub), receiver)
     }
 
-    /// Calls `ring` from now on for each event that has been queued, on the thread of whoever queued it.
-    /// Only the first call counts.
-    pub fn on_event(&self, ring: impl Fn() + Send + Sync + 'static) {
+    /// Calls `ring` from now on for each event that has been queued, on the thread of whoever queued it,
+    /// with the number of frames in it. Only the first call counts.
+    pub fn on_event(&self, ring: impl Fn(usize) + Send + Sync + 'static) {
         self.bell.set(Bell(Box::new(ring))).ok();
     }
 
     /// Tells the node, as soon as there is room.
     pub async fn tell(&self, event: Event) -> Result<(), NodeGone> {
         let room = self.events.room(&event).await.map_err(|_closed| NodeGone)?;
+        let frames = event.frames();
         self.events.send(event, room);
-        self.ring();
+        self.ring(frames);
         Ok(())
     }
 
     /// Gives the event back if there is no room. A node that is gone takes anything.
     pub(crate) fn try_tell(&self, event: Event) -> Option<Event> {
+        let frames = event.frames();
         match self.events.try_send(event) {
-            Ok(()) => self.ring(),
+            Ok(()) => self.ring(frames),
             Err(Refused::Full(event)) => return Some(event),
             Err(Refused::Closed) => {}
         }
@@ -146,15 +148,16 @@ impl Hub {
         let Some(first) = events.front() else { return Ok(()) };
         let room = self.events.room(first).await.map_err(|_closed| NodeGone)?;
         if let Some(first) = events.pop_front() {
+            let frames = first.frames();
             self.events.send(first, room);
-            self.ring();
+            self.ring(frames);
         }
         Ok(())
     }
 
-    fn ring(&self) {
+    fn ring(&self, frames: usize) {
         if let Some(Bell(ring)) = self.bell.get() {
-            ring();
+            ring(frames);
         }
     }
 
@@ -428,7 +431,10 @@ mod tests {
             let hub = Arc::downgrade(&hub);
             move || hub.upgrade().map(|hub| hub.events.taken())
         };
-        hub.on_event(move || rung.send(length()).unwrap());
+        hub.on_event(move |frames| {
+            assert_eq!(frames, 1);
+            rung.send(length()).unwrap();
+        });
         let event = || Event::TransportClosed { transport: TransportId(1) };
         hub.tell(event()).await.unwrap();
         assert_eq!(taken.try_recv(), Ok(Some(1)));

@@ -270,11 +270,13 @@ impl Session {
 
     fn check_message_frame(&mut self, ctx: &Context<'_>, frame: &mut ProtocolMessage) -> Checked {
         let requested = frame.channel.take().unwrap_or_default();
-        let known = self.publishable.as_ref().filter(|name| name.as_str() == requested.as_ref());
-        let is_known = known.is_some();
-        let channel = match known {
-            Some(name) => name.clone(),
-            None => self.check_message_channel(ctx, &requested)?,
+        let known = match &self.publishable {
+            Some(name) => name.said_by(requested),
+            None => Err(requested),
+        };
+        let (channel, unknown) = match known {
+            Ok(channel) => (channel, None),
+            Err(requested) => (self.check_message_channel(ctx, &requested)?, Some(requested)),
         };
         let extras = frame.messages.iter().map(|message| &message.extras);
         check_privileged(&self.principal, &channel, extras)?;
@@ -286,7 +288,7 @@ impl Session {
             let id = self.entry_id(named, frame.msg_serial);
             return Ok((channel, id, Body::Messages(take(&mut frame.messages))));
         }
-        if !is_known {
+        if let Some(requested) = unknown {
             self.check_publish(&requested, &channel)?;
             self.publishable = Some(channel.clone()).filter(|name| name.as_str() == &*requested);
         }

@@ -54,6 +54,11 @@ impl ChannelName {
         if valid { Ok(Self(text)) } else { Err(invalid(&text)) }
     }
 
+    /// The same name, as a text that says it; another text is given back.
+    pub fn said_by(&self, text: Arc<str>) -> Result<Self, Arc<str>> {
+        if self.0 == text { Ok(Self(text)) } else { Err(text) }
+    }
+
     /// Where the names that begin with `text` begin, in the order of names. A bound for ranges: it
     /// need not be a valid name.
     pub fn bound(text: &str) -> Self {

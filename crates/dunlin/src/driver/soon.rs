@@ -1,7 +1,8 @@
 //! Turns that wait until a thread of the runtime has polled what was ready with the one that asked. What
 //! several sockets have brought is read first, worked off in one turn, and then answered: each of the three
 //! costs less when it is done again and again than in turns with the others. But to wait costs a look for
-//! sockets, so a thread that finds few others who ask takes its turns at once, and tries again later.
+//! sockets, so a thread that finds few others who ask takes its turns at once, and tries again later; and
+//! so does one that has read much.
 //!
 //! Invariant: after [`Soon::take_turn`] a turn begins, as soon as the thread has nothing else to poll, at the
 //! latest when it next looks for sockets.
@@ -27,6 +28,9 @@ const MANY: u32 = 3 * JUDGED;
 
 /// So many turns are taken at once after some that were not worth the wait.
 const AT_ONCE: u32 = 64 * JUDGED;
+
+/// So many frames are worth a turn of their own: they are still in the caches.
+const ENOUGH: usize = 32;
 
 static THREADS: AtomicUsize = AtomicUsize::new(0);
 
@@ -57,12 +61,15 @@ impl<W: Worker> Soon<W> {
         Self { relay: Arc::downgrade(relay), places }
     }
 
-    /// Has a turn taken soon; on a thread without a runtime at once.
-    pub(super) fn take_turn(&self) {
+    /// Has a turn taken soon for what brings so many frames; on a thread without a runtime at once.
+    pub(super) fn take_turn(&self, frames: usize) {
         let at = THREAD.with(|thread| thread % PLACES);
         let (Ok(runtime), Some(place)) = (Handle::try_current(), self.places.get(at)) else {
             return take_turn(&self.relay);
         };
+        if frames >= ENOUGH {
+            return take_turn(&self.relay);
+        }
         let left = place.at_once.load(Relaxed);
         if left > 0 {
             place.at_once.store(left - 1, Relaxed);
@@ -156,7 +163,7 @@ mod tests {
             let (soon, queue) = (Arc::clone(soon), queue.clone());
             tokio::spawn(async move {
                 queue.send(()).unwrap();
-                soon.take_turn();
+                soon.take_turn(1);
             })
         });
         for task in tasks.collect::<Vec<_>>() {
@@ -187,7 +194,7 @@ mod tests {
             for _ in 0..3 {
                 for _ in 0..JUDGED {
                     queue.send(()).unwrap();
-                    soon.take_turn();
+                    soon.take_turn(1);
                     assert!(found.try_recv().is_err());
                     yield_now().await;
                     yield_now().await;
@@ -195,10 +202,24 @@ mod tests {
                 }
                 for _ in 0..AT_ONCE {
                     queue.send(()).unwrap();
-                    soon.take_turn();
+                    soon.take_turn(1);
                     assert_eq!(found.try_recv(), Ok(1));
                 }
             }
+        });
+    }
+
+    #[test]
+    fn what_brings_much_is_worked_off_at_once() {
+        let Reported { relay, queue, found, .. } = reporter();
+        let soon = Arc::new(Soon::new(&relay));
+        Builder::new_current_thread().build().unwrap().block_on(async {
+            queue.send(()).unwrap();
+            soon.take_turn(ENOUGH - 1);
+            assert!(found.try_recv().is_err());
+            queue.send(()).unwrap();
+            soon.take_turn(ENOUGH);
+            assert_eq!(found.try_recv(), Ok(2));
         });
     }
 
@@ -211,7 +232,7 @@ mod tests {
             let (soon, queue) = (Arc::clone(&soon), queue.clone());
             runtime.spawn(async move {
                 queue.send(()).unwrap();
-                soon.take_turn();
+                soon.take_turn(1);
             });
         }
         let mut left = 1_000;
@@ -225,7 +246,7 @@ mod tests {
         let Reported { relay, queue, found, .. } = reporter();
         let soon = Soon::new(&relay);
         queue.send(()).unwrap();
-        soon.take_turn();
+        soon.take_turn(1);
         assert_eq!(found.try_recv(), Ok(1));
     }
 }
