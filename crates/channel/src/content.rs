@@ -126,11 +126,7 @@ fn hash_message(message: &Message, hasher: &mut impl Hasher) {
     let texts =
         [message.id.as_deref(), message.name.as_deref(), message.encoding.as_deref(), client_id];
     let present = texts.iter().fold(0, |bits, text| bits << 1 | u8::from(text.is_some()));
-    let (kind, data) = match &message.data {
-        Data::None => (0, &[][..]),
-        Data::Text(text) => (1, text.as_bytes()),
-        Data::Binary(bytes) => (2, &bytes[..]),
-    };
+    let (kind, data) = kind_and_bytes(&message.data);
     hasher.write_u64(u64::from_le_bytes([present, message.action.code(), kind, 0, 0, 0, 0, 0]));
     texts.into_iter().flatten().for_each(|text| hasher.write(text.as_bytes()));
     hash_extras(message.extras.as_ref(), hasher);
@@ -162,10 +158,14 @@ fn hash_extras(extras: Option<&Extras>, hasher: &mut impl Hasher) {
 }
 
 fn hash_data(data: &Data, hasher: &mut impl Hasher) {
+    kind_and_bytes(data).hash(hasher);
+}
+
+fn kind_and_bytes(data: &Data) -> (u8, &[u8]) {
     match data {
-        Data::None => 0_u8.hash(hasher),
-        Data::Text(text) => (1_u8, text).hash(hasher),
-        Data::Binary(bytes) => (2_u8, bytes).hash(hasher),
+        Data::None => (0, &[]),
+        Data::Text(text) => (1, text.as_bytes()),
+        Data::Binary(bytes) => (2, bytes),
     }
 }
 

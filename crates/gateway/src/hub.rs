@@ -18,7 +18,11 @@ use std::{
 use bytes::Bytes;
 use node::{Event, Request, RequestId, Response, TransportId};
 use protocol::{Action, Format, ProtocolMessage};
-use tokio::{net::TcpStream, sync::oneshot, time::timeout};
+use tokio::{
+    net::TcpStream,
+    sync::{SemaphorePermit, oneshot},
+    time::timeout,
+};
 use types::{ErrorInfo, NodeLimits, Table, error};
 
 use crate::{
@@ -126,9 +130,7 @@ impl Hub {
     /// Tells the node, as soon as there is room.
     pub async fn tell(&self, event: Event) -> Result<(), NodeGone> {
         let room = self.events.room(&event).await.map_err(|_closed| NodeGone)?;
-        let frames = event.frames();
-        self.events.send(event, room);
-        self.ring(frames);
+        self.send(event, room);
         Ok(())
     }
 
@@ -148,11 +150,15 @@ impl Hub {
         let Some(first) = events.front() else { return Ok(()) };
         let room = self.events.room(first).await.map_err(|_closed| NodeGone)?;
         if let Some(first) = events.pop_front() {
-            let frames = first.frames();
-            self.events.send(first, room);
-            self.ring(frames);
+            self.send(first, room);
         }
         Ok(())
+    }
+
+    fn send(&self, event: Event, room: SemaphorePermit<'_>) {
+        let frames = event.frames();
+        self.events.send(event, room);
+        self.ring(frames);
     }
 
     fn ring(&self, frames: usize) {

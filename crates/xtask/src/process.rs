@@ -2,7 +2,7 @@
 //!
 //! Whatever is started here is waited for, or killed by its own process id when its owner drops.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::ops::Range;
@@ -30,6 +30,17 @@ pub(crate) fn root() -> PathBuf {
 /// The folder into which cargo builds the workspace.
 pub(crate) fn target_dir() -> PathBuf {
     root().join(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
+}
+
+/// Makes a folder that is empty, whatever was there.
+///
+/// # Errors
+/// It cannot be emptied or made.
+pub(crate) fn empty(folder: &Path) -> Result<()> {
+    if folder.exists() {
+        fs::remove_dir_all(folder).with_context(|| format!("empty {}", folder.display()))?;
+    }
+    fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))
 }
 
 /// A tool that runs in the root of the repository.
@@ -241,8 +252,8 @@ mod tests {
         let log = std::env::temp_dir().join(format!("ended-{}", std::process::id()));
         let started = Server::start_at(&mut shell("echo why; exit 3"), address, &log);
         assert!(started.err().unwrap().to_string().contains("ended early"));
-        assert_eq!(std::fs::read_to_string(&log).unwrap(), "why\n");
-        std::fs::remove_file(log).unwrap();
+        assert_eq!(fs::read_to_string(&log).unwrap(), "why\n");
+        fs::remove_file(log).unwrap();
     }
 
     #[test]

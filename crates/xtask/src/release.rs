@@ -9,7 +9,7 @@ use std::process::Stdio;
 use anyhow::{Context, Result, ensure};
 
 use crate::own;
-use crate::process::{self, Server, cargo, free_address, host, target_dir, tool};
+use crate::process::{self, Server, cargo, empty, free_address, host, target_dir, tool};
 
 /// What it does while it counts, as `dunlin bench` is told. The generator counts as well: it is in the binary.
 const LOADS: &[&[&str]] = &[
@@ -40,8 +40,9 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         tool(profdata).args(["merge", "--sparse", "--output"]).arg(&profile).arg(&counts),
     )?;
     let program = build(&folder, &format!("-Cprofile-use={}", profile.display()))?;
-    let released = target_dir().join("dist/dunlin");
-    fs::create_dir_all(target_dir().join("dist")).context("create the folder dist")?;
+    let dist = target_dir().join("dist");
+    fs::create_dir_all(&dist).context("create the folder dist")?;
+    let released = dist.join("dunlin");
     fs::copy(&program, &released).with_context(|| format!("copy {}", program.display()))?;
     println!("{}", released.display());
     Ok(())
@@ -85,11 +86,4 @@ fn put_under_load(program: &Path, scratch: &Path) -> Result<()> {
         process::run(bench.stdout(Stdio::null()))?;
     }
     server.end()
-}
-
-fn empty(folder: &Path) -> Result<()> {
-    if folder.exists() {
-        fs::remove_dir_all(folder).with_context(|| format!("empty {}", folder.display()))?;
-    }
-    fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))
 }

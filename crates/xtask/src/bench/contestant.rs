@@ -1,7 +1,6 @@
 //! Who is measured: the server, a reference program or a peer. Each is started afresh for each run,
 //! in a folder that is empty, on a core of its own.
 
-use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -16,7 +15,7 @@ use super::pinned::{GENERATOR_CORE, SERVER_CORE, pinned};
 use super::raw::Raw;
 use super::scenario::Scenario;
 use crate::own;
-use crate::process::{Server, free_address};
+use crate::process::{Server, empty, free_address};
 
 /// What a run may take beyond the seconds that are measured: connecting, warming up, draining.
 const OVERHEAD_SECONDS_MAX: u32 = 180;
@@ -95,10 +94,7 @@ impl Contestant {
     /// One of the two does not start, or the generator gives no result.
     pub(super) fn measure(self, ring: &Ring, scenario: &Scenario) -> Result<Outcome> {
         let folder = ring.scratch.join(self.name());
-        if folder.exists() {
-            fs::remove_dir_all(&folder).with_context(|| format!("empty {}", folder.display()))?;
-        }
-        fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
+        empty(&folder)?;
         let place = Place { address: free_address()?, scratch: &folder };
         let mut launch = self.launch(ring, &place)?;
         let server = Server::start_at(&mut launch.command, place.address, &folder.join("log"))?;
