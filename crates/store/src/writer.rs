@@ -221,6 +221,9 @@ impl<T> Run<T> {
             let patience = next_expiry.saturating_duration_since(Instant::now());
             match self.groups.recv_timeout(patience) {
                 Ok(first) => {
+                    // Who waits for this core has more to write, perhaps: an fsync for all of it costs as much as one
+                    // for the first.
+                    std::thread::yield_now();
                     let bytes = self.gather(first);
                     self.write(bytes);
                 }
