@@ -1,35 +1,73 @@
-//! Group commit: a thread that appends to a file what has gathered while it was busy, and says when
-//! it is on disk. One write and one `fdatasync` for each group.
+//! Group commit: a thread that writes what has gathered while it was busy, and says when it is on disk. And the
+//! loop of the programs that answer then.
 
 use std::convert::Infallible;
-use std::fs::File;
-use std::io::{self, Seek as _, Write as _};
+use std::io;
 use std::mem;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use rustix::event::{EventfdFlags, eventfd};
 
-use crate::ingest::Sequence;
-use crate::sockets::Id;
+use crate::announce;
+use crate::ingest::{Sequence, receive, reply};
+use crate::sockets::{Id, READ_BUFFER, Sockets};
 
 /// Bytes that may wait for the disk; beyond that the loop waits too.
 const WAITING_MAX: usize = 16 * 1024 * 1024;
 
-/// Size at which the file begins anew: it is written for its cost, not for what is in it.
-const FILE_MAX: usize = 1024 * 1024 * 1024;
+/// Answers requests at `listen` when what `keep` has put down of each is durable by `write`. A request of which
+/// `keep` returns no number for the reply ends its connection.
+///
+/// # Errors
+/// As the system's calls for sockets.
+pub fn run(
+    listen: SocketAddr,
+    write: impl FnMut(&[u8]) -> anyhow::Result<()> + Send + 'static,
+    mut keep: impl FnMut(&mut Vec<u8>, Sequence, &[u8]) -> Option<Sequence>,
+) -> anyhow::Result<Infallible> {
+    let committer = Committer::start(write)?;
+    let mut sockets = Sockets::<()>::listen(listen)?;
+    let committed = sockets.watch(&committer)?;
+    announce("listening", sockets.address()?, std::process::id());
+    let mut buffer = vec![0; READ_BUFFER];
+    let mut ready = Vec::new();
+    let mut group = Group::default();
+    loop {
+        sockets.wait(&mut ready)?;
+        for id in ready.drain(..) {
+            if id == committed {
+                for (id, sequence) in committer.take_done()? {
+                    sockets.gather(id, &reply(sequence));
+                }
+                sockets.send_gathered();
+            } else {
+                receive(&mut sockets, id, &mut buffer, |sockets, sequence, payload| {
+                    match keep(&mut group.bytes, sequence, payload) {
+                        Some(sequence) => group.waiting.push((id, sequence)),
+                        None => sockets.close(id),
+                    }
+                });
+            }
+        }
+        if !group.waiting.is_empty() {
+            committer.append(&mut group);
+        }
+    }
+}
 
-/// Payloads that belong to one group, and who waits for them.
+/// What belongs to one group, and who waits for it.
 #[derive(Debug, Default)]
-pub struct Group {
-    pub bytes: Vec<u8>,
-    pub waiting: Vec<(Id, Sequence)>,
+struct Group {
+    bytes: Vec<u8>,
+    waiting: Vec<(Id, Sequence)>,
 }
 
 /// The loop's side of the thread.
 #[derive(Debug)]
-pub struct Committer {
+struct Committer {
     shared: Arc<Shared>,
 }
 
@@ -44,11 +82,8 @@ struct Shared {
 }
 
 impl Committer {
-    /// Starts the thread. It ends the program if the file cannot be written.
-    ///
-    /// # Errors
-    /// As the system's `eventfd`.
-    pub fn start(file: File) -> io::Result<Self> {
+    /// Starts the thread, on which `write` makes the bytes of a group durable. It ends the program if they cannot be.
+    fn start(write: impl FnMut(&[u8]) -> anyhow::Result<()> + Send + 'static) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             next: Mutex::default(),
             changed: Condvar::new(),
@@ -56,12 +91,12 @@ impl Committer {
             wake: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
         });
         let committer = Self { shared: Arc::clone(&shared) };
-        thread::spawn(move || shared.commit(file).map_err(|error| give_up(&error)));
+        thread::spawn(move || shared.commit(write).map_err(|error| give_up(&error)));
         Ok(committer)
     }
 
     /// Adds `group` to the next one, and empties it.
-    pub fn append(&self, group: &mut Group) {
+    fn append(&self, group: &mut Group) {
         let mut next = lock(&self.shared.next);
         while next.bytes.len() > WAITING_MAX {
             next = self.shared.wait(next);
@@ -73,10 +108,7 @@ impl Committer {
     }
 
     /// Who waits for nothing any more, in the order in which they came.
-    ///
-    /// # Errors
-    /// As the system's `read`.
-    pub fn take_done(&self) -> io::Result<Vec<(Id, Sequence)>> {
+    fn take_done(&self) -> io::Result<Vec<(Id, Sequence)>> {
         rustix::io::read(&self.shared.wake, &mut [0; 8])?;
         Ok(mem::take(&mut *lock(&self.shared.done)))
     }
@@ -90,20 +122,15 @@ impl AsFd for Committer {
 }
 
 impl Shared {
-    fn commit(&self, mut file: File) -> io::Result<Infallible> {
-        let mut written = 0;
+    fn commit(
+        &self,
+        mut write: impl FnMut(&[u8]) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Infallible> {
         loop {
             let Group { bytes, mut waiting } = self.take();
-            file.write_all(&bytes)?;
-            file.sync_data()?;
+            write(&bytes)?;
             lock(&self.done).append(&mut waiting);
             rustix::io::write(&self.wake, &1_u64.to_ne_bytes())?;
-            written += bytes.len();
-            if written > FILE_MAX {
-                file.set_len(0)?;
-                file.rewind()?;
-                written = 0;
-            }
         }
     }
 
@@ -130,7 +157,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 #[expect(clippy::print_stderr, reason = "the last words of the program")]
-fn give_up(error: &io::Error) -> ! {
-    eprintln!("cannot append: {error}");
+fn give_up(error: &anyhow::Error) -> ! {
+    eprintln!("cannot write: {error}");
     std::process::exit(1)
 }

@@ -3,14 +3,13 @@
 
 use std::convert::Infallible;
 use std::fs::File;
+use std::io::{Seek as _, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use bench::announce;
-use bench::commit::{Committer, Group};
-use bench::ingest::{receive, record, reply};
-use bench::sockets::{READ_BUFFER, Sockets};
+use bench::commit::run;
+use bench::ingest::record;
 use clap::Parser;
 
 #[derive(Debug, Parser)]
@@ -23,34 +22,27 @@ struct Args {
     file: PathBuf,
 }
 
+/// Size at which the file begins anew: it is written for its cost, not for what is in it.
+const FILE_MAX: usize = 1024 * 1024 * 1024;
+
 fn main() -> anyhow::Result<Infallible> {
     let args = Args::parse();
-    let file =
+    let mut file =
         File::create(&args.file).with_context(|| format!("create {}", args.file.display()))?;
-    let committer = Committer::start(file)?;
-    let mut sockets = Sockets::<()>::listen(args.listen)?;
-    let committed = sockets.watch(&committer)?;
-    announce("listening", sockets.address()?, std::process::id());
-    let mut buffer = vec![0; READ_BUFFER];
-    let mut ready = Vec::new();
-    let mut group = Group::default();
-    loop {
-        sockets.wait(&mut ready)?;
-        for id in ready.drain(..) {
-            if id == committed {
-                for (id, sequence) in committer.take_done()? {
-                    sockets.gather(id, &reply(sequence));
-                }
-                sockets.send_gathered();
-            } else {
-                receive(&mut sockets, id, &mut buffer, |_, sequence, payload| {
-                    record(&mut group.bytes, payload);
-                    group.waiting.push((id, sequence));
-                });
-            }
+    let mut written = 0;
+    let write = move |bytes: &[u8]| {
+        file.write_all(bytes)?;
+        file.sync_data()?;
+        written += bytes.len();
+        if written > FILE_MAX {
+            file.set_len(0)?;
+            file.rewind()?;
+            written = 0;
         }
-        if !group.waiting.is_empty() {
-            committer.append(&mut group);
-        }
-    }
+        Ok(())
+    };
+    run(args.listen, write, |records, sequence, payload| {
+        record(records, payload);
+        Some(sequence)
+    })
 }

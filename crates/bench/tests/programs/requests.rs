@@ -1,4 +1,4 @@
-//! `raw-ingest`, `raw-ingest-json`, `raw-append` and `raw-copy`.
+//! `raw-ingest`, `raw-ingest-json`, `raw-append`, `raw-store` and `raw-copy`.
 
 use std::process::Command;
 
@@ -9,6 +9,7 @@ use super::{Client, Program};
 const INGEST: &str = env!("CARGO_BIN_EXE_raw-ingest");
 const INGEST_JSON: &str = env!("CARGO_BIN_EXE_raw-ingest-json");
 const APPEND: &str = env!("CARGO_BIN_EXE_raw-append");
+const STORE: &str = env!("CARGO_BIN_EXE_raw-store");
 const COPY: &str = env!("CARGO_BIN_EXE_raw-copy");
 
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
@@ -81,21 +82,47 @@ fn what_is_no_request_ends_its_connection_and_no_other() {
     });
 }
 
+fn publish(serial: u64) -> Vec<u8> {
+    let json = format!(
+        r#"{{"action":15,"msgSerial":{serial},"channel":"c","messages":[{{"data":"no {serial}"}}]}}"#
+    );
+    masked(json.as_bytes())
+}
+
 #[test]
 fn a_publish_in_json_is_answered_by_its_serial_and_what_is_none_ends_its_connection() {
-    let program = Program::start(INGEST_JSON, &[]);
-    let (mut good, mut bad) = (program.connect(), program.connect());
-    bad.send(&[masked(b"{\"action\":15}"), request(1)].concat());
-    assert!(bad.is_closed());
-    let publish = |serial| {
-        format!(
-            r#"{{"action":15,"msgSerial":{serial},"channel":"c","messages":[{{"data":"some"}}]}}"#
-        )
-    };
-    for serial in 0..3 {
-        good.send(&masked(publish(serial).as_bytes()));
-        assert_reply(&mut good, serial);
+    let folder = testkit::Folder::new();
+    let ingest = Program::start(INGEST_JSON, &[]);
+    let store = Program::start(STORE, &["--folder", folder.path().to_str().unwrap()]);
+    for program in [ingest, store] {
+        let (mut good, mut bad) = (program.connect(), program.connect());
+        bad.send(&[masked(b"{\"action\":15}"), request(1)].concat());
+        assert!(bad.is_closed());
+        for serial in 0..3 {
+            good.send(&publish(serial));
+            assert_reply(&mut good, serial);
+        }
     }
+}
+
+#[test]
+fn what_is_answered_is_in_the_store() {
+    let folder = testkit::Folder::new();
+    let mut program = Program::start(STORE, &["--folder", folder.path().to_str().unwrap()]);
+    let mut client = program.connect();
+    let mut expected = Vec::new();
+    for number in 0..20_u64 {
+        client.send(&publish(number));
+        assert_reply(&mut client, number);
+        let data = format!("no {number}");
+        expected.extend([&[0, 0, 0, u8::try_from(data.len()).unwrap()], data.as_bytes()].concat());
+    }
+    program.process.signal("KILL");
+    program.process.wait();
+    let store = fjall::Database::builder(folder.path()).open().unwrap();
+    let rows = store.keyspace("rows", fjall::KeyspaceCreateOptions::default).unwrap();
+    let kept: Vec<u8> = rows.iter().flat_map(|row| row.value().unwrap().to_vec()).collect();
+    assert_eq!(kept, expected);
 }
 
 #[test]

@@ -10,7 +10,7 @@ pub(super) struct Raw {
     pub(super) program: &'static str,
     pub(super) title: &'static str,
     pub(super) wire: &'static str,
-    /// The option that names the file into which it writes, if it does.
+    /// The option that names the file or folder into which it writes, if it does.
     file: Option<&'static str>,
 }
 
@@ -25,6 +25,12 @@ pub(super) const INGEST_JSON: Raw = Raw {
     title: "raw: unmask, parse and reply",
     wire: "raw-ingest-json",
     file: None,
+};
+pub(super) const STORE: Raw = Raw {
+    program: "raw-store",
+    title: "raw: parse, store with group commit",
+    wire: "raw-ingest-json",
+    file: Some("--folder"),
 };
 pub(super) const APPEND: Raw = Raw {
     program: "raw-append",

@@ -143,7 +143,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             "persisted:bench",
         ],
         figure: &MESSAGES,
-        raw: &[&raw::APPEND],
+        raw: &[&raw::APPEND, &raw::STORE],
         peers: Peers::None,
     },
     Scenario {
