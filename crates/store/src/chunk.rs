@@ -18,25 +18,15 @@ const SEVERAL: u8 = 0x80;
 /// A chunk that is larger takes no further entry: whoever looks for one entry reads so much.
 const MAX_SIZE: usize = 16 << 10;
 
-/// Memory that a chunk begins with.
-const FIRST_SIZE: usize = 512;
-
-/// Buffers of chunks that were written, for those of the next batch: at most so many.
-const MAX_SPARE: usize = 64;
-
-/// A chunk that is being made.
+/// A chunk that is being made, in a block.
 pub(crate) struct Chunk {
     pub(crate) first: Serial,
     pub(crate) last: Serial,
-    /// As of several, also while there is one.
-    value: Vec<u8>,
-    /// Where the first is.
+    /// Where it is, as of several, also while there is one.
+    within: Range<usize>,
+    /// Where the first is, as it is packed.
     first_at: Range<usize>,
 }
-
-/// The memory of chunks that are no longer needed.
-#[derive(Default)]
-pub(crate) struct Spare(Vec<Vec<u8>>);
 
 /// An entry where it is stored.
 #[derive(Clone)]
@@ -47,42 +37,37 @@ pub(crate) struct StoredEntry {
 }
 
 impl Chunk {
-    fn new(mut value: Vec<u8>, serial: Serial, pack: impl FnOnce(&mut Vec<u8>)) -> Self {
-        value.push(SEVERAL);
-        let first_at = put(&mut value, serial, pack);
-        Self { first: serial, last: serial, value, first_at }
+    fn new(block: &mut Vec<u8>, serial: Serial, pack: impl FnOnce(&mut Vec<u8>)) -> Self {
+        let start = block.len();
+        block.push(SEVERAL);
+        let first_at = put(block, serial, pack);
+        Self { first: serial, last: serial, within: start..block.len(), first_at }
     }
 
-    pub(crate) fn value(&self) -> &[u8] {
-        if self.first == self.last {
-            return self.value.get(self.first_at.clone()).unwrap_or_default();
-        }
-        &self.value
+    /// Where its row is.
+    pub(crate) fn row(&self) -> Range<usize> {
+        if self.first == self.last { self.first_at.clone() } else { self.within.clone() }
     }
 
     /// Whether the entry with this serial belongs into it, behind those that are there.
-    fn takes(&self, serial: &Serial) -> bool {
-        self.last < *serial && belong_together(self.last, *serial) && self.value.len() < MAX_SIZE
+    fn takes(&self, block: &[u8], serial: &Serial) -> bool {
+        self.last < *serial
+            && belong_together(self.last, *serial)
+            && self.within.len() < MAX_SIZE
+            && self.within.end == block.len()
     }
 
     /// Returns the length of what was packed.
-    fn push(&mut self, serial: Serial, pack: impl FnOnce(&mut Vec<u8>)) -> usize {
+    fn push(
+        &mut self,
+        block: &mut Vec<u8>,
+        serial: Serial,
+        pack: impl FnOnce(&mut Vec<u8>),
+    ) -> usize {
         self.last = serial;
-        put(&mut self.value, serial, pack).len()
-    }
-}
-
-impl Spare {
-    fn take(&mut self) -> Vec<u8> {
-        self.0.pop().unwrap_or_else(|| Vec::with_capacity(FIRST_SIZE))
-    }
-
-    pub(crate) fn keep(&mut self, chunk: Chunk) {
-        let mut value = chunk.value;
-        if self.0.len() < MAX_SPARE && value.capacity() <= 2 * MAX_SIZE {
-            value.clear();
-            self.0.push(value);
-        }
+        let packed = put(block, serial, pack);
+        self.within.end = block.len();
+        packed.len()
     }
 }
 
@@ -91,25 +76,26 @@ pub(crate) fn belong_together(one: Serial, other: Serial) -> bool {
     one.series == other.series && key::end_of_minute(one.ms) == key::end_of_minute(other.ms)
 }
 
-/// Makes chunks of entries in the order in which they come, and returns the length of what was packed.
+/// Makes chunks of entries in the order in which they come, at the end of `block`, and returns the length of what was
+/// packed.
 pub(crate) fn push(
     chunks: &mut Vec<Chunk>,
-    spare: &mut Spare,
+    block: &mut Vec<u8>,
     serial: Serial,
     pack: impl FnOnce(&mut Vec<u8>),
 ) -> usize {
-    if let Some(chunk) = chunks.last_mut().filter(|chunk| chunk.takes(&serial)) {
-        return chunk.push(serial, pack);
+    if let Some(chunk) = chunks.last_mut().filter(|chunk| chunk.takes(block, &serial)) {
+        return chunk.push(block, serial, pack);
     }
-    chunks.push_mut(Chunk::new(spare.take(), serial, pack)).first_at.len()
+    chunks.push_mut(Chunk::new(block, serial, pack)).first_at.len()
 }
 
 /// Returns where what was packed is.
-fn put(value: &mut Vec<u8>, serial: Serial, pack: impl FnOnce(&mut Vec<u8>)) -> Range<usize> {
-    value.extend_from_slice(&serial.ms.to_be_bytes());
-    value.extend_from_slice(&serial.counter.to_be_bytes());
-    let length = put_written(value, pack);
-    value.len() - length..value.len()
+fn put(block: &mut Vec<u8>, serial: Serial, pack: impl FnOnce(&mut Vec<u8>)) -> Range<usize> {
+    block.extend_from_slice(&serial.ms.to_be_bytes());
+    block.extend_from_slice(&serial.counter.to_be_bytes());
+    let length = put_written(block, pack);
+    block.len() - length..block.len()
 }
 
 /// The entries of the chunk with this first serial, and where they are within it.

@@ -9,6 +9,7 @@
 //! format, and one that is not known is an error; an entry past its retention is never read again.
 
 mod about;
+mod block;
 mod chunk;
 mod error;
 mod expiry;

@@ -6,13 +6,15 @@
 //! once, as the last of them leaves it. Entries become chunks, few rows instead of many.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use bytes::Bytes;
 use fjall::{OwnedWriteBatch, PersistMode};
 use packed::SERIAL_LENGTH;
 use types::{AppId, ChannelName, Entry, Kind, ObjectsSnapshot, RecordChange, Serial, Timestamp};
 
-use crate::chunk::{self, Chunk, Spare};
+use crate::block::Blocks;
+use crate::chunk::{self, Chunk};
 use crate::key::OwnSerial;
 use crate::newest::Newest;
 use crate::writer::{Place, Write};
@@ -21,11 +23,15 @@ use crate::{Store, StoreError, key};
 /// The engine's longest key.
 const MAX_KEY: usize = u16::MAX as usize;
 
+/// What most entries take besides their body, at most.
+const ENVELOPE: usize = 128;
+
 pub(crate) struct Stage<'a> {
     store: &'a Store,
     newest: &'a mut Newest,
-    spare: &'a mut Spare,
+    blocks: &'a Blocks,
     batch: OwnedWriteBatch,
+    staged: Staged,
     history: Additions<'a>,
     minutes: BTreeSet<Vec<u8>>,
     series: BTreeMap<Vec<u8>, OwnSerial>,
@@ -51,12 +57,15 @@ struct Addition<'a> {
     subject: Subject<'a>,
     /// What the keys begin with.
     head: Vec<u8>,
-    /// The newest of what is stored; not looked up while there are no chunks.
+    /// The newest of what is stored; not looked up while there are no entries.
     newest: Option<Serial>,
-    chunks: Vec<Chunk>,
+    entries: Vec<&'a Entry>,
 }
 
-/// What a write adds to the history.
+/// Rows of the history, and where they are within a block.
+type Rows = Vec<(Vec<u8>, Range<usize>)>;
+
+/// What a batch adds to the history.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Staged {
     pub(crate) entries: u64,
@@ -65,12 +74,13 @@ pub(crate) struct Staged {
 }
 
 impl<'a> Stage<'a> {
-    pub(crate) fn new(store: &'a Store, newest: &'a mut Newest, spare: &'a mut Spare) -> Self {
+    pub(crate) fn new(store: &'a Store, newest: &'a mut Newest, blocks: &'a Blocks) -> Self {
         Self {
             store,
             newest,
-            spare,
+            blocks,
             batch: store.database.batch().durability(Some(PersistMode::SyncAll)),
+            staged: Staged::default(),
             history: Additions::default(),
             minutes: BTreeSet::new(),
             series: BTreeMap::new(),
@@ -80,18 +90,18 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// None if it cannot be stored.
-    pub(crate) fn add(&mut self, write: &'a Write) -> Option<Staged> {
+    /// Whether it can be stored.
+    pub(crate) fn add(&mut self, write: &'a Write) -> bool {
         match write {
             Write::Entry { app, channel, entry, place } => {
                 let staged = self.add_entry(app, channel, entry, *place).inspect_err(|error| {
                     tracing::error!(%error, %app, %channel, "an entry cannot be stored");
                 });
-                staged.ok()
+                staged.is_ok()
             }
             Write::Last { app, channel, entry } => {
                 self.last.insert(key::channel(app, channel), crate::last::encode(entry));
-                Some(Staged::default())
+                true
             }
             Write::Objects { app, channel, snapshot, since } => {
                 let channel_key = key::channel(app, channel);
@@ -99,23 +109,19 @@ impl<'a> Stage<'a> {
                 let staged = staged.inspect_err(|error| {
                     tracing::error!(%error, %app, %channel, "objects cannot be stored");
                 });
-                staged.ok()
+                staged.is_ok()
             }
             Write::Records(changes) => {
                 let staged = self.add_records(changes).inspect_err(|error| {
                     tracing::error!(%error, "records cannot be stored");
                 });
-                staged.ok()
+                staged.is_ok()
             }
         }
     }
 
-    pub(crate) fn commit(mut self) -> Result<(), StoreError> {
-        for addition in std::mem::take(&mut self.history.all) {
-            if !addition.chunks.is_empty() {
-                self.insert(addition)?;
-            }
-        }
+    pub(crate) fn commit(mut self) -> Result<Staged, StoreError> {
+        self.insert_history()?;
         for key in self.minutes {
             self.batch.insert(&self.store.minutes, key, []);
         }
@@ -135,16 +141,17 @@ impl<'a> Stage<'a> {
                 }
             }
         }
-        Ok(self.batch.commit()?)
+        self.batch.commit()?;
+        Ok(self.staged)
     }
 
     fn add_entry(
         &mut self,
         app: &'a AppId,
         channel: &'a ChannelName,
-        entry: &Entry,
+        entry: &'a Entry,
         place: Place,
-    ) -> Result<Staged, StoreError> {
+    ) -> Result<(), StoreError> {
         let kind = Kind::of(&entry.body);
         let Some(addition) = self.history.get((app, channel, key::code(kind))) else {
             return Err(StoreError::NameTooLong);
@@ -155,16 +162,16 @@ impl<'a> Stage<'a> {
         if about.as_ref().is_some_and(|about| about.len() > MAX_KEY) {
             return Err(StoreError::NameTooLong);
         }
-        if place == Place::History && addition.chunks.is_empty() {
+        if place == Place::History && addition.entries.is_empty() {
             let known = self.newest.get(&addition.head, self.store.retention.horizon());
             let stored = || self.store.newest(&addition.head);
             addition.newest = known.map_or_else(stored, |known| Ok(Some(known)))?;
         }
-        let mut bytes = 0;
+        self.staged.entries += 1;
         if kind == Kind::Objects {
             let mut packed = Vec::new();
             packed::encode(entry, &mut packed);
-            bytes = packed.len();
+            self.staged.bytes += packed.len() as u64;
             let operation_key = key::operation(&key::channel(app, channel), &entry.serial);
             self.objects.insert(operation_key, Some(packed.into()));
         }
@@ -172,19 +179,44 @@ impl<'a> Stage<'a> {
             if let Some(about) = about {
                 self.batch.insert(&self.store.about, about, []);
             }
-            let pack = |to: &mut Vec<u8>| packed::encode(entry, to);
-            bytes = chunk::push(&mut addition.chunks, self.spare, entry.serial, pack);
+            addition.entries.push(entry);
         }
-        Ok(Staged { entries: 1, bytes: bytes as u64 })
+        Ok(())
     }
 
-    /// Puts chunks of one kind of entries of one channel into the batch.
-    fn insert(&mut self, addition: Addition<'a>) -> Result<(), StoreError> {
-        let Addition { head, newest, mut chunks, .. } = addition;
+    /// Puts the entries into the batch, in one block.
+    fn insert_history(&mut self) -> Result<(), StoreError> {
+        let additions = std::mem::take(&mut self.history.all);
+        let entries = additions.iter().flat_map(|addition| &addition.entries);
+        let mut block = self.blocks.take(entries.map(|entry| ENVELOPE + entry.body.size()).sum());
+        let mut rows = Rows::new();
+        for addition in additions.into_iter().filter(|addition| !addition.entries.is_empty()) {
+            self.lay_out(addition, &mut block, &mut rows)?;
+        }
+        let block = self.blocks.share(block);
+        for (key, within) in rows {
+            self.batch.insert(&self.store.history, key, block.slice(within));
+        }
+        Ok(())
+    }
+
+    /// Makes chunks of the entries of one kind of one channel.
+    fn lay_out(
+        &mut self,
+        addition: Addition<'a>,
+        block: &mut Vec<u8>,
+        rows: &mut Rows,
+    ) -> Result<(), StoreError> {
+        let Addition { head, newest, entries, .. } = addition;
+        let mut chunks = Vec::new();
+        for entry in entries {
+            let pack = |to: &mut Vec<u8>| packed::encode(entry, to);
+            self.staged.bytes += chunk::push(&mut chunks, block, entry.serial, pack) as u64;
+        }
         let known = self.newest.get(&head, self.store.retention.horizon());
         let last = chunks.iter().map(|chunk| chunk.last).max().max(newest);
         if !follow(newest, &chunks) {
-            chunks = self.merge(&head, &chunks)?;
+            chunks = self.merge(&head, &chunks, block)?;
         }
         for chunk in chunks {
             let first = chunk.first;
@@ -194,9 +226,7 @@ impl<'a> Stage<'a> {
                 let serial = of_series.or_insert(key::LOWEST);
                 *serial = packed::serial(&first).max(*serial);
             }
-            let chunk_key = key::at(&head, &packed::serial(&first));
-            self.batch.insert(&self.store.history, chunk_key, chunk.value());
-            self.spare.keep(chunk);
+            rows.push((key::at(&head, &packed::serial(&first)), chunk.row()));
         }
         if let Some(last) = last {
             self.newest.set(head, last);
@@ -206,7 +236,12 @@ impl<'a> Stage<'a> {
 
     /// What becomes of chunks that do not follow what is stored, or each other, together with the stored ones
     /// that they overlap. Of two entries with one serial the one that is given later is kept.
-    fn merge(&mut self, head: &[u8], chunks: &[Chunk]) -> Result<Vec<Chunk>, StoreError> {
+    fn merge(
+        &mut self,
+        head: &[u8],
+        chunks: &[Chunk],
+        block: &mut Vec<u8>,
+    ) -> Result<Vec<Chunk>, StoreError> {
         let first = chunks.iter().map(|chunk| chunk.first).min();
         let last = chunks.iter().map(|chunk| chunk.last).max();
         let mut overlapped = Vec::new();
@@ -222,14 +257,14 @@ impl<'a> Stage<'a> {
             }
         }
         for chunk in chunks {
-            for (serial, within) in chunk::entries(chunk.first, chunk.value())? {
-                let packed = chunk.value().get(within).unwrap_or_default();
-                entries.insert(serial, packed.to_vec());
+            let row = block.get(chunk.row()).unwrap_or_default();
+            for (serial, within) in chunk::entries(chunk.first, row)? {
+                entries.insert(serial, row.get(within).unwrap_or_default().to_vec());
             }
         }
         let mut merged = Vec::new();
         for (serial, packed) in entries {
-            chunk::push(&mut merged, self.spare, serial, |to| to.extend_from_slice(&packed));
+            chunk::push(&mut merged, block, serial, |to| to.extend_from_slice(&packed));
         }
         // The engine orders nothing within a batch.
         let keys = merged.iter().map(|chunk| key::at(head, &packed::serial(&chunk.first)));
@@ -245,7 +280,7 @@ impl<'a> Stage<'a> {
         channel_key: Vec<u8>,
         snapshot: &ObjectsSnapshot,
         since: Timestamp,
-    ) -> Result<Staged, StoreError> {
+    ) -> Result<(), StoreError> {
         let mut contained = Vec::new();
         for guard in self.store.objects.prefix(&channel_key) {
             let key = guard.key()?;
@@ -259,10 +294,10 @@ impl<'a> Stage<'a> {
         }
         self.objects.extend(contained);
         self.objects.insert(channel_key, Some(packed::encode_snapshot(snapshot).into()));
-        Ok(Staged::default())
+        Ok(())
     }
 
-    fn add_records(&mut self, changes: &[RecordChange]) -> Result<Staged, StoreError> {
+    fn add_records(&mut self, changes: &[RecordChange]) -> Result<(), StoreError> {
         let mut changed = BTreeMap::new();
         for change in changes {
             match change {
@@ -293,7 +328,7 @@ impl<'a> Stage<'a> {
             return Err(StoreError::NameTooLong);
         }
         self.records.append(&mut changed);
-        Ok(Staged::default())
+        Ok(())
     }
 }
 
@@ -318,7 +353,7 @@ impl<'a> Additions<'a> {
         }
         let place = self.all.len();
         self.places.insert(subject, place);
-        self.all.push(Addition { subject, head, newest: None, chunks: Vec::new() });
+        self.all.push(Addition { subject, head, newest: None, entries: Vec::new() });
         Some(place)
     }
 }

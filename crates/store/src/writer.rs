@@ -12,9 +12,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use types::{AppId, ChannelName, Entry, ObjectsSnapshot, RecordChange, Timestamp};
 
-use crate::chunk::Spare;
+use crate::block::Blocks;
 use crate::newest::Newest;
-use crate::stage::{Stage, Staged};
+use crate::stage::Stage;
 use crate::{Store, expiry};
 
 /// Requests that wait for the writer at most; further ones are handed back.
@@ -151,7 +151,7 @@ impl<T: Send + 'static> Writer<T> {
             completed: Box::new(completed),
             shared: Arc::clone(&shared),
             newest: Newest::default(),
-            spare: Spare::default(),
+            blocks: Blocks::default(),
             waiting: Vec::new(),
         };
         let thread = std::thread::Builder::new().name("store-writer".into()).spawn(|| run.run())?;
@@ -209,7 +209,7 @@ struct Run<T> {
     completed: Box<dyn FnMut(Outcomes<T>) + Send>,
     shared: Arc<Shared>,
     newest: Newest,
-    spare: Spare,
+    blocks: Blocks,
     /// The batch at hand; kept for its memory.
     waiting: Vec<WriteRequest<T>>,
 }
@@ -249,7 +249,7 @@ impl<T> Run<T> {
     }
 
     fn write(&mut self, bytes: usize) {
-        let mut stage = Stage::new(&self.store, &mut self.newest, &mut self.spare);
+        let mut stage = Stage::new(&self.store, &mut self.newest, &self.blocks);
         let staged: Vec<_> = self.waiting.iter().map(|request| stage.add(&request.write)).collect();
         let started = Instant::now();
         let committed = stage.commit();
@@ -261,22 +261,14 @@ impl<T> Run<T> {
             self.newest.forget();
             tracing::error!(%error, writes = staged.len(), "the store could not be written");
         }
-        let (mut done, mut failed) = (Staged::default(), 0);
+        let mut failed = 0;
         let outcomes = self.waiting.drain(..).zip(staged).map(|(request, staged)| {
-            let durable = match staged.filter(|_| committed.is_ok()) {
-                Some(Staged { entries, bytes }) => {
-                    done.entries += entries;
-                    done.bytes += bytes;
-                    Durable::Yes
-                }
-                None => {
-                    failed += 1;
-                    Durable::No
-                }
-            };
+            let durable = if staged && committed.is_ok() { Durable::Yes } else { Durable::No };
+            failed += u64::from(durable == Durable::No);
             (request.token, durable)
         });
         let outcomes: Vec<_> = outcomes.collect();
+        let done = committed.unwrap_or_default();
         self.shared.entries.fetch_add(done.entries, Ordering::Relaxed);
         self.shared.bytes.fetch_add(done.bytes, Ordering::Relaxed);
         self.shared.failed.fetch_add(failed, Ordering::Relaxed);
@@ -288,7 +280,10 @@ impl<T> Run<T> {
     fn expire(&self) -> Duration {
         match self.store.expire(wall_clock()) {
             Ok(removed) if removed >= expiry::STEP => EXPIRY_PAUSE,
-            Ok(_) => EXPIRY_INTERVAL,
+            Ok(_) => {
+                self.blocks.trim();
+                EXPIRY_INTERVAL
+            }
             Err(error) => {
                 tracing::error!(%error, "expired history could not be removed");
                 EXPIRY_INTERVAL
