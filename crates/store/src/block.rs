@@ -1,5 +1,5 @@
-//! Blocks: memory in which the chunks of a batch are made. The engine keeps it as it is until it has written its rows
-//! into a table; then a large one serves again, instead of being given back to the system and taken from it anew.
+//! Blocks: memory for the rows of a batch. The engine keeps it as it is until it has written them into a table; then a
+//! large one serves again, instead of being given back to the system and taken from it anew.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -32,9 +32,18 @@ struct Shared {
 }
 
 impl Blocks {
-    /// An empty block with room for about `size` bytes.
-    pub(crate) fn take(&self, size: usize) -> Vec<u8> {
-        let size = if size < MIN_SPARE { size } else { size.next_multiple_of(MIN_SPARE) };
+    /// A block of these rows, which are parts of it.
+    pub(crate) fn keep(&self, rows: &[u8]) -> Bytes {
+        if rows.len() < MIN_SPARE {
+            return Bytes::copy_from_slice(rows);
+        }
+        let mut block = self.take(rows.len().next_multiple_of(MIN_SPARE));
+        block.extend_from_slice(rows);
+        Bytes::from_owner(Shared { block, blocks: self.clone() })
+    }
+
+    /// An empty block with room for so many bytes, but at most for twice as many.
+    fn take(&self, size: usize) -> Vec<u8> {
         let mut spare = self.lock();
         let fits = |block: &Vec<u8>| (size..=2 * size).contains(&block.capacity());
         let Some(at) = spare.blocks.iter().rposition(fits) else {
@@ -46,14 +55,6 @@ impl Blocks {
         block
     }
 
-    /// Makes the block one that rows can be parts of.
-    pub(crate) fn share(&self, block: Vec<u8>) -> Bytes {
-        if block.capacity() < MIN_SPARE {
-            return block.into();
-        }
-        Bytes::from_owner(Shared { block, blocks: self.clone() })
-    }
-
     /// Gives back what has waited since the last time.
     pub(crate) fn trim(&self) {
         let mut spare = self.lock();
@@ -62,7 +63,7 @@ impl Blocks {
         spare.idle = spare.blocks.len();
     }
 
-    fn keep(&self, mut block: Vec<u8>) {
+    fn take_back(&self, mut block: Vec<u8>) {
         block.clear();
         let mut spare = self.lock();
         spare.bytes += block.capacity();
@@ -94,7 +95,7 @@ impl AsRef<[u8]> for Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        self.blocks.keep(std::mem::take(&mut self.block));
+        self.blocks.take_back(std::mem::take(&mut self.block));
     }
 }
 
@@ -102,12 +103,11 @@ impl Drop for Shared {
 mod tests {
     use super::*;
 
-    /// A row that is all of a new block.
-    fn row(blocks: &Blocks, size: usize) -> Bytes {
-        let mut block = blocks.take(size);
-        assert!(block.is_empty());
-        block.push(1);
-        blocks.share(block)
+    fn keep(blocks: &Blocks, size: usize) -> Bytes {
+        let rows = vec![7; size];
+        let kept = blocks.keep(&rows);
+        assert_eq!(kept, rows);
+        kept
     }
 
     fn waiting(blocks: &Blocks) -> usize {
@@ -117,38 +117,39 @@ mod tests {
     #[test]
     fn a_large_block_serves_again_when_the_last_of_its_rows_is_gone() {
         let blocks = Blocks::default();
-        let first = row(&blocks, MIN_SPARE);
+        let first = keep(&blocks, MIN_SPARE);
         let place = first.as_ptr();
-        let part = first.slice(..1);
+        let part = first.slice(..10);
         drop(first);
-        let second = row(&blocks, MIN_SPARE);
+        let second = keep(&blocks, MIN_SPARE);
         assert_ne!(second.as_ptr(), place);
-        assert_eq!(part.as_ref(), [1]);
+        assert_eq!(part.as_ref(), [7; 10]);
         drop(part);
-        assert_eq!(row(&blocks, MIN_SPARE).as_ptr(), place);
+        assert_eq!(keep(&blocks, MIN_SPARE).as_ptr(), place);
     }
 
     #[test]
     fn no_block_serves_for_less_than_half_of_what_it_holds() {
         let blocks = Blocks::default();
-        drop(row(&blocks, 4 * MIN_SPARE));
-        assert_eq!(blocks.take(MIN_SPARE).capacity(), MIN_SPARE);
-        assert_eq!(blocks.take(10).capacity(), 10);
-        assert_eq!(blocks.take(2 * MIN_SPARE).capacity(), 4 * MIN_SPARE);
+        drop(keep(&blocks, 4 * MIN_SPARE));
+        drop(keep(&blocks, MIN_SPARE));
+        assert_eq!(waiting(&blocks), 5 * MIN_SPARE);
+        drop(keep(&blocks, 2 * MIN_SPARE));
+        assert_eq!(waiting(&blocks), 5 * MIN_SPARE);
     }
 
     #[test]
     fn a_small_block_does_not_wait() {
         let blocks = Blocks::default();
-        drop(row(&blocks, MIN_SPARE - 1));
+        drop(keep(&blocks, MIN_SPARE - 1));
         assert_eq!(waiting(&blocks), 0);
     }
 
     #[test]
     fn of_too_many_the_oldest_is_given_back() {
         let blocks = Blocks::default();
-        let all: Vec<_> = (0..4).map(|_| row(&blocks, MAX_SPARE / 4)).collect();
-        let small = row(&blocks, MIN_SPARE);
+        let all: Vec<_> = (0..4).map(|_| keep(&blocks, MAX_SPARE / 4)).collect();
+        let small = keep(&blocks, MIN_SPARE);
         drop((all, small));
         assert_eq!(waiting(&blocks), MAX_SPARE / 4 * 3 + MIN_SPARE);
     }
@@ -156,9 +157,9 @@ mod tests {
     #[test]
     fn what_nobody_needed_for_a_while_is_given_back() {
         let blocks = Blocks::default();
-        drop([(); 2].map(|()| row(&blocks, MIN_SPARE)));
+        drop([(); 2].map(|()| keep(&blocks, MIN_SPARE)));
         blocks.trim();
-        drop(row(&blocks, MIN_SPARE));
+        drop(keep(&blocks, MIN_SPARE));
         blocks.trim();
         assert_eq!(waiting(&blocks), MIN_SPARE, "one was in use");
         blocks.trim();

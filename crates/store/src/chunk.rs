@@ -2,7 +2,8 @@
 //! key of the first. Chunks of one kind of entries of one channel never overlap.
 //!
 //! A chunk of one entry is the entry as it is packed. One of several begins with a byte that no packed entry
-//! begins with; then come for each `<ms><counter><length of packed><packed>`.
+//! begins with; then come for each `<ms><counter><length of packed><packed>`. A long one is
+//! [compressed](crate::compress).
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -11,14 +12,14 @@ use fjall::Slice;
 use packed::{Decoder, Unreadable, put_written};
 use types::{Entry, Serial};
 
-use crate::key;
+use crate::{compress, key};
 
 const SEVERAL: u8 = 0x80;
 
 /// A chunk that is larger takes no further entry: whoever looks for one entry reads so much.
 const MAX_SIZE: usize = 16 << 10;
 
-/// A chunk that is being made, in a block.
+/// A chunk that is being made.
 pub(crate) struct Chunk {
     pub(crate) first: Serial,
     pub(crate) last: Serial,
@@ -37,11 +38,11 @@ pub(crate) struct StoredEntry {
 }
 
 impl Chunk {
-    fn new(block: &mut Vec<u8>, serial: Serial, pack: impl FnOnce(&mut Vec<u8>)) -> Self {
-        let start = block.len();
-        block.push(SEVERAL);
-        let first_at = put(block, serial, pack);
-        Self { first: serial, last: serial, within: start..block.len(), first_at }
+    fn new(to: &mut Vec<u8>, serial: Serial, pack: impl FnOnce(&mut Vec<u8>)) -> Self {
+        let start = to.len();
+        to.push(SEVERAL);
+        let first_at = put(to, serial, pack);
+        Self { first: serial, last: serial, within: start..to.len(), first_at }
     }
 
     /// Where its row is.
@@ -50,23 +51,18 @@ impl Chunk {
     }
 
     /// Whether the entry with this serial belongs into it, behind those that are there.
-    fn takes(&self, block: &[u8], serial: &Serial) -> bool {
+    fn takes(&self, to: &[u8], serial: &Serial) -> bool {
         self.last < *serial
             && belong_together(self.last, *serial)
             && self.within.len() < MAX_SIZE
-            && self.within.end == block.len()
+            && self.within.end == to.len()
     }
 
     /// Returns the length of what was packed.
-    fn push(
-        &mut self,
-        block: &mut Vec<u8>,
-        serial: Serial,
-        pack: impl FnOnce(&mut Vec<u8>),
-    ) -> usize {
+    fn push(&mut self, to: &mut Vec<u8>, serial: Serial, pack: impl FnOnce(&mut Vec<u8>)) -> usize {
         self.last = serial;
-        let packed = put(block, serial, pack);
-        self.within.end = block.len();
+        let packed = put(to, serial, pack);
+        self.within.end = to.len();
         packed.len()
     }
 }
@@ -76,26 +72,26 @@ pub(crate) fn belong_together(one: Serial, other: Serial) -> bool {
     one.series == other.series && key::end_of_minute(one.ms) == key::end_of_minute(other.ms)
 }
 
-/// Makes chunks of entries in the order in which they come, at the end of `block`, and returns the length of what was
+/// Makes chunks of entries in the order in which they come, at the end of `to`, and returns the length of what was
 /// packed.
 pub(crate) fn push(
     chunks: &mut Vec<Chunk>,
-    block: &mut Vec<u8>,
+    to: &mut Vec<u8>,
     serial: Serial,
     pack: impl FnOnce(&mut Vec<u8>),
 ) -> usize {
-    if let Some(chunk) = chunks.last_mut().filter(|chunk| chunk.takes(block, &serial)) {
-        return chunk.push(block, serial, pack);
+    if let Some(chunk) = chunks.last_mut().filter(|chunk| chunk.takes(to, &serial)) {
+        return chunk.push(to, serial, pack);
     }
-    chunks.push_mut(Chunk::new(block, serial, pack)).first_at.len()
+    chunks.push_mut(Chunk::new(to, serial, pack)).first_at.len()
 }
 
 /// Returns where what was packed is.
-fn put(block: &mut Vec<u8>, serial: Serial, pack: impl FnOnce(&mut Vec<u8>)) -> Range<usize> {
-    block.extend_from_slice(&serial.ms.to_be_bytes());
-    block.extend_from_slice(&serial.counter.to_be_bytes());
-    let length = put_written(block, pack);
-    block.len() - length..block.len()
+fn put(to: &mut Vec<u8>, serial: Serial, pack: impl FnOnce(&mut Vec<u8>)) -> Range<usize> {
+    to.extend_from_slice(&serial.ms.to_be_bytes());
+    to.extend_from_slice(&serial.counter.to_be_bytes());
+    let length = put_written(to, pack);
+    to.len() - length..to.len()
 }
 
 /// The entries of the chunk with this first serial, and where they are within it.
@@ -121,7 +117,8 @@ pub(crate) fn entries(
 
 /// The entries of a row, oldest first.
 pub(crate) fn read(key: &[u8], chunk: &Slice) -> Result<Vec<StoredEntry>, Unreadable> {
-    let entries = entries(key::serial_of(key)?, chunk)?;
+    let chunk = compress::plain(chunk)?;
+    let entries = entries(key::serial_of(key)?, &chunk)?;
     let stored = |(serial, within)| StoredEntry { serial, chunk: chunk.clone(), within };
     Ok(entries.into_iter().map(stored).collect())
 }

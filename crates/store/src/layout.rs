@@ -8,7 +8,9 @@ use packed::Unreadable;
 
 use crate::{Store, StoreError, key};
 
-const LAYOUT: u64 = 3;
+const LAYOUT: u64 = 4;
+/// No row is compressed but by the engine.
+const LAYOUT_OF_PLAIN_ROWS: u64 = 3;
 /// Each chunk is one entry.
 const LAYOUT_OF_SINGLE_ENTRIES: u64 = 2;
 /// Has `times` instead of `minutes`: a row for each entry, `<ms><key of the entry>`.
@@ -25,7 +27,7 @@ impl Store {
         const WHAT: &str = "the data directory";
         match self.number(LAYOUT_KEY, WHAT)? {
             Some(LAYOUT) => {}
-            Some(LAYOUT_OF_SINGLE_ENTRIES) => {
+            Some(LAYOUT_OF_PLAIN_ROWS | LAYOUT_OF_SINGLE_ENTRIES) => {
                 self.put_durably(LAYOUT_KEY, &LAYOUT.to_be_bytes())?;
             }
             Some(LAYOUT_WITH_TIMES) => {

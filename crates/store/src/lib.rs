@@ -11,6 +11,7 @@
 mod about;
 mod block;
 mod chunk;
+mod compress;
 mod error;
 mod expiry;
 mod history;
@@ -30,7 +31,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions};
+use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions};
 
 pub use error::StoreError;
 pub use meta::Incarnation;
@@ -51,9 +52,9 @@ const FOLDER: &str = "store";
 /// For the owner alone: keys are in it. A data directory that is there already has the mode that it was given.
 const MODE: u32 = 0o700;
 
-/// Rows of history from this size on lie in files of their own, which are not written again whenever the engine
+/// Rows of history from this size on, compressed, lie in files of their own, which are not written again whenever the engine
 /// merges its tables, and go with the last of their rows.
-const MIN_SEPARATE: u32 = 4 << 10;
+const MIN_SEPARATE: u32 = 2 << 10;
 
 /// Handles to an open store; clones share it. It closes, and frees its directory, with the last one.
 #[derive(Clone)]
@@ -88,6 +89,8 @@ impl Store {
         made.map_err(|source| StoreError::Folder { folder: folder.clone(), source })?;
         let database = Database::builder(folder)
             .max_cached_files(Some(MAX_OPEN_FILES))
+            // What is long is compressed before.
+            .journal_compression(CompressionType::None)
             .open()
             .map_err(|error| match error {
                 fjall::Error::Locked => StoreError::Locked { directory: directory.to_owned() },
@@ -96,6 +99,7 @@ impl Store {
         let keyspace = |name| database.keyspace(name, KeyspaceCreateOptions::default);
         let separate = || {
             let options = KvSeparationOptions::default().separation_threshold(MIN_SEPARATE);
+            let options = options.compression(CompressionType::None);
             KeyspaceCreateOptions::default().with_kv_separation(Some(options))
         };
         let store = Self {

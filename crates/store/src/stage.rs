@@ -15,6 +15,7 @@ use types::{AppId, ChannelName, Entry, Kind, ObjectsSnapshot, RecordChange, Seri
 
 use crate::block::Blocks;
 use crate::chunk::{self, Chunk};
+use crate::compress::Compressor;
 use crate::key::OwnSerial;
 use crate::newest::Newest;
 use crate::writer::{Place, Write};
@@ -23,13 +24,20 @@ use crate::{Store, StoreError, key};
 /// The engine's longest key.
 const MAX_KEY: usize = u16::MAX as usize;
 
-/// What most entries take besides their body, at most.
-const ENVELOPE: usize = 128;
+/// What one batch leaves to the next.
+#[derive(Default)]
+pub(crate) struct Kit {
+    newest: Newest,
+    blocks: Blocks,
+    compressor: Compressor,
+    /// The rows of a batch before and after they are compressed; kept for their memory.
+    plain: Vec<u8>,
+    compressed: Vec<u8>,
+}
 
 pub(crate) struct Stage<'a> {
     store: &'a Store,
-    newest: &'a mut Newest,
-    blocks: &'a Blocks,
+    kit: &'a mut Kit,
     batch: OwnedWriteBatch,
     staged: Staged,
     history: Additions<'a>,
@@ -62,7 +70,7 @@ struct Addition<'a> {
     entries: Vec<&'a Entry>,
 }
 
-/// Rows of the history, and where they are within a block.
+/// Rows of the history: their keys, and where they are.
 type Rows = Vec<(Vec<u8>, Range<usize>)>;
 
 /// What a batch adds to the history.
@@ -73,12 +81,26 @@ pub(crate) struct Staged {
     pub(crate) bytes: u64,
 }
 
+impl Kit {
+    /// What is stored may not be what was to be.
+    pub(crate) fn forget(&mut self) {
+        self.newest.forget();
+    }
+
+    /// Gives back memory that was not needed of late.
+    pub(crate) fn trim(&mut self) {
+        self.blocks.trim();
+        self.compressor = Compressor::default();
+        self.plain = Vec::new();
+        self.compressed = Vec::new();
+    }
+}
+
 impl<'a> Stage<'a> {
-    pub(crate) fn new(store: &'a Store, newest: &'a mut Newest, blocks: &'a Blocks) -> Self {
+    pub(crate) fn new(store: &'a Store, kit: &'a mut Kit) -> Self {
         Self {
             store,
-            newest,
-            blocks,
+            kit,
             batch: store.database.batch().durability(Some(PersistMode::SyncAll)),
             staged: Staged::default(),
             history: Additions::default(),
@@ -163,7 +185,7 @@ impl<'a> Stage<'a> {
             return Err(StoreError::NameTooLong);
         }
         if place == Place::History && addition.entries.is_empty() {
-            let known = self.newest.get(&addition.head, self.store.retention.horizon());
+            let known = self.kit.newest.get(&addition.head, self.store.retention.horizon());
             let stored = || self.store.newest(&addition.head);
             addition.newest = known.map_or_else(stored, |known| Ok(Some(known)))?;
         }
@@ -184,19 +206,26 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    /// Puts the entries into the batch, in one block.
+    /// Puts the entries into the batch.
     fn insert_history(&mut self) -> Result<(), StoreError> {
-        let additions = std::mem::take(&mut self.history.all);
-        let entries = additions.iter().flat_map(|addition| &addition.entries);
-        let mut block = self.blocks.take(entries.map(|entry| ENVELOPE + entry.body.size()).sum());
+        let mut plain = std::mem::take(&mut self.kit.plain);
+        plain.clear();
         let mut rows = Rows::new();
-        for addition in additions.into_iter().filter(|addition| !addition.entries.is_empty()) {
-            self.lay_out(addition, &mut block, &mut rows)?;
+        for addition in std::mem::take(&mut self.history.all) {
+            self.lay_out(addition, &mut plain, &mut rows)?;
         }
-        let block = self.blocks.share(block);
-        for (key, within) in rows {
-            self.batch.insert(&self.store.history, key, block.slice(within));
+        let Kit { blocks, compressor, compressed, .. } = &mut *self.kit;
+        compressed.clear();
+        for (_, place) in &mut rows {
+            let start = compressed.len();
+            compressor.put(plain.get(place.clone()).unwrap_or_default(), compressed);
+            *place = start..compressed.len();
         }
+        let block = blocks.keep(compressed);
+        for (key, place) in rows {
+            self.batch.insert(&self.store.history, key, block.slice(place));
+        }
+        self.kit.plain = plain;
         Ok(())
     }
 
@@ -204,19 +233,19 @@ impl<'a> Stage<'a> {
     fn lay_out(
         &mut self,
         addition: Addition<'a>,
-        block: &mut Vec<u8>,
+        plain: &mut Vec<u8>,
         rows: &mut Rows,
     ) -> Result<(), StoreError> {
         let Addition { head, newest, entries, .. } = addition;
         let mut chunks = Vec::new();
         for entry in entries {
             let pack = |to: &mut Vec<u8>| packed::encode(entry, to);
-            self.staged.bytes += chunk::push(&mut chunks, block, entry.serial, pack) as u64;
+            self.staged.bytes += chunk::push(&mut chunks, plain, entry.serial, pack) as u64;
         }
-        let known = self.newest.get(&head, self.store.retention.horizon());
+        let known = self.kit.newest.get(&head, self.store.retention.horizon());
         let last = chunks.iter().map(|chunk| chunk.last).max().max(newest);
         if !follow(newest, &chunks) {
-            chunks = self.merge(&head, &chunks, block)?;
+            chunks = self.merge(&head, &chunks, plain)?;
         }
         for chunk in chunks {
             let first = chunk.first;
@@ -229,7 +258,7 @@ impl<'a> Stage<'a> {
             rows.push((key::at(&head, &packed::serial(&first)), chunk.row()));
         }
         if let Some(last) = last {
-            self.newest.set(head, last);
+            self.kit.newest.set(head, last);
         }
         Ok(())
     }
@@ -240,7 +269,7 @@ impl<'a> Stage<'a> {
         &mut self,
         head: &[u8],
         chunks: &[Chunk],
-        block: &mut Vec<u8>,
+        plain: &mut Vec<u8>,
     ) -> Result<Vec<Chunk>, StoreError> {
         let first = chunks.iter().map(|chunk| chunk.first).min();
         let last = chunks.iter().map(|chunk| chunk.last).max();
@@ -257,14 +286,14 @@ impl<'a> Stage<'a> {
             }
         }
         for chunk in chunks {
-            let row = block.get(chunk.row()).unwrap_or_default();
+            let row = plain.get(chunk.row()).unwrap_or_default();
             for (serial, within) in chunk::entries(chunk.first, row)? {
                 entries.insert(serial, row.get(within).unwrap_or_default().to_vec());
             }
         }
         let mut merged = Vec::new();
         for (serial, packed) in entries {
-            chunk::push(&mut merged, block, serial, |to| to.extend_from_slice(&packed));
+            chunk::push(&mut merged, plain, serial, |to| to.extend_from_slice(&packed));
         }
         // The engine orders nothing within a batch.
         let keys = merged.iter().map(|chunk| key::at(head, &packed::serial(&chunk.first)));

@@ -12,9 +12,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use types::{AppId, ChannelName, Entry, ObjectsSnapshot, RecordChange, Timestamp};
 
-use crate::block::Blocks;
-use crate::newest::Newest;
-use crate::stage::Stage;
+use crate::stage::{Kit, Stage};
 use crate::{Store, expiry};
 
 /// Requests that wait for the writer at most; further ones are handed back.
@@ -150,8 +148,7 @@ impl<T: Send + 'static> Writer<T> {
             groups,
             completed: Box::new(completed),
             shared: Arc::clone(&shared),
-            newest: Newest::default(),
-            blocks: Blocks::default(),
+            kit: Kit::default(),
             waiting: Vec::new(),
         };
         let thread = std::thread::Builder::new().name("store-writer".into()).spawn(|| run.run())?;
@@ -208,8 +205,7 @@ struct Run<T> {
     groups: Receiver<Group<T>>,
     completed: Box<dyn FnMut(Outcomes<T>) + Send>,
     shared: Arc<Shared>,
-    newest: Newest,
-    blocks: Blocks,
+    kit: Kit,
     /// The batch at hand; kept for its memory.
     waiting: Vec<WriteRequest<T>>,
 }
@@ -249,7 +245,7 @@ impl<T> Run<T> {
     }
 
     fn write(&mut self, bytes: usize) {
-        let mut stage = Stage::new(&self.store, &mut self.newest, &self.blocks);
+        let mut stage = Stage::new(&self.store, &mut self.kit);
         let staged: Vec<_> = self.waiting.iter().map(|request| stage.add(&request.write)).collect();
         let started = Instant::now();
         let committed = stage.commit();
@@ -258,7 +254,7 @@ impl<T> Run<T> {
         self.shared.max_commit_micros.fetch_max(micros, Ordering::Relaxed);
         self.shared.batches.fetch_add(1, Ordering::Relaxed);
         if let Err(error) = &committed {
-            self.newest.forget();
+            self.kit.forget();
             tracing::error!(%error, writes = staged.len(), "the store could not be written");
         }
         let mut failed = 0;
@@ -277,11 +273,11 @@ impl<T> Run<T> {
     }
 
     /// Returns when to look again.
-    fn expire(&self) -> Duration {
+    fn expire(&mut self) -> Duration {
         match self.store.expire(wall_clock()) {
             Ok(removed) if removed >= expiry::STEP => EXPIRY_PAUSE,
             Ok(_) => {
-                self.blocks.trim();
+                self.kit.trim();
                 EXPIRY_INTERVAL
             }
             Err(error) => {
