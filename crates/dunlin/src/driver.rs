@@ -32,7 +32,7 @@ use types::{AppId, ChannelName, Entry, ErrorInfo, HistoryQuery, Timestamp};
 use crate::clock::Clock;
 use relay::{Alarm, Next, Relay, Worker};
 use soon::Soon;
-use writes::{Append, Asker, Writes};
+use writes::{Appends, Asker, Writes};
 
 /// Clients' frames and requests that one turn takes at most, but for what comes with the last of
 /// them: what the first of them causes leaves soon.
@@ -277,9 +277,11 @@ impl Turns {
     fn written(&mut self, outcomes: Outcomes<Asker>, now: Timestamp, began: Instant) {
         self.tell_refused(now);
         for (asker, durable) in outcomes {
-            if let Asker::Channel(append) = asker {
-                let seconds = began.saturating_duration_since(append.since).as_secs_f64();
-                self.driver.metrics.append_seconds.observe(seconds);
+            if let Asker::Channel(appends) = &asker {
+                let seconds = began.saturating_duration_since(appends.since).as_secs_f64();
+                for _ in &appends.positions {
+                    self.driver.metrics.append_seconds.observe(seconds);
+                }
             }
             self.tell_asker(now, asker, durable);
             self.writes.complete();
@@ -295,7 +297,7 @@ impl Turns {
 
     fn tell_asker(&mut self, now: Timestamp, asker: Asker, durable: Durable) {
         match (asker, durable) {
-            (Asker::Channel(append), _) => self.outcomes.push(append.outcome(durable)),
+            (Asker::Channel(appends), _) => self.outcomes.extend(appends.outcomes(durable)),
             (Asker::Records(ticket), _) => {
                 self.tell(now, Event::Kept { ticket, durable: durable == Durable::Yes });
             }
@@ -348,11 +350,12 @@ impl Turns {
             Effect::Ping(transport) => self.outgoing.ping(transport),
             Effect::Close(transport) => self.outgoing.close(transport),
             Effect::Reply { request, response } => hub.reply(request, response),
-            Effect::Store { channel, app, name: channel_name, entry, persisted } => {
-                let append = Append { channel, position: entry.position, since: began };
+            Effect::Store { channel, app, name, entries, persisted } => {
+                let positions = entries.iter().map(|entry| entry.position).collect();
                 let place = if persisted { Place::History } else { Place::Objects };
-                let write = Write::Entry { app, channel: channel_name, entry, place };
-                self.writes.add(write, Asker::Channel(append));
+                let write = Write::Entries { app, channel: name, entries, place };
+                let appends = Appends { channel, positions, since: began };
+                self.writes.add(write, Asker::Channel(appends));
             }
             Effect::StoreObjects { app, name, snapshot, since } => {
                 let write = Write::Objects { app, channel: name, snapshot, since };

@@ -183,14 +183,14 @@ pub enum Effect {
         request: RequestId,
         response: Response,
     },
-    /// Make the entry durable; answered in the order of these effects per channel. Operations on
+    /// Make the entries durable; answered one by one, in the order of these effects per channel. Operations on
     /// objects are kept until a snapshot contains them.
     Store {
         channel: ChannelKey,
         app: AppId,
         name: ChannelName,
-        entry: Arc<Entry>,
-        /// Whether it belongs to the history too; one on objects may not.
+        entries: Vec<Arc<Entry>>,
+        /// Whether they belong to the history too; those on objects may not.
         persisted: bool,
     },
     /// Make the snapshot durable, and let go of operations that it contains and that are older than

@@ -7,7 +7,7 @@ use std::time::Duration;
 use channel::{Attach, AttachmentId, Channel, Occupancy, Publish};
 use session::{Draft, Subscription};
 use types::error::ErrorInfo;
-use types::{Accepted, AppId, ChannelName, Timestamp};
+use types::{Accepted, AppId, ChannelName, Entry, Timestamp};
 
 use crate::count::{RequestKind, Volume};
 use crate::event::{ChannelKey, Effect, Response};
@@ -23,6 +23,9 @@ use crate::work::Work;
 
 /// How often attachments that are missing something are looked at.
 pub(crate) const LOSS_CHECK: Duration = Duration::from_secs(1);
+
+/// Entries that one effect has stored at most: the store takes them all or refuses them all.
+const STORED_TOGETHER: usize = 256;
 
 #[derive(Debug)]
 pub(crate) struct Slot {
@@ -128,16 +131,7 @@ impl Node {
                     self.published(now, publisher, token, result);
                 }
             }
-            channel::Effect::Store(entry) => {
-                let Some(slot) = self.channels.get(key) else { return };
-                self.effects.push(Effect::Store {
-                    channel: key,
-                    app: slot.app.clone(),
-                    name: slot.host.name().clone(),
-                    entry,
-                    persisted: slot.host.config().persisted,
-                });
-            }
+            channel::Effect::Store(entry) => self.store(key, entry),
             channel::Effect::StoreObjects(snapshot) => {
                 let Some(slot) = self.channels.get(key) else { return };
                 self.effects.push(Effect::StoreObjects {
@@ -170,6 +164,27 @@ impl Node {
                 });
             }
         }
+    }
+
+    /// With those of the channel that are to be stored already, if nothing came between.
+    fn store(&mut self, key: ChannelKey, entry: Arc<Entry>) {
+        let Some(slot) = self.channels.get(key) else { return };
+        let persisted = slot.host.config().persisted;
+        if let Some(Effect::Store { channel, entries, persisted: before, .. }) =
+            self.effects.last_mut()
+            && (*channel, *before) == (key, persisted)
+            && entries.len() < STORED_TOGETHER
+        {
+            entries.push(entry);
+            return;
+        }
+        self.effects.push(Effect::Store {
+            channel: key,
+            app: slot.app.clone(),
+            name: slot.host.name().clone(),
+            entries: vec![entry],
+            persisted,
+        });
     }
 
     pub(crate) fn place_of(&self, key: ChannelKey) -> Option<(AppId, ChannelName)> {

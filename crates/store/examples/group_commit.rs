@@ -68,10 +68,10 @@ fn append_for(
         let mut requests = Vec::new();
         while usize::try_from(position)? < waits.len() + in_flight {
             position += 1;
-            let write = Write::Entry {
+            let write = Write::Entries {
                 app: AppId::from("app"),
                 channel: ChannelName::parse(format!("channel-{}", position % CHANNELS))?,
-                entry: Arc::new(entry(position).ok_or("a series of this length")?),
+                entries: vec![Arc::new(entry(position).ok_or("a series of this length")?)],
                 place: Place::History,
             };
             requests.push(WriteRequest { write, token: Instant::now() });

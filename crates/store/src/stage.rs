@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use fjall::{OwnedWriteBatch, PersistMode};
@@ -115,9 +116,10 @@ impl<'a> Stage<'a> {
     /// Whether it can be stored.
     pub(crate) fn add(&mut self, write: &'a Write) -> bool {
         match write {
-            Write::Entry { app, channel, entry, place } => {
-                let staged = self.add_entry(app, channel, entry, *place).inspect_err(|error| {
-                    tracing::error!(%error, %app, %channel, "an entry cannot be stored");
+            Write::Entries { app, channel, entries, place } => {
+                let staged = self.add_entries((app, channel), entries, *place);
+                let staged = staged.inspect_err(|error| {
+                    tracing::error!(%error, %app, %channel, "entries cannot be stored");
                 });
                 staged.is_ok()
             }
@@ -167,21 +169,33 @@ impl<'a> Stage<'a> {
         Ok(self.staged)
     }
 
-    fn add_entry(
+    fn add_entries(
         &mut self,
-        app: &'a AppId,
-        channel: &'a ChannelName,
-        entry: &'a Entry,
+        (app, channel): (&'a AppId, &'a ChannelName),
+        entries: &'a [Arc<Entry>],
         place: Place,
     ) -> Result<(), StoreError> {
-        let kind = Kind::of(&entry.body);
-        let Some(addition) = self.history.get((app, channel, key::code(kind))) else {
-            return Err(StoreError::NameTooLong);
-        };
-        let own = packed::serial(&entry.serial);
-        let target = entry.body.target();
-        let about = target.map(|message| key::about(&addition.head, message, &own));
-        if about.as_ref().is_some_and(|about| about.len() > MAX_KEY) {
+        let subject = |entry: &Entry| (app, channel, key::code(Kind::of(&entry.body)));
+        let runs = entries.chunk_by(|one, other| subject(one) == subject(other));
+        // All or none: what may fail comes first.
+        for first in runs.filter_map(|run| run.first()) {
+            self.prepare(subject(first), first, place)?;
+        }
+        for entry in entries {
+            self.add_entry(subject(entry), entry, place);
+        }
+        Ok(())
+    }
+
+    /// Looks whether entries such as this one can be added.
+    fn prepare(
+        &mut self,
+        subject: Subject<'a>,
+        entry: &Entry,
+        place: Place,
+    ) -> Result<(), StoreError> {
+        let addition = self.history.get(subject).ok_or(StoreError::NameTooLong)?;
+        if about(addition, entry).is_some_and(|about| about.len() > MAX_KEY) {
             return Err(StoreError::NameTooLong);
         }
         if place == Place::History && addition.entries.is_empty() {
@@ -189,8 +203,14 @@ impl<'a> Stage<'a> {
             let stored = || self.store.newest(&addition.head);
             addition.newest = known.map_or_else(stored, |known| Ok(Some(known)))?;
         }
+        Ok(())
+    }
+
+    fn add_entry(&mut self, subject: Subject<'a>, entry: &'a Entry, place: Place) {
+        let Some(addition) = self.history.get(subject) else { return };
         self.staged.entries += 1;
-        if kind == Kind::Objects {
+        let (app, channel, kind) = subject;
+        if kind == key::code(Kind::Objects) {
             let mut packed = Vec::new();
             packed::encode(entry, &mut packed);
             self.staged.bytes += packed.len() as u64;
@@ -198,12 +218,11 @@ impl<'a> Stage<'a> {
             self.objects.insert(operation_key, Some(packed.into()));
         }
         if place == Place::History {
-            if let Some(about) = about {
+            if let Some(about) = about(addition, entry) {
                 self.batch.insert(&self.store.about, about, []);
             }
             addition.entries.push(entry);
         }
-        Ok(())
     }
 
     /// Puts the entries into the batch.
@@ -385,6 +404,12 @@ impl<'a> Additions<'a> {
         self.all.push(Addition { subject, head, newest: None, entries: Vec::new() });
         Some(place)
     }
+}
+
+/// The key in `about` of an entry that says something of a message.
+fn about(addition: &Addition<'_>, entry: &Entry) -> Option<Vec<u8>> {
+    let own = packed::serial(&entry.serial);
+    entry.body.target().map(|message| key::about(&addition.head, message, &own))
 }
 
 /// Whether the chunks are in order, behind what is stored.

@@ -4,6 +4,7 @@
 //! Requests are completed in the order in which they were taken. A request that was not taken is
 //! handed back at once; nobody ever waits for the disk but this thread.
 
+use std::ops::AddAssign;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SendError, Sender, channel};
@@ -15,7 +16,7 @@ use types::{AppId, ChannelName, Entry, ObjectsSnapshot, RecordChange, Timestamp}
 use crate::stage::{Kit, Stage};
 use crate::{Store, expiry};
 
-/// Requests that wait for the writer at most; further ones are handed back.
+/// Entries, and requests for something else, that wait for the writer at most; further requests are handed back.
 const MAX_QUEUED: usize = 16_384;
 /// Payload that waits for the writer at most; further requests are handed back.
 const MAX_QUEUED_BYTES: usize = 64 << 20;
@@ -34,8 +35,8 @@ pub struct WriteRequest<T> {
 }
 
 pub enum Write {
-    /// Adds an entry to what is kept of a channel.
-    Entry { app: AppId, channel: ChannelName, entry: Arc<Entry>, place: Place },
+    /// Adds entries to what is kept of a channel: all of these, or none.
+    Entries { app: AppId, channel: ChannelName, entries: Vec<Arc<Entry>>, place: Place },
     /// Keeps an entry as what was published last on its channel, in the place of the one before.
     Last { app: AppId, channel: ChannelName, entry: Arc<Entry> },
     /// Adds a snapshot of a channel's objects. Operations that it contains and that are older than
@@ -45,10 +46,10 @@ pub enum Write {
     Records(Vec<RecordChange>),
 }
 
-/// Where an entry belongs.
+/// Where entries belong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// To the history, and if it is one on objects to these as well.
+    /// To the history, and those on objects to these as well.
     History,
     /// To the objects alone.
     Objects,
@@ -64,13 +65,32 @@ pub enum Durable {
 /// What became of requests, by their tokens.
 pub type Outcomes<T> = Vec<(T, Durable)>;
 
+/// How much writes are.
+#[derive(Clone, Copy, Debug, Default)]
+struct Load {
+    /// Entries, and one for anything else.
+    count: usize,
+    bytes: usize,
+}
+
 impl Write {
-    fn size(&self) -> usize {
-        match self {
-            Self::Entry { entry, .. } | Self::Last { entry, .. } => entry.body.size(),
-            Self::Objects { snapshot, .. } => snapshot.size(),
-            Self::Records(changes) => changes.iter().map(RecordChange::size).sum(),
-        }
+    fn load(&self) -> Load {
+        let (count, bytes) = match self {
+            Self::Entries { entries, .. } => {
+                (entries.len(), entries.iter().map(|entry| entry.body.size()).sum())
+            }
+            Self::Last { entry, .. } => (1, entry.body.size()),
+            Self::Objects { snapshot, .. } => (1, snapshot.size()),
+            Self::Records(changes) => (1, changes.iter().map(RecordChange::size).sum()),
+        };
+        Load { count, bytes }
+    }
+}
+
+impl AddAssign for Load {
+    fn add_assign(&mut self, other: Self) {
+        self.count += other.count;
+        self.bytes += other.bytes;
     }
 }
 
@@ -82,7 +102,7 @@ pub struct WriterCounters {
     pub entries: u64,
     /// Stored bytes of these entries, without keys.
     pub bytes: u64,
-    /// Writes that could not be made durable.
+    /// Entries, and writes of something else, that could not be made durable.
     pub failed: u64,
     /// Time spent in committing batches: the journal's write and its fsync.
     pub commit_micros: u64,
@@ -101,7 +121,7 @@ pub struct Writer<T> {
 /// Requests that were taken together.
 struct Group<T> {
     requests: Vec<WriteRequest<T>>,
-    bytes: usize,
+    load: Load,
 }
 
 #[derive(Default)]
@@ -118,19 +138,20 @@ struct Shared {
 
 impl Shared {
     /// Makes room in the queue for one request, if there is enough.
-    fn reserve(&self, bytes: usize) -> bool {
-        let queued = self.queued.fetch_add(1, Ordering::Relaxed);
-        let queued_bytes = self.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
-        let fits = queued < MAX_QUEUED && queued_bytes.saturating_add(bytes) <= MAX_QUEUED_BYTES;
+    fn reserve(&self, load: Load) -> bool {
+        let queued = self.queued.fetch_add(load.count, Ordering::Relaxed);
+        let queued_bytes = self.queued_bytes.fetch_add(load.bytes, Ordering::Relaxed);
+        let fits = queued.saturating_add(load.count) <= MAX_QUEUED
+            && queued_bytes.saturating_add(load.bytes) <= MAX_QUEUED_BYTES;
         if !fits {
-            self.release(1, bytes);
+            self.release(load);
         }
         fits
     }
 
-    fn release(&self, requests: usize, bytes: usize) {
-        self.queued.fetch_sub(requests, Ordering::Relaxed);
-        self.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
+    fn release(&self, load: Load) {
+        self.queued.fetch_sub(load.count, Ordering::Relaxed);
+        self.queued_bytes.fetch_sub(load.bytes, Ordering::Relaxed);
     }
 }
 
@@ -157,19 +178,21 @@ impl<T: Send + 'static> Writer<T> {
 
     /// Takes the requests, and hands those back for which too much is waiting. Never blocks.
     pub fn try_write(&self, mut requests: Vec<WriteRequest<T>>) -> Vec<WriteRequest<T>> {
-        let mut bytes = 0;
+        let mut load = Load::default();
         let taken = requests.iter().take_while(|request| {
-            let size = request.write.size();
-            let fits = self.shared.reserve(size);
-            bytes += if fits { size } else { 0 };
+            let one = request.write.load();
+            let fits = self.shared.reserve(one);
+            if fits {
+                load += one;
+            }
             fits
         });
         let taken = taken.count();
         let mut refused = requests.split_off(taken);
         if let Some(queue) = self.queue.as_ref().filter(|_| taken > 0)
-            && let Err(SendError(mut back)) = queue.send(Group { requests, bytes })
+            && let Err(SendError(mut back)) = queue.send(Group { requests, load })
         {
-            self.shared.release(taken, bytes);
+            self.shared.release(load);
             refused.splice(..0, back.requests.drain(..));
         }
         refused
@@ -220,8 +243,8 @@ impl<T> Run<T> {
                     // Who waits for this core has more to write, perhaps: an fsync for all of it costs as much as one
                     // for the first.
                     std::thread::yield_now();
-                    let bytes = self.gather(first);
-                    self.write(bytes);
+                    let load = self.gather(first);
+                    self.write(load);
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -232,19 +255,19 @@ impl<T> Run<T> {
         }
     }
 
-    /// Returns how many bytes are waiting.
-    fn gather(&mut self, first: Group<T>) -> usize {
-        let mut bytes = first.bytes;
+    /// Returns how much is waiting.
+    fn gather(&mut self, first: Group<T>) -> Load {
+        let mut load = first.load;
         self.waiting.extend(first.requests);
-        while self.waiting.len() < MAX_BATCH && bytes < MAX_BATCH_BYTES {
+        while load.count < MAX_BATCH && load.bytes < MAX_BATCH_BYTES {
             let Ok(next) = self.groups.try_recv() else { break };
-            bytes += next.bytes;
+            load += next.load;
             self.waiting.extend(next.requests);
         }
-        bytes
+        load
     }
 
-    fn write(&mut self, bytes: usize) {
+    fn write(&mut self, load: Load) {
         let mut stage = Stage::new(&self.store, &mut self.kit);
         let staged: Vec<_> = self.waiting.iter().map(|request| stage.add(&request.write)).collect();
         let started = Instant::now();
@@ -260,7 +283,7 @@ impl<T> Run<T> {
         let mut failed = 0;
         let outcomes = self.waiting.drain(..).zip(staged).map(|(request, staged)| {
             let durable = if staged && committed.is_ok() { Durable::Yes } else { Durable::No };
-            failed += u64::from(durable == Durable::No);
+            failed += if durable == Durable::No { request.write.load().count as u64 } else { 0 };
             (request.token, durable)
         });
         let outcomes: Vec<_> = outcomes.collect();
@@ -268,7 +291,7 @@ impl<T> Run<T> {
         self.shared.entries.fetch_add(done.entries, Ordering::Relaxed);
         self.shared.bytes.fetch_add(done.bytes, Ordering::Relaxed);
         self.shared.failed.fetch_add(failed, Ordering::Relaxed);
-        self.shared.release(outcomes.len(), bytes);
+        self.shared.release(load);
         (self.completed)(outcomes);
     }
 

@@ -205,13 +205,14 @@ impl Room {
 
     /// What is to be stored is on disk.
     fn store(&mut self) {
-        let stored = self.effects.drain(..).filter_map(|effect| match effect {
-            Effect::Store { channel, entry, .. } => {
-                Some(Stored { channel, position: entry.position, durable: true })
+        let mut outcomes = Vec::new();
+        for effect in self.effects.drain(..) {
+            if let Effect::Store { channel, entries, .. } = effect {
+                let positions = entries.into_iter().map(|entry| entry.position);
+                let stored = |position| Stored { channel, position, durable: true };
+                outcomes.extend(positions.map(stored));
             }
-            _ => None,
-        });
-        let outcomes = stored.collect();
+        }
         self.handle(Event::Stored(outcomes));
     }
 
@@ -269,8 +270,8 @@ mod tests {
         let publisher = room.connect();
         for read in 0..3 {
             room.send_together(publisher, &published(), read);
-            let is_store = |effect: &Effect| matches!(effect, Effect::Store { .. });
-            assert_eq!(room.effects.iter().filter(|effect| is_store(effect)).count(), 16);
+            let [Effect::Store { entries, .. }] = room.effects.as_slice() else { panic!() };
+            assert_eq!(entries.len(), 16);
             room.store();
             let [Effect::Acknowledge { frame, .. }] = room.effects.as_slice() else { panic!() };
             assert_eq!(decode(Format::Json, frame).unwrap().count, Some(16));

@@ -13,19 +13,19 @@ use node::{ChannelKey, Stored, Ticket};
 use store::{Durable, Write, WriteRequest, Writer};
 
 /// Whom the outcome of a write is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Asker {
-    Channel(Append),
+    Channel(Appends),
     /// Who waits for records that changed.
     Records(Ticket),
     Nobody,
 }
 
-/// Asks for the outcome of one append.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Append {
+/// Asks for the outcome of appends to one channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Appends {
     pub(super) channel: ChannelKey,
-    pub(super) position: u64,
+    pub(super) positions: Vec<u64>,
     pub(super) since: Instant,
 }
 
@@ -45,10 +45,11 @@ struct Order {
     refused: VecDeque<(u64, Asker)>,
 }
 
-impl Append {
-    pub(super) fn outcome(self, durable: Durable) -> Stored {
-        let Self { channel, position, since: _ } = self;
-        Stored { channel, position, durable: durable == Durable::Yes }
+impl Appends {
+    pub(super) fn outcomes(self, durable: Durable) -> impl Iterator<Item = Stored> {
+        let Self { channel, positions, since: _ } = self;
+        let durable = durable == Durable::Yes;
+        positions.into_iter().map(move |position| Stored { channel, position, durable })
     }
 }
 
@@ -111,7 +112,8 @@ mod tests {
     use super::*;
 
     fn append(position: u64) -> Asker {
-        Asker::Channel(Append { channel: ChannelKey(1), position, since: Instant::now() })
+        let positions = vec![position];
+        Asker::Channel(Appends { channel: ChannelKey(1), positions, since: Instant::now() })
     }
 
     #[test]
@@ -119,7 +121,7 @@ mod tests {
         let mut order = Order::default();
         order.take(2);
         let refused = append(3);
-        order.refuse(refused);
+        order.refuse(refused.clone());
         assert!(!order.may_refuse());
         order.take(1);
         order.complete();
@@ -136,7 +138,7 @@ mod tests {
         order.take(1);
         order.complete();
         let refused = append(2);
-        order.refuse(refused);
+        order.refuse(refused.clone());
         assert!(order.may_refuse());
         assert_eq!(order.next_refused(), Some(refused));
         assert!(!order.may_refuse());
@@ -147,7 +149,7 @@ mod tests {
         let mut order = Order::default();
         order.take(1);
         let refused = [append(2), append(3)];
-        refused.into_iter().for_each(|append| order.refuse(append));
+        refused.iter().for_each(|append| order.refuse(append.clone()));
         order.complete();
         assert_eq!([order.next_refused(), order.next_refused()], refused.map(Some));
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use node::Event;
 use protocol::{Action, Format, ProtocolMessage, flags};
 use types::{Data, Extras, Message, MessageAction};
 
@@ -163,6 +164,23 @@ fn acknowledgements_wait_for_the_ones_before_them() {
     assert!(world.seen(client).is_empty());
     world.release();
     assert_eq!(world.seen(client), ["message kept:a slow", "ack 0+2", "nack 2+1 40010"]);
+}
+
+#[test]
+fn what_one_event_brings_for_a_channel_is_stored_together() {
+    let mut world = world();
+    let client = world.connect(ALL);
+    world.attach(client, "kept:a");
+    world.attach(client, "kept:b");
+    world.store.holding = true;
+    let runs = [("kept:a", 300), ("kept:b", 2), ("kept:a", 1)];
+    let channels = runs.iter().flat_map(|(channel, count)| std::iter::repeat_n(*channel, *count));
+    let frames = (0..).zip(channels).map(|(serial, channel)| publish(channel, serial, "x"));
+    let frames = frames.collect();
+    world.handle(Event::Frames { transport: client, frames });
+    assert_eq!(world.store.held_outcomes(), [256, 44, 2, 1]);
+    world.release_together();
+    assert_eq!(world.seen(client).last().unwrap(), "ack 0+303");
 }
 
 #[test]

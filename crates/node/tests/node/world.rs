@@ -187,14 +187,13 @@ impl World {
             Effect::Reply { request, response } => {
                 assert!(self.replies.insert(request, response).is_none(), "one reply a request");
             }
-            Effect::Store { channel, app, name, entry, persisted } => {
-                let position = entry.position;
-                let key = (app, name);
-                self.store.keep_operations(&key, &entry);
+            Effect::Store { channel, app, name, entries, persisted } => {
+                let outcomes = all_durable(channel, &entries);
+                self.store.keep_operations(&(app.clone(), name.clone()), &entries);
                 if persisted {
-                    self.store.entries.entry(key).or_default().push(entry);
+                    self.store.entries.entry((app, name)).or_default().extend(entries);
                 }
-                return Some(Event::Stored(vec![Stored { channel, position, durable: true }]));
+                return Some(Event::Stored(outcomes));
             }
             Effect::StoreObjects { app, name, snapshot, since } => {
                 self.store.keep_objects((app, name), snapshot, since);
@@ -436,8 +435,17 @@ impl Store {
         self.entries.get(key).into_iter().flatten().filter(is_about).cloned().collect()
     }
 
-    fn keep_operations(&mut self, key: &(AppId, ChannelName), entry: &Arc<Entry>) {
-        if matches!(entry.body, Body::Objects(_)) {
+    /// How many entries each answer that is held back is about.
+    pub(crate) fn held_outcomes(&self) -> Vec<usize> {
+        let outcomes = self.held.iter().filter_map(|event| match event {
+            Event::Stored(outcomes) => Some(outcomes.len()),
+            _ => None,
+        });
+        outcomes.collect()
+    }
+
+    fn keep_operations(&mut self, key: &(AppId, ChannelName), entries: &[Arc<Entry>]) {
+        for entry in entries.iter().filter(|entry| matches!(entry.body, Body::Objects(_))) {
             self.objects.entry(key.clone()).or_default().1.push(Arc::clone(entry));
         }
     }
@@ -480,6 +488,11 @@ fn newest(entries: &[Arc<Entry>], query: &types::HistoryQuery) -> Vec<Arc<Entry>
 
 fn is_about(entry: &Entry, message: ItemPosition) -> bool {
     entry.serial == message.serial || entry.body.target() == Some(message)
+}
+
+fn all_durable(channel: ChannelKey, entries: &[Arc<Entry>]) -> Vec<Stored> {
+    let durable = |entry: &Arc<Entry>| Stored { channel, position: entry.position, durable: true };
+    entries.iter().map(durable).collect()
 }
 
 fn failed_load(channel: ChannelKey) -> Event {

@@ -193,8 +193,10 @@ impl World {
                 Effect::Ping(transport) => self.downlink(transport, Downlink::Ping),
                 Effect::Close(transport) => self.close_down(transport),
                 Effect::Reply { request, response } => self.reply(request, response),
-                Effect::Store { channel, name, entry, .. } => {
-                    self.begin_write(channel, name.as_str(), entry);
+                Effect::Store { channel, name, entries, .. } => {
+                    for entry in entries {
+                        self.begin_write(channel, name.as_str(), entry);
+                    }
                 }
                 Effect::StoreObjects { name, snapshot, since, .. } => {
                     self.store.keep_objects(name.as_str(), snapshot, since);

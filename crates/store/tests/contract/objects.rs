@@ -16,7 +16,8 @@ fn operation(position: u64) -> Arc<Entry> {
 }
 
 fn add(name: &ChannelName, position: u64, place: Place) -> Write {
-    Write::Entry { app: app(), channel: name.clone(), entry: operation(position), place }
+    let entries = vec![operation(position)];
+    Write::Entries { app: app(), channel: name.clone(), entries, place }
 }
 
 fn snapshot(until: u64) -> ObjectsSnapshot {

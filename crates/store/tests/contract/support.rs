@@ -115,8 +115,8 @@ pub(crate) fn start(store: &Store) -> Writer<Done> {
 }
 
 pub(crate) fn add(channel: &ChannelName, entry: &Arc<Entry>) -> Write {
-    let (channel, entry) = (channel.clone(), Arc::clone(entry));
-    Write::Entry { app: app(), channel, entry, place: Place::History }
+    let (channel, entries) = (channel.clone(), vec![Arc::clone(entry)]);
+    Write::Entries { app: app(), channel, entries, place: Place::History }
 }
 
 /// Has the writes made durable, all in one batch; says of each whether it is.

@@ -4,9 +4,11 @@ use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Barrier};
 
 use store::{Write, WriteRequest, Writer};
-use types::{AppId, Body, Data, Entry, Message};
+use types::{AppId, Body, Data, Entry, ItemPosition, Message};
 
-use crate::support::{Dir, Done, add, append, channel, ids, keyspace, message, start, try_write};
+use crate::support::{
+    Dir, Done, add, append, change, channel, ids, keyspace, message, start, try_write,
+};
 
 fn request(name: &str, entry: &Arc<Entry>, done: &Sender<(u64, bool)>) -> WriteRequest<Done> {
     let (done, position) = (done.clone(), entry.position);
@@ -90,7 +92,7 @@ fn a_full_queue_hands_back_what_it_has_no_room_for_and_what_was_taken_is_stored(
     let refused: Vec<_> =
         writer.try_write(asked).into_iter().map(|request| request.write).collect();
     let positions = refused.iter().map(|write| match write {
-        Write::Entry { entry, .. } => entry.position,
+        Write::Entries { entries, .. } => entries[0].position,
         _ => panic!("not an entry"),
     });
     let taken = 20_000 - refused.len();
@@ -122,7 +124,7 @@ fn an_entry_that_cannot_be_stored_fails_alone() {
     let release = hold(&writer, &message(9, 1, 10));
     for position in 1..=3 {
         let mut request = request("orders", &message(1, position, 20), &done);
-        if let Write::Entry { app, .. } = &mut request.write
+        if let Write::Entries { app, .. } = &mut request.write
             && position == 2
         {
             *app = AppId::new("x".repeat(70_000));
@@ -134,6 +136,27 @@ fn an_entry_that_cannot_be_stored_fails_alone() {
     let outcomes: Vec<_> = outcomes.iter().collect();
     assert_eq!(outcomes, [(1, true), (2, false), (3, true)]);
     assert_eq!(writer.counters().failed, 1);
+}
+
+#[test]
+fn entries_of_one_write_are_stored_together_or_not_at_all() {
+    let dir = Dir::new();
+    let store = dir.open();
+    let said = message(1, 1, 10);
+    let of = ItemPosition { serial: said.serial, index: 0 };
+    let with_change = |name: AppId| {
+        let mut write = add(&channel("orders"), &said);
+        let Write::Entries { app, entries, .. } = &mut write else { panic!("not entries") };
+        *app = name;
+        entries.push(change(2, 20, of));
+        write
+    };
+    // So long that a message has a key, and what is said of one has none.
+    let long = AppId::new("x".repeat(65_490));
+    assert_eq!(try_write(&store, vec![with_change(long)]), [false]);
+    assert_eq!(try_write(&store, vec![with_change(AppId::from("app"))]), [true]);
+    drop(store);
+    assert_eq!(keyspace(&dir.engine(), "history").iter().count(), 2);
 }
 
 #[test]
