@@ -10,7 +10,7 @@ use types::{Entry, EntryId, ErrorInfo, Timestamp, error};
 use crate::content::{Content, check_repeat};
 use crate::event::PublishToken;
 use crate::log::memory;
-use crate::positions::Positions;
+use crate::positions::{Place, Positions};
 
 /// Entries that may wait for the store; a publish beyond is refused with 50004. Ten seconds (the
 /// publish deadline) of a busy channel.
@@ -78,24 +78,22 @@ impl Pending {
         self.queue.push_back(append);
     }
 
-    /// Whether a later publish of the same connection is pending.
-    pub(crate) fn has_later(&self, id: &EntryId) -> bool {
-        self.positions.as_ref().is_some_and(|positions| positions.has_later(id))
+    pub(crate) fn find(&self, id: &EntryId) -> Place {
+        self.positions.as_ref().map_or(Place::New, |positions| positions.find(id))
     }
 
     pub(crate) fn contains(&self, id: &EntryId) -> bool {
-        self.position(id).is_some()
+        matches!(self.find(id), Place::At(_))
     }
 
-    /// Makes `token` one more waiter of the pending entry with this id, if there is one.
+    /// Makes `token` one more waiter of the pending entry at `position`, which has this id. None if there is none.
     pub(crate) fn join(
         &mut self,
-        id: &EntryId,
-        content: Option<Content>,
+        position: u64,
+        (id, content): (&EntryId, Option<Content>),
         token: PublishToken,
         deadline: Timestamp,
     ) -> Option<Result<(), ErrorInfo>> {
-        let position = self.position(id)?;
         let append = self.get_mut(position)?;
         if let Err(mismatch) = check_repeat(id, append.content, content) {
             return Some(Err(mismatch));
@@ -149,10 +147,6 @@ impl Pending {
     fn drop_settled_timers(&mut self) {
         let next = self.queue.front().map_or(u64::MAX, |append| append.entry.position);
         while self.timers.pop_front_if(|timer| timer.position < next).is_some() {}
-    }
-
-    fn position(&self, id: &EntryId) -> Option<u64> {
-        self.positions.as_ref()?.get(id)
     }
 
     fn get_mut(&mut self, position: u64) -> Option<&mut Append> {

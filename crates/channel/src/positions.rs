@@ -19,24 +19,30 @@ struct Sent {
     position: u64,
 }
 
+/// Where an id stands among those that are pending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// It is pending at this position.
+    At(u64),
+    /// It is not; a later one of the same connection is.
+    Late,
+    New,
+}
+
 impl Positions {
-    pub(crate) fn get(&self, id: &EntryId) -> Option<u64> {
+    pub(crate) fn find(&self, id: &EntryId) -> Place {
         match id {
-            EntryId::Named(name) => self.named.get(name).copied(),
+            EntryId::Named(name) => self.named.get(name).map_or(Place::New, |at| Place::At(*at)),
             EntryId::Connection { connection_id, msg_serial } => {
-                let sent = self.sent.get(connection_id)?;
-                sent.back().filter(|latest| *msg_serial <= latest.msg_serial)?;
-                let at = sent.binary_search_by_key(msg_serial, |sent| sent.msg_serial).ok()?;
-                sent.get(at).map(|sent| sent.position)
+                let Some(sent) = self.sent.get(connection_id) else { return Place::New };
+                if sent.back().is_none_or(|latest| latest.msg_serial < *msg_serial) {
+                    return Place::New;
+                }
+                let at = sent.binary_search_by_key(msg_serial, |sent| sent.msg_serial).ok();
+                let known = at.and_then(|at| sent.get(at));
+                known.map_or(Place::Late, |sent| Place::At(sent.position))
             }
         }
-    }
-
-    /// Whether there is a later one of the same connection.
-    pub(crate) fn has_later(&self, id: &EntryId) -> bool {
-        let EntryId::Connection { connection_id, msg_serial } = id else { return false };
-        let latest = self.sent.get(connection_id).and_then(VecDeque::back);
-        latest.is_some_and(|latest| *msg_serial < latest.msg_serial)
     }
 
     /// Adds an id that is not there.
@@ -116,9 +122,10 @@ mod tests {
                     map.insert(id.clone(), position);
                 }
                 for known in map.keys().chain([&id]) {
-                    prop_assert_eq!(positions.get(known), map.get(known).copied());
                     let has_later = map.keys().any(|other| is_later(other, known));
-                    prop_assert_eq!(positions.has_later(known), has_later);
+                    let otherwise = if has_later { Place::Late } else { Place::New };
+                    let place = map.get(known).map_or(otherwise, |at| Place::At(*at));
+                    prop_assert_eq!(positions.find(known), place);
                 }
             }
             map.keys().for_each(|id| positions.remove(id));

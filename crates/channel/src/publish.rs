@@ -19,6 +19,7 @@ use crate::ids::Standing;
 use crate::log::{before, cursor_at};
 use crate::objects::Objects;
 use crate::pending::{Append, Wait, Waiters};
+use crate::positions::Place;
 use crate::presence::Presence;
 
 const NOTHING_APPENDED: Accepted = Accepted { serial: None, items: 0, dropped: 0 };
@@ -131,10 +132,13 @@ impl Channel {
             return check_repeat(&id, original, content).map(|()| Progress::Known(accepted));
         }
         let deadline = now.plus(self.config.limits.publish_deadline);
-        if let Some(joined) = self.pending.join(&id, content, token, deadline) {
+        let place = self.pending.find(&id);
+        if let Place::At(position) = place
+            && let Some(joined) = self.pending.join(position, (&id, content), token, deadline)
+        {
             return joined.map(|()| Progress::Appended);
         }
-        if standing == Standing::Late || self.pending.has_later(&id) {
+        if standing == Standing::Late || place == Place::Late {
             // Refused before, and the refusal was lost: accepted now it would break the order.
             let message = "refused before; later publishes of the connection were accepted";
             return Err(error::INVALID_PUBLISH.with(message));

@@ -175,14 +175,14 @@ impl<'a> Stage<'a> {
         entries: &'a [Arc<Entry>],
         place: Place,
     ) -> Result<(), StoreError> {
-        let subject = |entry: &Entry| (app, channel, key::code(Kind::of(&entry.body)));
-        let runs = entries.chunk_by(|one, other| subject(one) == subject(other));
+        let kind = |entry: &Entry| Kind::of(&entry.body);
+        let runs = entries.chunk_by(|one, other| kind(one) == kind(other));
         // All or none: what may fail comes first.
-        for first in runs.filter_map(|run| run.first()) {
-            self.prepare(subject(first), first, place)?;
+        for first in runs.clone().filter_map(|run| run.first()) {
+            self.prepare((app, channel, key::code(kind(first))), first, place)?;
         }
-        for entry in entries {
-            self.add_entry(subject(entry), entry, place);
+        for run in runs {
+            self.add_run((app, channel), run, place);
         }
         Ok(())
     }
@@ -195,7 +195,7 @@ impl<'a> Stage<'a> {
         place: Place,
     ) -> Result<(), StoreError> {
         let addition = self.history.get(subject).ok_or(StoreError::NameTooLong)?;
-        if about(addition, entry).is_some_and(|about| about.len() > MAX_KEY) {
+        if about(&addition.head, entry).is_some_and(|about| about.len() > MAX_KEY) {
             return Err(StoreError::NameTooLong);
         }
         if place == Place::History && addition.entries.is_empty() {
@@ -206,22 +206,32 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    fn add_entry(&mut self, subject: Subject<'a>, entry: &'a Entry, place: Place) {
-        let Some(addition) = self.history.get(subject) else { return };
-        self.staged.entries += 1;
-        let (app, channel, kind) = subject;
-        if kind == key::code(Kind::Objects) {
-            let mut packed = Vec::new();
-            packed::encode(entry, &mut packed);
-            self.staged.bytes += packed.len() as u64;
-            let operation_key = key::operation(&key::channel(app, channel), &entry.serial);
-            self.objects.insert(operation_key, Some(packed.into()));
+    /// Adds entries of one kind.
+    fn add_run(
+        &mut self,
+        (app, channel): (&'a AppId, &'a ChannelName),
+        run: &'a [Arc<Entry>],
+        place: Place,
+    ) {
+        let Some(kind) = run.first().map(|first| Kind::of(&first.body)) else { return };
+        let Some(addition) = self.history.get((app, channel, key::code(kind))) else { return };
+        self.staged.entries += run.len() as u64;
+        if kind == Kind::Objects {
+            for entry in run {
+                let mut packed = Vec::new();
+                packed::encode(entry, &mut packed);
+                self.staged.bytes += packed.len() as u64;
+                let operation_key = key::operation(&key::channel(app, channel), &entry.serial);
+                self.objects.insert(operation_key, Some(packed.into()));
+            }
         }
         if place == Place::History {
-            if let Some(about) = about(addition, entry) {
-                self.batch.insert(&self.store.about, about, []);
+            if key::is_about(&addition.head) {
+                for about in run.iter().filter_map(|entry| about(&addition.head, entry)) {
+                    self.batch.insert(&self.store.about, about, []);
+                }
             }
-            addition.entries.push(entry);
+            addition.entries.extend(run.iter().map(Arc::as_ref));
         }
     }
 
@@ -407,9 +417,9 @@ impl<'a> Additions<'a> {
 }
 
 /// The key in `about` of an entry that says something of a message.
-fn about(addition: &Addition<'_>, entry: &Entry) -> Option<Vec<u8>> {
+fn about(head: &[u8], entry: &Entry) -> Option<Vec<u8>> {
     let own = packed::serial(&entry.serial);
-    entry.body.target().map(|message| key::about(&addition.head, message, &own))
+    entry.body.target().map(|message| key::about(head, message, &own))
 }
 
 /// Whether the chunks are in order, behind what is stored.

@@ -141,6 +141,9 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             "64",
             "--channel",
             "persisted:bench",
+            // Until the log and the engine have all the memory that they take.
+            "--warmup",
+            "8s",
         ],
         figure: &MESSAGES,
         raw: &[&raw::APPEND, &raw::STORE],
