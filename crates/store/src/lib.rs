@@ -52,8 +52,8 @@ const FOLDER: &str = "store";
 /// For the owner alone: keys are in it. A data directory that is there already has the mode that it was given.
 const MODE: u32 = 0o700;
 
-/// Rows of history from this size on, compressed, lie in files of their own, which are not written again whenever the engine
-/// merges its tables, and go with the last of their rows.
+/// Rows of history that are so long, compressed, lie in files of their own, which are not written again whenever
+/// the engine merges its tables, and go with the last of their rows.
 const MIN_SEPARATE: u32 = 2 << 10;
 
 /// Handles to an open store; clones share it. It closes, and frees its directory, with the last one.

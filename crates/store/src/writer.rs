@@ -104,7 +104,7 @@ pub struct WriterCounters {
     pub bytes: u64,
     /// Entries, and writes of something else, that could not be made durable.
     pub failed: u64,
-    /// Time spent in committing batches: the journal's write and its fsync.
+    /// Time spent in committing batches: making their rows, the journal's write and its fsync.
     pub commit_micros: u64,
     /// The longest of these commits.
     pub max_commit_micros: u64,
