@@ -220,7 +220,9 @@ impl<'a> Stage<'a> {
             for entry in run {
                 let mut packed = Vec::new();
                 packed::encode(entry, &mut packed);
-                self.staged.bytes += packed.len() as u64;
+                if place == Place::Objects {
+                    self.staged.bytes += packed.len() as u64;
+                }
                 let operation_key = key::operation(&key::channel(app, channel), &entry.serial);
                 self.objects.insert(operation_key, Some(packed.into()));
             }
