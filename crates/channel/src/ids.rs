@@ -29,15 +29,14 @@ pub(crate) struct Ids {
     window: Duration,
 }
 
-/// What is known of an id.
+/// Where an id stands among those that are remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Standing {
-    /// It was not accepted lately.
+pub(crate) enum Standing<T> {
+    /// It is not among them.
     New,
-    /// As [`New`](Self::New), but a later publish of the same connection was.
+    /// As [`New`](Self::New), but a later one of the same connection is.
     Late,
-    /// What became of the publish, and what it said if that is known.
-    Known(Accepted, Option<Content>),
+    Known(T),
 }
 
 #[derive(Debug)]
@@ -71,7 +70,8 @@ impl Ids {
         }
     }
 
-    pub(crate) fn standing(&self, id: &EntryId) -> Standing {
+    /// Of what was accepted lately: what became of it, and what it said if that is known.
+    pub(crate) fn standing(&self, id: &EntryId) -> Standing<(Accepted, Option<Content>)> {
         // Where the latest of its connection is, seen from it.
         let latest = match id {
             EntryId::Named(_) => None,
@@ -83,7 +83,7 @@ impl Ids {
             return Standing::New;
         }
         match self.find(id) {
-            Some((accepted, content)) => Standing::Known(accepted, content),
+            Some(known) => Standing::Known(known),
             None if latest == Some(Ordering::Greater) => Standing::Late,
             None => Standing::New,
         }
@@ -210,7 +210,7 @@ mod tests {
         assert!((0..10).all(|n| ids.find(&id("c", n)).is_some() == [1, 3, 5, 9].contains(&n)));
         for n in 0..12 {
             let standing = match n {
-                1 | 3 | 5 | 9 => Standing::Known(NOTHING, None),
+                1 | 3 | 5 | 9 => Standing::Known((NOTHING, None)),
                 0..9 => Standing::Late,
                 _ => Standing::New,
             };

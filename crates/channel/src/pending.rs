@@ -9,8 +9,9 @@ use types::{Entry, EntryId, ErrorInfo, Timestamp, error};
 
 use crate::content::{Content, check_repeat};
 use crate::event::PublishToken;
+use crate::ids::Standing;
 use crate::log::memory;
-use crate::positions::{Place, Positions};
+use crate::positions::Positions;
 
 /// Entries that may wait for the store; a publish beyond is refused with 50004. Ten seconds (the
 /// publish deadline) of a busy channel.
@@ -78,12 +79,13 @@ impl Pending {
         self.queue.push_back(append);
     }
 
-    pub(crate) fn find(&self, id: &EntryId) -> Place {
-        self.positions.as_ref().map_or(Place::New, |positions| positions.find(id))
+    /// Where it stands among what is pending: at which position.
+    pub(crate) fn standing(&self, id: &EntryId) -> Standing<u64> {
+        self.positions.as_ref().map_or(Standing::New, |positions| positions.standing(id))
     }
 
     pub(crate) fn contains(&self, id: &EntryId) -> bool {
-        matches!(self.find(id), Place::At(_))
+        matches!(self.standing(id), Standing::Known(_))
     }
 
     /// Makes `token` one more waiter of the pending entry at `position`, which has this id. None if there is none.

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use types::{ConnectionId, EntryId};
 
+use crate::ids::Standing;
+
 #[derive(Debug, Default)]
 pub(crate) struct Positions {
     /// None is empty.
@@ -19,28 +21,20 @@ struct Sent {
     position: u64,
 }
 
-/// Where an id stands among those that are pending.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
-    /// It is pending at this position.
-    At(u64),
-    /// It is not; a later one of the same connection is.
-    Late,
-    New,
-}
-
 impl Positions {
-    pub(crate) fn find(&self, id: &EntryId) -> Place {
+    pub(crate) fn standing(&self, id: &EntryId) -> Standing<u64> {
         match id {
-            EntryId::Named(name) => self.named.get(name).map_or(Place::New, |at| Place::At(*at)),
+            EntryId::Named(name) => {
+                self.named.get(name).map_or(Standing::New, |position| Standing::Known(*position))
+            }
             EntryId::Connection { connection_id, msg_serial } => {
-                let Some(sent) = self.sent.get(connection_id) else { return Place::New };
+                let Some(sent) = self.sent.get(connection_id) else { return Standing::New };
                 if sent.back().is_none_or(|latest| latest.msg_serial < *msg_serial) {
-                    return Place::New;
+                    return Standing::New;
                 }
                 let at = sent.binary_search_by_key(msg_serial, |sent| sent.msg_serial).ok();
                 let known = at.and_then(|at| sent.get(at));
-                known.map_or(Place::Late, |sent| Place::At(sent.position))
+                known.map_or(Standing::Late, |sent| Standing::Known(sent.position))
             }
         }
     }
@@ -123,9 +117,9 @@ mod tests {
                 }
                 for known in map.keys().chain([&id]) {
                     let has_later = map.keys().any(|other| is_later(other, known));
-                    let otherwise = if has_later { Place::Late } else { Place::New };
-                    let place = map.get(known).map_or(otherwise, |at| Place::At(*at));
-                    prop_assert_eq!(positions.find(known), place);
+                    let otherwise = if has_later { Standing::Late } else { Standing::New };
+                    let standing = map.get(known).map_or(otherwise, |at| Standing::Known(*at));
+                    prop_assert_eq!(positions.standing(known), standing);
                 }
             }
             map.keys().for_each(|id| positions.remove(id));

@@ -19,7 +19,6 @@ use crate::ids::Standing;
 use crate::log::{before, cursor_at};
 use crate::objects::Objects;
 use crate::pending::{Append, Wait, Waiters};
-use crate::positions::Place;
 use crate::presence::Presence;
 
 const NOTHING_APPENDED: Accepted = Accepted { serial: None, items: 0, dropped: 0 };
@@ -128,17 +127,17 @@ impl Channel {
     ) -> Result<Progress, ErrorInfo> {
         let Publish { token, id, connection_id, owner, body } = publish;
         let standing = self.ids.standing(&id);
-        if let Standing::Known(accepted, original) = standing {
+        if let Standing::Known((accepted, original)) = standing {
             return check_repeat(&id, original, content).map(|()| Progress::Known(accepted));
         }
         let deadline = now.plus(self.config.limits.publish_deadline);
-        let place = self.pending.find(&id);
-        if let Place::At(position) = place
+        let pending = self.pending.standing(&id);
+        if let Standing::Known(position) = pending
             && let Some(joined) = self.pending.join(position, (&id, content), token, deadline)
         {
             return joined.map(|()| Progress::Appended);
         }
-        if standing == Standing::Late || place == Place::Late {
+        if standing == Standing::Late || pending == Standing::Late {
             // Refused before, and the refusal was lost: accepted now it would break the order.
             let message = "refused before; later publishes of the connection were accepted";
             return Err(error::INVALID_PUBLISH.with(message));
