@@ -35,6 +35,8 @@ struct Publish {
 #[derive(Debug, Default)]
 pub(crate) struct AckQueue {
     publishes: VecDeque<Publish>,
+    /// So many at the front are settled, at least.
+    settled: usize,
     /// By msgSerial.
     refused: BTreeMap<i64, ErrorInfo>,
 }
@@ -46,6 +48,7 @@ impl AckQueue {
 
     /// The transport is gone, and with it whoever waited.
     pub(crate) fn clear(&mut self) {
+        self.settled = 0;
         for publish in std::mem::take(&mut self.publishes) {
             if let Outcome::Refused(error) = publish.outcome {
                 self.remember(publish.msg_serial, error);
@@ -79,20 +82,22 @@ impl AckQueue {
 
     /// Records an outcome; a token that is not waited for (any more) is ignored.
     pub(crate) fn settle(&mut self, token: PublishToken, result: Result<Accepted, ErrorInfo>) {
-        let publish = match self.publishes.back_mut() {
-            // What is decided at once.
-            Some(newest) if newest.token == token => Some(newest),
-            Some(_) | None => {
-                let at = self.publishes.binary_search_by_key(&token, |publish| publish.token);
-                at.ok().and_then(|at| self.publishes.get_mut(at))
-            }
+        let Some(at) = self.place_of(token) else { return };
+        let waits = |known: &&mut Publish| matches!(known.outcome, Outcome::Waiting);
+        let Some(publish) = self.publishes.get_mut(at).filter(waits) else { return };
+        publish.outcome = match result {
+            Ok(accepted) => Outcome::Accepted(accepted),
+            Err(error) => Outcome::Refused(error),
         };
-        if let Some(publish) = publish.filter(|known| matches!(known.outcome, Outcome::Waiting)) {
-            publish.outcome = match result {
-                Ok(accepted) => Outcome::Accepted(accepted),
-                Err(error) => Outcome::Refused(error),
-            };
-        }
+        self.settled += usize::from(at == self.settled);
+    }
+
+    /// Mostly it is the first that is not settled, or the newest.
+    fn place_of(&self, token: PublishToken) -> Option<usize> {
+        let is_at = |at: &usize| self.publishes.get(*at).is_some_and(|known| known.token == token);
+        let likely = [self.settled, self.publishes.len().wrapping_sub(1)];
+        let search = || self.publishes.binary_search_by_key(&token, |known| known.token).ok();
+        likely.into_iter().find(is_at).or_else(search)
     }
 
     /// The next frame that is due: one ACK for a run of accepted publishes, or one NACK for a run
@@ -116,6 +121,7 @@ impl AckQueue {
         if version >= RES_VERSION && frame.action == Action::Ack {
             frame.res.reserve_exact(count);
         }
+        self.settled = self.settled.saturating_sub(count);
         for _ in 0..count {
             let Some(publish) = self.publishes.pop_front() else { break };
             match publish.outcome {
@@ -140,7 +146,48 @@ fn belongs(frame: &ProtocolMessage, outcome: &Outcome) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        /// Of so many at a time the outcomes come in any order, and are told now and then.
+        #[test]
+        fn each_outcome_is_told_once_and_in_order(
+            turns in prop::collection::vec(prop::collection::vec(any::<(u8, bool)>(), 1..9), 1..9),
+        ) {
+            let (mut queue, mut next, mut told) = (AckQueue::default(), 0, 0);
+            let mut waiting = Vec::new();
+            for turn in turns {
+                for (at, refused) in turn {
+                    let (serial, token) = (i64::from(next), PublishToken(next.into()));
+                    next += 1_u8;
+                    if refused {
+                        queue.refuse(serial, token, error::TOO_LARGE.info());
+                    } else {
+                        queue.wait(serial, token);
+                        waiting.push(token);
+                    }
+                    if at % 3 > 0 && !waiting.is_empty() {
+                        let token = waiting.remove(usize::from(at) % waiting.len());
+                        queue.settle(token, Ok(Accepted::default()));
+                    }
+                }
+                for (action, first, count) in drained(&mut queue) {
+                    let first = u64::try_from(first).unwrap();
+                    prop_assert_eq!(first, told);
+                    told += u64::from(count);
+                    let waits = waiting.iter().any(|token| (first..told).contains(&token.0));
+                    prop_assert!(!waits && matches!(action, Action::Ack | Action::Nack));
+                }
+            }
+            for token in waiting {
+                queue.settle(token, Ok(Accepted::default()));
+            }
+            told += drained(&mut queue).iter().map(|(_, _, count)| u64::from(*count)).sum::<u64>();
+            prop_assert_eq!((told, queue.len()), (u64::from(next), 0));
+        }
+    }
 
     fn drained(queue: &mut AckQueue) -> Vec<(Action, i64, u32)> {
         std::iter::from_fn(|| queue.drain(6))
