@@ -7,13 +7,17 @@
 //! loses what has not been started on the wire, may be told so by one last frame, and is closed. What a
 //! peer has asked for, however much it is, does not mean that it is behind.
 //! Producers never wait: the socket is non-blocking. The task moves frames into its own [`Batch`]
-//! first and writes them without the lock. An idle outbox owns no heap memory.
+//! first and writes them without the lock, for which it does not ask while it has nothing to write. An
+//! idle outbox owns no heap memory.
 
 use std::{
     collections::VecDeque,
     io::{self, IoSlice},
     mem,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     task::{Context, Poll, Waker, ready},
 };
 
@@ -55,6 +59,9 @@ pub struct Outbox<S = TcpStream> {
     stream: S,
     /// Bytes that may wait, counting each frame's own footprint.
     limit: usize,
+    /// The connection's task found nothing to write and waits for a push. Changes only under the lock, and
+    /// who ends it wakes the task afterwards.
+    parked: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -68,8 +75,6 @@ struct State {
     answers: usize,
     /// The batch still holds frames that an overflow has dropped.
     batch_is_stale: bool,
-    /// The connection's task found nothing to write and waits for a push.
-    parked: bool,
     waker: Option<Waker>,
 }
 
@@ -105,6 +110,8 @@ pub(super) struct Batch {
     frames: Frames,
     /// Footprint of frames written since the outbox was last told.
     done: usize,
+    /// Who was told to the outbox last.
+    waker: Option<Waker>,
 }
 
 impl Stream for TcpStream {
@@ -130,10 +137,9 @@ impl<S: Stream> Outbox<S> {
             waiting: 0,
             answers: 0,
             batch_is_stale: false,
-            parked: false,
             waker: None,
         };
-        Self { stream, limit, state: Mutex::new(state) }
+        Self { stream, limit, parked: AtomicBool::new(false), state: Mutex::new(state) }
     }
 
     pub(super) fn stream(&self) -> &S {
@@ -150,7 +156,7 @@ impl<S: Stream> Outbox<S> {
                 wake(state, waker);
                 Pushed::Accepted
             }
-            Phase::Open => overflow(state),
+            Phase::Open => self.overflow(state),
             Phase::Overflowed => Pushed::Overflowed,
             Phase::Closing => Pushed::Closed,
         }
@@ -171,7 +177,7 @@ impl<S: Stream> Outbox<S> {
                 wake(state, waker);
                 Pushed::Accepted
             }
-            Phase::Open => overflow(state),
+            Phase::Open => self.overflow(state),
             Phase::Overflowed => Pushed::Overflowed,
             Phase::Closing => Pushed::Closed,
         }
@@ -179,13 +185,14 @@ impl<S: Stream> Outbox<S> {
 
     /// Writes what the socket takes if nothing waits, and queues the rest. Returns who is to be woken.
     fn put(&self, state: &mut State, frame: &Frame) -> Option<Waker> {
-        let written = if state.parked { self.write(frame) } else { 0 };
+        let parked = self.parked.load(Relaxed);
+        let written = if parked { self.write(frame) } else { 0 };
         if written == frame.len() {
             return None;
         }
         state.queue.started |= written > 0;
         state.enqueue(frame.behind(written));
-        if state.parked { state.unpark() } else { None }
+        if parked { self.unpark(state) } else { None }
     }
 
     /// How much of the frame the socket takes at once. Of an error the connection's task learns when
@@ -203,13 +210,16 @@ impl<S: Stream> Outbox<S> {
         }
         state.phase = Phase::Closing;
         last.into_iter().chain([close]).for_each(|frame| state.enqueue(frame));
-        let waker = state.unpark();
+        let waker = self.unpark(&mut state);
         wake(state, waker);
     }
 
     /// Moves queued frames to `batch`. Every frame in it afterwards is to be written; an empty batch
     /// means that there is nothing to do in this phase.
     pub(super) fn refill(&self, batch: &mut Batch, waker: &Waker, then: Then) -> Phase {
+        if self.parked.load(Relaxed) && batch.is_for(waker) {
+            return Phase::Open;
+        }
         let mut state = self.lock();
         state.no_longer_waits(mem::take(&mut batch.done));
         if mem::take(&mut state.batch_is_stale) {
@@ -221,15 +231,31 @@ impl<S: Stream> Outbox<S> {
         } else if batch.frames.all.len() < MAX_SLICES {
             batch.frames.all.append(&mut state.queue.all);
         }
-        state.parked = then == Then::Park && batch.is_empty();
-        if state.parked {
+        let parks = then == Then::Park && batch.is_empty() && state.phase == Phase::Open;
+        if parks {
             state.queue = Frames::default();
             batch.frames = Frames::default();
         }
-        if !state.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
-            state.waker = Some(waker.clone());
+        if !batch.is_for(waker) {
+            batch.waker = Some(waker.clone());
         }
+        state.waker.clone_from(&batch.waker);
+        self.parked.store(parks, Relaxed);
         state.phase
+    }
+
+    /// Returns who is to be woken.
+    fn unpark(&self, state: &mut State) -> Option<Waker> {
+        self.parked.store(false, Relaxed);
+        state.waker.take()
+    }
+
+    fn overflow(&self, mut state: MutexGuard<'_, State>) -> Pushed {
+        let dropped = state.overflow();
+        let waker = self.unpark(&mut state);
+        wake(state, waker);
+        drop(dropped);
+        Pushed::Overflowed
     }
 
     /// The connection is gone: frees everything, accepts nothing.
@@ -272,14 +298,13 @@ impl State {
         self.no_longer_waits(dropped.iter().map(footprint).sum());
         dropped
     }
-
-    fn unpark(&mut self) -> Option<Waker> {
-        self.parked = false;
-        self.waker.take()
-    }
 }
 
 impl Batch {
+    fn is_for(&self, waker: &Waker) -> bool {
+        self.waker.as_ref().is_some_and(|known| known.will_wake(waker))
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.frames.all.is_empty()
     }
@@ -335,14 +360,6 @@ impl Frames {
 /// What a waiting frame costs: its bytes, and its place in the queue even if it has none.
 fn footprint(frame: &Frame) -> usize {
     size_of::<Frame>() + frame.len()
-}
-
-fn overflow(mut state: MutexGuard<'_, State>) -> Pushed {
-    let dropped = state.overflow();
-    let waker = state.unpark();
-    wake(state, waker);
-    drop(dropped);
-    Pushed::Overflowed
 }
 
 /// Wakes without holding the lock.

@@ -1,9 +1,7 @@
 //! The queue against a peer that takes as much as a test says.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
-};
+use std::sync::{Arc, atomic::AtomicUsize, mpsc};
+use std::{thread, time::Duration};
 
 use super::*;
 use crate::ws::frame::CloseCode;
@@ -16,7 +14,7 @@ struct Wakes(AtomicUsize);
 
 impl std::task::Wake for Wakes {
     fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.0.fetch_add(1, Relaxed);
     }
 }
 
@@ -92,7 +90,7 @@ impl Bench {
     }
 
     fn wakes(&self) -> usize {
-        self.wakes.0.load(Ordering::Relaxed)
+        self.wakes.0.load(Relaxed)
     }
 
     fn waiting(&self) -> usize {
@@ -285,6 +283,41 @@ fn what_the_socket_takes_at_once_wakes_nobody() {
     bench.outbox.push(&frame(b'b'));
     assert_eq!(bench.socket().got, wire(&[frame(b'a'), frame(b'b')]));
     assert_eq!((bench.wakes(), bench.waiting(), bench.socket().calls), (0, 0, 2));
+}
+
+#[test]
+fn a_task_that_is_parked_does_not_wait_for_who_writes() {
+    let mut bench = parked(LIMIT);
+    let writes = bench.outbox.lock();
+    let waker = Waker::from(Arc::clone(&bench.wakes));
+    let (batch, outbox) = (&mut bench.batch, &bench.outbox);
+    thread::scope(|scope| {
+        let (done, heard) = mpsc::channel();
+        let task = move || done.send(outbox.refill(batch, &waker, Then::Park)).unwrap();
+        scope.spawn(task);
+        let phase = heard.recv_timeout(Duration::from_secs(30));
+        drop(writes);
+        assert_eq!(phase, Ok(Phase::Open));
+    });
+}
+
+#[test]
+fn a_task_that_is_polled_by_another_waker_is_woken_by_that_one() {
+    let mut bench = parked(LIMIT);
+    let before = mem::take(&mut bench.wakes);
+    bench.flush(&[]);
+    bench.outbox.push(&frame(b'a'));
+    assert_eq!((before.0.load(Relaxed), bench.wakes()), (0, 1));
+}
+
+#[test]
+fn a_task_with_nothing_to_write_hears_again_and_again_that_it_is_the_end() {
+    let mut bench = parked(LIMIT);
+    while bench.outbox.push(&frame(b'a')) == Pushed::Accepted {}
+    assert_eq!([bench.flush(&[]), bench.flush(&[])], [Phase::Overflowed; 2]);
+    bench.outbox.close_after_flush(None, bye());
+    let accepts = [usize::MAX; 2];
+    assert_eq!([bench.flush(&accepts), bench.flush(&accepts)], [Phase::Closing; 2]);
 }
 
 #[test]
