@@ -279,9 +279,7 @@ impl Turns {
         for (asker, durable) in outcomes {
             if let Asker::Channel(appends) = &asker {
                 let seconds = began.saturating_duration_since(appends.since).as_secs_f64();
-                for _ in &appends.positions {
-                    self.driver.metrics.append_seconds.observe(seconds);
-                }
+                self.driver.metrics.append_seconds.observe(seconds);
             }
             self.tell_asker(now, asker, durable);
             self.writes.complete();

@@ -101,7 +101,7 @@ impl Metrics {
         let append = Histogram::new(exponential_buckets(0.000_25, 2.0, 16));
         let mut seconds = |name, help, metric| add_unit(node, name, help, Unit::Seconds, metric);
         let turn_help = "Time that the driver is busy with what has gathered";
-        let append_help = "Time until an entry of a persisted channel is durable";
+        let append_help = "Time until what came together for a persisted channel is durable";
         Self {
             turn_seconds: seconds("driver_turn", turn_help, turn),
             append_seconds: seconds("store_append", append_help, append),
