@@ -10,7 +10,7 @@ use types::{Accepted, Timestamp};
 
 use crate::count::RequestKind;
 use crate::event::{Caller, Effect, PresenceQuery, RequestId, Response};
-use crate::node::{Node, Publisher};
+use crate::node::{Node, Requester};
 
 /// Channels in one batch, all specifications together; more are refused (90010).
 const MAX_CHANNELS: usize = 100;
@@ -73,8 +73,8 @@ impl Node {
                 let part = Part { request: id, spec: spec_index, channel: index };
                 match self.check_publish(now, principal, channel, spec.messages.clone()) {
                     Ok((name, publish, message_id)) => {
-                        let publisher = Publisher::Batch { part, message_id };
-                        self.publish_in(now, publisher, &principal.app_id, &name, publish);
+                        let publisher = Requester::Batch { part, message_id };
+                        self.publish_in(now, publisher.into(), &principal.app_id, &name, publish);
                     }
                     Err(error) => self.settle_batch(part, Err(error)),
                 }

@@ -8,7 +8,7 @@ use types::{Accepted, AppId, ChannelName, ItemPosition, Message, MessageAction, 
 use crate::count::RequestKind;
 use crate::event::{Caller, Effect, RequestId, Response};
 use crate::messages::{At, Question, What};
-use crate::node::{Node, Publisher};
+use crate::node::{Node, Requester};
 
 /// Who waits for a message.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ impl Node {
         let changed = publish.body.target();
         let app = principal.app_id;
         let request = ChatRequest { id, app: app.clone(), channel: channel.clone(), changed };
-        self.publish_in(now, Publisher::Chat(request), &app, &channel, publish);
+        self.publish_in(now, Requester::Chat(request).into(), &app, &channel, publish);
         Ok(None)
     }
 

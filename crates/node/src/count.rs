@@ -18,7 +18,7 @@ use types::{
 
 use crate::event::{Caller, ChannelKey, Response};
 use crate::fanout::Sent;
-use crate::node::{Node, Publisher, SessionKey};
+use crate::node::{Node, Publisher, Requester, SessionKey};
 
 /// What a request counts as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -299,12 +299,14 @@ fn count_outcome(
 ) {
     let traffic = match publisher {
         Publisher::Session(_) => &mut totals.inbound.realtime,
-        Publisher::Request { .. }
-        | Publisher::Batch { .. }
-        | Publisher::Change { .. }
-        | Publisher::Chat(_)
-        | Publisher::Objects { .. } => &mut totals.inbound.rest,
-        Publisher::Push { .. } | Publisher::Fixture(_) => return,
+        Publisher::Other(requester) => match &**requester {
+            Requester::Request { .. }
+            | Requester::Batch { .. }
+            | Requester::Change { .. }
+            | Requester::Chat(_)
+            | Requester::Objects { .. } => &mut totals.inbound.rest,
+            Requester::Push { .. } | Requester::Fixture(_) => return,
+        },
     };
     match error {
         None => volume.add_to(traffic),

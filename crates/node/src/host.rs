@@ -14,7 +14,7 @@ use crate::event::{ChannelKey, Effect, Response};
 use crate::fanout::{Arrival, Continuity, Fanout, Subscriber};
 use crate::form::Completed;
 use crate::inband::Telling;
-use crate::node::{Node, Publisher, SessionKey};
+use crate::node::{Node, Publisher, Requester, SessionKey};
 use crate::publishers::Waiting;
 use crate::status::registration;
 use crate::timers::TimerKey;
@@ -238,7 +238,18 @@ impl Node {
                 }
                 self.touch_session(key);
             }
-            Publisher::Request { id, app, channel, message_id } => {
+            Publisher::Other(requester) => self.answer_publish(now, *requester, result),
+        }
+    }
+
+    fn answer_publish(
+        &mut self,
+        now: Timestamp,
+        requester: Requester,
+        result: Result<Accepted, ErrorInfo>,
+    ) {
+        match requester {
+            Requester::Request { id, app, channel, message_id } => {
                 self.count_request(now, &app, RequestKind::Other, result.as_ref().err());
                 let response = match result {
                     Ok(accepted) => Response::Published { channel, message_id, accepted },
@@ -246,10 +257,10 @@ impl Node {
                 };
                 self.effects.push(Effect::Reply { request: id, response });
             }
-            Publisher::Batch { part, message_id } => {
+            Requester::Batch { part, message_id } => {
                 self.batch_published(part, message_id, result);
             }
-            Publisher::Objects { id, app, channel, message_id } => {
+            Requester::Objects { id, app, channel, message_id } => {
                 self.count_request(now, &app, RequestKind::Other, result.as_ref().err());
                 let response = match result {
                     Ok(accepted) => self.objects_published(&app, &channel, message_id, accepted),
@@ -257,7 +268,7 @@ impl Node {
                 };
                 self.effects.push(Effect::Reply { request: id, response });
             }
-            Publisher::Change { id, app } => {
+            Requester::Change { id, app } => {
                 self.count_request(now, &app, RequestKind::Other, result.as_ref().err());
                 let response = match result {
                     Ok(accepted) => Response::Changed {
@@ -267,11 +278,11 @@ impl Node {
                 };
                 self.effects.push(Effect::Reply { request: id, response });
             }
-            Publisher::Chat(request) => self.chat_published(now, request, result),
-            Publisher::Push { app, delivery } => {
+            Requester::Chat(request) => self.chat_published(now, request, result),
+            Requester::Push { app, delivery } => {
                 self.push_published(now, app, &delivery, result.map(drop));
             }
-            Publisher::Fixture(id) => self.fixture_published(id, result),
+            Requester::Fixture(id) => self.fixture_published(id, result),
         }
     }
 
@@ -392,8 +403,10 @@ impl Node {
         let Some(slot) = self.sessions.get(key) else { return };
         let last = slot.published_on.as_ref().filter(|(name, _)| *name == channel);
         if let Some((_, host)) = last.filter(|(_, host)| self.channels.contains(*host)) {
-            let volume = Volume::sized(&publish.body, size);
-            return self.publish_on(now, *host, Publisher::Session(key), publish, volume);
+            let (host, volume) = (*host, Volume::sized(&publish.body, size));
+            let waiting = Waiting { host, publisher: Publisher::Session(key), volume };
+            self.publishers.insert(publish.token, waiting);
+            return self.on_channel(now, host, channel::Event::Publish(publish));
         }
         let app = slot.session.app_id().clone();
         let host = self.publish_in(now, Publisher::Session(key), &app, &channel, publish);
@@ -433,18 +446,22 @@ impl Node {
     ) -> Option<ChannelKey> {
         let within = match &publisher {
             // The session has counted it.
-            Publisher::Session(_) | Publisher::Fixture(_) => Ok(()),
-            Publisher::Request { .. }
-            | Publisher::Batch { .. }
-            | Publisher::Change { .. }
-            | Publisher::Chat(_)
-            | Publisher::Objects { .. }
-            | Publisher::Push { .. } => self.use_up(now, app, channel, &publish),
+            Publisher::Session(_) => Ok(()),
+            Publisher::Other(requester) => match &**requester {
+                Requester::Fixture(_) => Ok(()),
+                Requester::Request { .. }
+                | Requester::Batch { .. }
+                | Requester::Change { .. }
+                | Requester::Chat(_)
+                | Requester::Objects { .. }
+                | Requester::Push { .. } => self.use_up(now, app, channel, &publish),
+            },
         };
         let volume = Volume::of(&publish.body);
         match within.and_then(|()| self.activate(now, app, channel)) {
             Ok(host) => {
-                self.publish_on(now, host, publisher, publish, volume);
+                self.publishers.insert(publish.token, Waiting { host, publisher, volume });
+                self.on_channel(now, host, channel::Event::Publish(publish));
                 Some(host)
             }
             Err(error) => {
@@ -453,18 +470,6 @@ impl Node {
                 None
             }
         }
-    }
-
-    fn publish_on(
-        &mut self,
-        now: Timestamp,
-        host: ChannelKey,
-        publisher: Publisher,
-        publish: Publish,
-        volume: Volume,
-    ) {
-        self.publishers.insert(publish.token, Waiting { host, publisher, volume });
-        self.on_channel(now, host, channel::Event::Publish(publish));
     }
 
     /// Counts a publish against the limits of the app, unless it repeats one that was accepted: a

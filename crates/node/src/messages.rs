@@ -16,7 +16,7 @@ use types::{
 };
 
 use crate::event::{Effect, RequestId, Response};
-use crate::node::{Node, Publisher};
+use crate::node::{Node, Requester};
 use crate::rest::MESSAGE_ID_LENGTH;
 
 /// What somebody wants to know of one message.
@@ -121,7 +121,8 @@ impl Node {
     ) -> Result<(), ErrorInfo> {
         let (name, publish) = self.check_change_at(now, principal, at, change)?;
         let app = principal.app_id.clone();
-        self.publish_in(now, Publisher::Change { id, app: app.clone() }, &app, &name, publish);
+        let publisher = Requester::Change { id, app: app.clone() };
+        self.publish_in(now, publisher.into(), &app, &name, publish);
         Ok(())
     }
 
@@ -175,8 +176,8 @@ impl Node {
         self.take_claimed_rate(now, principal, &name, &publish)?;
         let channel = at.channel.to_owned();
         let app = principal.app_id.clone();
-        let publisher = Publisher::Request { id, app, channel, message_id };
-        self.publish_in(now, publisher, &principal.app_id.clone(), &name, publish);
+        let publisher = Requester::Request { id, app, channel, message_id };
+        self.publish_in(now, publisher.into(), &principal.app_id.clone(), &name, publish);
         Ok(())
     }
 

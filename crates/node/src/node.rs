@@ -54,10 +54,16 @@ pub(crate) struct SessionSlot {
     pub(crate) published_on: Option<(ChannelName, ChannelKey)>,
 }
 
-/// Who waits for the outcome of a publish.
+/// Who waits for the outcome of a publish. Small: there may be many.
 #[derive(Debug)]
 pub(crate) enum Publisher {
     Session(SessionKey),
+    Other(Box<Requester>),
+}
+
+/// Who has published, if not a client over its connection.
+#[derive(Debug)]
+pub(crate) enum Requester {
     Request { id: RequestId, app: AppId, channel: String, message_id: String },
     Batch { part: Part, message_id: Arc<str> },
     Change { id: RequestId, app: AppId },
@@ -65,6 +71,12 @@ pub(crate) enum Publisher {
     Objects { id: RequestId, app: AppId, channel: ChannelName, message_id: Arc<str> },
     Push { app: AppId, delivery: Delivery },
     Fixture(RequestId),
+}
+
+impl From<Requester> for Publisher {
+    fn from(requester: Requester) -> Self {
+        Self::Other(Box::new(requester))
+    }
 }
 
 pub struct Node {
@@ -183,7 +195,8 @@ impl Node {
             Event::Request { id, request } => self.handle_request(now, id, *request),
             Event::Stored(outcomes) => {
                 for Stored { channel, position, durable } in outcomes {
-                    self.on_channel(now, channel, channel::Event::Stored { position, durable });
+                    let stored = channel::Event::Stored { position, durable };
+                    self.on_channel(now, channel, stored);
                     self.work_off(now);
                 }
             }

@@ -18,7 +18,7 @@ use types::{
 };
 
 use crate::event::{Caller, ObjectQuery, RequestId, Response, View};
-use crate::node::{Node, Publisher};
+use crate::node::{Node, Requester};
 use crate::path::{Path, Segment};
 
 /// Random characters that make the id of an object unique.
@@ -69,8 +69,8 @@ impl Node {
         self.take_claimed_rate(now, &principal, &name, &publish)?;
         let app = principal.app_id;
         let publisher =
-            Publisher::Objects { id, app: app.clone(), channel: name.clone(), message_id: base };
-        self.publish_in(now, publisher, &app, &name, publish);
+            Requester::Objects { id, app: app.clone(), channel: name.clone(), message_id: base };
+        self.publish_in(now, publisher.into(), &app, &name, publish);
         Ok(())
     }
 

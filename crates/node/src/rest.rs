@@ -19,7 +19,7 @@ use crate::event::{
     Caller, Effect, Operation, PresencePage, PresenceQuery, Request, RequestId, Response,
 };
 use crate::messages::At;
-use crate::node::{Node, Publisher};
+use crate::node::{Node, Requester};
 
 /// Random characters of the id that a publish without one receives.
 pub(crate) const MESSAGE_ID_LENGTH: usize = 12;
@@ -203,13 +203,13 @@ impl Node {
         messages: Vec<Message>,
     ) -> Result<(), ErrorInfo> {
         let (name, publish, message_id) = self.check_publish(now, principal, &channel, messages)?;
-        let publisher = Publisher::Request {
+        let publisher = Requester::Request {
             id,
             app: principal.app_id.clone(),
             channel,
             message_id: message_id.to_string(),
         };
-        self.publish_in(now, publisher, &principal.app_id.clone(), &name, publish);
+        self.publish_in(now, publisher.into(), &principal.app_id.clone(), &name, publish);
         Ok(())
     }
 

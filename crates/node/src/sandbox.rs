@@ -15,7 +15,7 @@ use types::{
 
 use crate::apps::AppState;
 use crate::event::{AppSpec, Caller, Effect, MemberSpec, RequestId, Response};
-use crate::node::{Node, Publisher, SessionKey};
+use crate::node::{Node, Requester, SessionKey};
 use crate::timers::TimerKey;
 
 const APP_LIFETIME: Duration = Duration::from_secs(60 * 60);
@@ -113,7 +113,7 @@ impl Node {
                 owner: None,
                 body: Body::Presence(members.collect()),
             };
-            self.publish_in(now, Publisher::Fixture(id), &app.id, &name, publish);
+            self.publish_in(now, Requester::Fixture(id).into(), &app.id, &name, publish);
         }
         None
     }

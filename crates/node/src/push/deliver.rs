@@ -13,7 +13,7 @@ use types::{AppId, Data, Message, Metachannel, Timestamp};
 use super::records;
 use crate::apps::{admit, identify};
 use crate::event::Effect;
-use crate::node::{Node, Publisher};
+use crate::node::{Node, Requester};
 use crate::timers::TimerKey;
 use crate::work::Work;
 
@@ -105,8 +105,8 @@ impl Node {
         });
         match checked {
             Ok((of, name, publish)) => {
-                let publisher = Publisher::Push { app, delivery };
-                self.publish_in(now, publisher, &of, &name, publish);
+                let publisher = Requester::Push { app, delivery };
+                self.publish_in(now, publisher.into(), &of, &name, publish);
             }
             Err(failure) => self.push_settled(now, app, &delivery, Err(failure)),
         }
