@@ -27,7 +27,7 @@ pub(crate) type Waiters = SmallVec<[PublishToken; 1]>;
 
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
-    queue: VecDeque<Append>,
+    queue: VecDeque<Held>,
     /// None until an entry has waited: most channels keep nothing on disk.
     positions: Option<Box<Positions>>,
     /// One for each waiter, ordered by deadline. The first is always of a pending entry.
@@ -55,6 +55,13 @@ pub(crate) enum Wait {
 }
 
 #[derive(Debug)]
+struct Held {
+    append: Append,
+    /// Of its entry.
+    bytes: usize,
+}
+
+#[derive(Debug)]
 struct Timer {
     deadline: Timestamp,
     position: u64,
@@ -71,12 +78,12 @@ impl Pending {
     }
 
     pub(crate) fn push(&mut self, append: Append, deadline: Timestamp) {
-        let position = append.entry.position;
-        self.bytes += memory(&append.entry);
+        let (position, bytes) = (append.entry.position, memory(&append.entry));
+        self.bytes += bytes;
         self.positions.get_or_insert_default().insert(&append.entry.id, position);
         let timers = append.waiters.iter().map(|token| Timer { deadline, position, token: *token });
         self.timers.extend(timers);
-        self.queue.push_back(append);
+        self.queue.push_back(Held { append, bytes });
     }
 
     /// Where it stands among what is pending: at which position.
@@ -110,26 +117,24 @@ impl Pending {
 
     /// Takes out the first entry if it waits for nothing but those before it.
     pub(crate) fn take_ready(&mut self) -> Option<Append> {
-        let ready = self.queue.pop_front_if(|append| append.wait == Wait::Turn)?;
-        self.forget(&ready);
-        Some(ready)
+        let ready = self.queue.pop_front_if(|held| held.append.wait == Wait::Turn)?;
+        Some(self.let_go(ready))
     }
 
     /// Takes out the first entry, which is at `position`: its fate is known. Never none.
     pub(crate) fn settle(&mut self, position: u64) -> Option<Append> {
-        let append = self.queue.pop_front_if(|append| append.entry.position == position);
-        assert!(append.is_some(), "the store answers in the order in which it was asked");
-        let append = append?;
-        self.forget(&append);
-        Some(append)
+        let held = self.queue.pop_front_if(|held| held.append.entry.position == position);
+        assert!(held.is_some(), "the store answers in the order in which it was asked");
+        held.map(|held| self.let_go(held))
     }
 
-    fn forget(&mut self, append: &Append) {
-        self.bytes -= memory(&append.entry);
+    fn let_go(&mut self, Held { append, bytes }: Held) -> Append {
+        self.bytes -= bytes;
         if let Some(positions) = &mut self.positions {
             positions.remove(&append.entry.id);
         }
         self.drop_settled_timers();
+        append
     }
 
     /// The next waiter whose deadline has passed; it waits no longer, its entry does.
@@ -147,12 +152,12 @@ impl Pending {
     }
 
     fn drop_settled_timers(&mut self) {
-        let next = self.queue.front().map_or(u64::MAX, |append| append.entry.position);
+        let next = self.queue.front().map_or(u64::MAX, |held| held.append.entry.position);
         while self.timers.pop_front_if(|timer| timer.position < next).is_some() {}
     }
 
     fn get_mut(&mut self, position: u64) -> Option<&mut Append> {
-        let at = self.queue.binary_search_by_key(&position, |append| append.entry.position).ok()?;
-        self.queue.get_mut(at)
+        let at = self.queue.binary_search_by_key(&position, |held| held.append.entry.position);
+        self.queue.get_mut(at.ok()?).map(|held| &mut held.append)
     }
 }

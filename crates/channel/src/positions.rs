@@ -48,8 +48,11 @@ impl Positions {
             EntryId::Connection { connection_id, msg_serial } => {
                 let new = Sent { msg_serial: *msg_serial, position };
                 match self.sent.get_mut(connection_id) {
+                    Some(sent) if sent.back().is_none_or(|last| last.msg_serial < *msg_serial) => {
+                        sent.push_back(new);
+                    }
                     Some(sent) => {
-                        let at = sent.partition_point(|sent| sent.msg_serial < new.msg_serial);
+                        let at = sent.partition_point(|sent| sent.msg_serial < *msg_serial);
                         sent.insert(at, new);
                     }
                     None => {

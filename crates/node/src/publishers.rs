@@ -63,7 +63,9 @@ impl Publishers {
 
     fn leave(&mut self, token: PublishToken) -> Option<Waiting> {
         if let Some(oldest) = self.places.pop_front_if(|oldest| oldest.token == token) {
-            self.close_gaps();
+            if self.gaps > 0 {
+                self.close_gaps();
+            }
             return oldest.waiting;
         }
         let at = self.places.binary_search_by_key(&token, |place| place.token).ok()?;
