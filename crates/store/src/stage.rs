@@ -31,7 +31,7 @@ pub(crate) struct Kit {
     newest: Newest,
     blocks: Blocks,
     compressor: Compressor,
-    /// The rows of a batch before and after they are compressed; kept for their memory.
+    /// The rows of a batch before they are compressed, and one of them after that; kept for their memory.
     plain: Vec<u8>,
     compressed: Vec<u8>,
 }
@@ -246,15 +246,10 @@ impl<'a> Stage<'a> {
             self.lay_out(addition, &mut plain, &mut rows)?;
         }
         let Kit { blocks, compressor, compressed, .. } = &mut *self.kit;
-        compressed.clear();
-        for (_, place) in &mut rows {
-            let start = compressed.len();
-            compressor.put(plain.get(place.clone()).unwrap_or_default(), compressed);
-            *place = start..compressed.len();
-        }
-        let block = blocks.keep(compressed);
         for (key, place) in rows {
-            self.batch.insert(&self.store.history, key, block.slice(place));
+            compressed.clear();
+            compressor.put(plain.get(place).unwrap_or_default(), compressed);
+            self.batch.insert(&self.store.history, key, blocks.keep(compressed));
         }
         self.kit.plain = plain;
         Ok(())
