@@ -403,10 +403,8 @@ impl Node {
         let Some(slot) = self.sessions.get(key) else { return };
         let last = slot.published_on.as_ref().filter(|(name, _)| *name == channel);
         if let Some((_, host)) = last.filter(|(_, host)| self.channels.contains(*host)) {
-            let (host, volume) = (*host, Volume::sized(&publish.body, size));
-            let waiting = Waiting { host, publisher: Publisher::Session(key), volume };
-            self.publishers.insert(publish.token, waiting);
-            return self.on_channel(now, host, channel::Event::Publish(publish));
+            let volume = Volume::sized(&publish.body, size);
+            return self.publish_on(now, *host, Publisher::Session(key), publish, volume);
         }
         let app = slot.session.app_id().clone();
         let host = self.publish_in(now, Publisher::Session(key), &app, &channel, publish);
@@ -460,8 +458,7 @@ impl Node {
         let volume = Volume::of(&publish.body);
         match within.and_then(|()| self.activate(now, app, channel)) {
             Ok(host) => {
-                self.publishers.insert(publish.token, Waiting { host, publisher, volume });
-                self.on_channel(now, host, channel::Event::Publish(publish));
+                self.publish_on(now, host, publisher, publish, volume);
                 Some(host)
             }
             Err(error) => {
@@ -470,6 +467,18 @@ impl Node {
                 None
             }
         }
+    }
+
+    fn publish_on(
+        &mut self,
+        now: Timestamp,
+        host: ChannelKey,
+        publisher: Publisher,
+        publish: Publish,
+        volume: Volume,
+    ) {
+        self.publishers.insert(publish.token, Waiting { host, publisher, volume });
+        self.on_channel(now, host, channel::Event::Publish(publish));
     }
 
     /// Counts a publish against the limits of the app, unless it repeats one that was accepted: a

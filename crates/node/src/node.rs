@@ -195,8 +195,7 @@ impl Node {
             Event::Request { id, request } => self.handle_request(now, id, *request),
             Event::Stored(outcomes) => {
                 for Stored { channel, position, durable } in outcomes {
-                    let stored = channel::Event::Stored { position, durable };
-                    self.on_channel(now, channel, stored);
+                    self.on_channel(now, channel, channel::Event::Stored { position, durable });
                     self.work_off(now);
                 }
             }

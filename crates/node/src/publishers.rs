@@ -63,9 +63,7 @@ impl Publishers {
 
     fn leave(&mut self, token: PublishToken) -> Option<Waiting> {
         if let Some(oldest) = self.places.pop_front_if(|oldest| oldest.token == token) {
-            if self.gaps > 0 {
-                self.close_gaps();
-            }
+            self.close_gaps();
             return oldest.waiting;
         }
         let at = self.places.binary_search_by_key(&token, |place| place.token).ok()?;
@@ -94,6 +92,9 @@ impl Publishers {
     }
 
     fn close_gaps(&mut self) {
+        if self.gaps == 0 {
+            return;
+        }
         while self.places.pop_front_if(|place| place.waiting.is_none()).is_some() {
             self.gaps -= 1;
         }
