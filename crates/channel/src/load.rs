@@ -239,6 +239,7 @@ impl Channel {
         self.messages = Messages::new(self.config.limits.retention);
         self.remember(now, &entries);
         self.log.restore(&entries);
+        self.pending.lay(&mut self.log);
         self.log.trim(now);
         let in_log = entries.split_off(entries.len().saturating_sub(self.log.len()));
         self.hold_restored(now, &in_log)

@@ -10,6 +10,7 @@
 //! the order of serials; what lies
 //! at or below `floor` in the first span is trimmed, nothing beyond it is.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use smallvec::{SmallVec, smallvec};
@@ -32,8 +33,10 @@ pub(crate) struct Log {
     floor: u64,
     /// Bounded by the retention and by `log_bytes`; the oldest go first.
     records: Pieces<Record>,
-    /// What the records are of, in their order.
+    /// What the records are of, in their order, and behind that what is pending.
     tape: Tape,
+    /// Where on the tape the first begins that is pending.
+    settled: usize,
     config: Arc<Config>,
 }
 
@@ -67,6 +70,7 @@ impl Log {
             floor: 0,
             records: Pieces::default(),
             tape: Tape::default(),
+            settled: 0,
             config,
         }
     }
@@ -77,29 +81,44 @@ impl Log {
         let own = self.spans.pop();
         self.spans.clear();
         self.floor = entries.first().map_or(0, |entry| entry.position.saturating_sub(1));
-        entries.iter().for_each(|entry| self.push(entry, entry.timestamp));
+        for entry in entries {
+            let place = self.lay(entry);
+            self.push(entry, place, entry.timestamp);
+        }
         let last = self.spans.last().map(|last| last.series);
         self.spans.extend(own.filter(|own| last != Some(own.series)));
     }
 
+    /// Puts an entry on the tape that is to be committed, or dropped, after those that were put there before.
+    pub(crate) fn lay(&mut self, entry: &Entry) -> Range<usize> {
+        let start = self.tape.push(packed_length(&entry.body), |to| packed::encode(entry, to));
+        start..self.tape.end()
+    }
+
     /// Appends a committed entry of the own series. What is too old at `now` has been trimmed.
-    pub(crate) fn append(&mut self, entry: &Entry, now: Timestamp) {
-        self.push(entry, now);
+    pub(crate) fn append(&mut self, entry: &Entry, place: Range<usize>, now: Timestamp) {
+        self.push(entry, place, now);
         if self.bytes() > self.config.limits.log_bytes {
             self.trim(now);
         }
     }
 
-    fn push(&mut self, entry: &Entry, appended: Timestamp) {
+    fn push(&mut self, entry: &Entry, place: Range<usize>, appended: Timestamp) {
         let (serial, position) = (entry.serial, entry.position);
         match self.spans.last_mut() {
             Some(last) if last.series == serial.series => last.end = position,
             Some(_) | None => self.spans.push(Span { series: serial.series, end: position }),
         }
-        let place = self.tape.push(packed_length(&entry.body), |to| packed::encode(entry, to));
-        let record = Record { serial, position, appended, place };
+        let record = Record { serial, position, appended, place: place.start };
         debug_assert_eq!(self.entry(&record).as_deref(), Some(entry), "what was committed is held");
         self.records.push(record);
+        self.settled = place.end;
+    }
+
+    /// What is at this place will not be committed.
+    pub(crate) fn discard(&mut self, place: Range<usize>) {
+        self.settled = place.end;
+        self.tape.release(self.start());
     }
 
     /// Drops what is older than the retention, and the oldest beyond the byte bound: some at a time, because
@@ -123,7 +142,7 @@ impl Log {
 
     /// Where on the tape the log begins.
     fn start(&self) -> usize {
-        self.records.first().map_or_else(|| self.tape.end(), |oldest| oldest.place)
+        self.records.first().map_or(self.settled, |oldest| oldest.place)
     }
 
     /// The end of the log: of the last series that has entries, so that the cursor outlives this
@@ -184,12 +203,12 @@ impl Log {
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.tape.end() - self.start() + self.records.len() * size_of::<Record>()
+        self.settled - self.start() + self.records.len() * size_of::<Record>()
     }
 
     /// Of the entry of a record, and of those behind it.
     pub(crate) fn bytes_from(&self, record: &Record) -> usize {
-        self.tape.end() - record.place
+        self.settled - record.place
     }
 
     /// When the next entry leaves.
@@ -244,4 +263,89 @@ pub(crate) fn body_memory(body: &Body) -> usize {
         Body::Objects(items) => size_of::<ObjectMessage>() * items.len(),
     };
     items + body.size()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+    use types::{AppLimits, Data, EntryId, Grouping, NodeLimits};
+
+    use super::*;
+    use crate::config::Limits;
+
+    const SIZE: usize = 1_000;
+
+    fn log() -> Log {
+        let limits = Limits::new(&AppLimits::unlimited(), &NodeLimits::default());
+        let config = Config {
+            site: "dun".parse().unwrap(),
+            persisted: true,
+            persist_last: false,
+            grouping: Grouping::None,
+            limits: Limits { retention: Duration::MAX, log_bytes: 50 * SIZE, ..limits },
+        };
+        Log::new(series(), Arc::new(config))
+    }
+
+    fn series() -> SeriesId {
+        SeriesId::from_bytes(b"dun000000001").unwrap()
+    }
+
+    fn entry(position: u64) -> Entry {
+        let data = Data::Text(format!("{position:>SIZE$}").into());
+        let message = Message { data, ..Message::default() };
+        Entry {
+            id: EntryId::Named(position.to_string().into()),
+            serial: Serial { ms: position, counter: 0, series: series() },
+            position,
+            timestamp: Timestamp(position),
+            connection_id: None,
+            body: Body::Messages(vec![message]),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_pending_is_held_once_it_is_committed_and_gone_once_it_is_not(
+            steps in prop::collection::vec(prop::sample::select(vec!['l', 'l', 'c', 'd']), 0..400),
+        ) {
+            let (mut log, mut pending, mut committed) = (log(), VecDeque::new(), Vec::new());
+            for (step, position) in steps.into_iter().zip(1..) {
+                match step {
+                    'l' => {
+                        let entry = entry(position);
+                        pending.push_back((log.lay(&entry), entry));
+                    }
+                    'c' => if let Some((place, entry)) = pending.pop_front() {
+                        log.append(&entry, place, Timestamp(0));
+                        committed.push(entry);
+                    },
+                    _ => if let Some((place, _)) = pending.pop_front() {
+                        log.discard(place);
+                    },
+                }
+                log.trim(Timestamp(0));
+                let held: Vec<_> = log.entries().map(Arc::unwrap_or_clone).collect();
+                prop_assert!(committed.ends_with(&held));
+                prop_assert!(held.len() == committed.len() || log.tape.end() > 45 * SIZE);
+                prop_assert!(log.bytes() <= 50 * SIZE);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_never_committed_leaves_the_tape() {
+        let mut log = log();
+        let first = log.lay(&entry(1));
+        log.discard(first.clone());
+        for position in 2..1_000 {
+            let place = log.lay(&entry(position));
+            log.discard(place);
+        }
+        assert!(log.tape.text(first.start).is_empty());
+        assert_eq!(log.bytes(), 0);
+    }
 }

@@ -2,6 +2,7 @@
 //! publishers that wait for them. Nobody else sees a pending entry.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
@@ -10,7 +11,7 @@ use types::{Entry, EntryId, ErrorInfo, Timestamp, error};
 use crate::content::{Content, check_repeat};
 use crate::event::PublishToken;
 use crate::ids::Standing;
-use crate::log::memory;
+use crate::log::{Log, memory};
 use crate::positions::Positions;
 
 /// Entries that may wait for the store; a publish beyond is refused with 50004. Ten seconds (the
@@ -28,16 +29,24 @@ pub(crate) type Waiters = SmallVec<[PublishToken; 1]>;
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
     queue: VecDeque<Held>,
+    bytes: usize,
     /// None until an entry has waited: most channels keep nothing on disk.
-    positions: Option<Box<Positions>>,
+    register: Option<Box<Register>>,
+}
+
+/// What is known of the entries in the queue.
+#[derive(Debug, Default)]
+struct Register {
+    positions: Positions,
     /// One for each waiter, ordered by deadline. The first is always of a pending entry.
     timers: VecDeque<Timer>,
-    bytes: usize,
 }
 
 #[derive(Debug)]
 pub(crate) struct Append {
     pub(crate) entry: Arc<Entry>,
+    /// Where it lies on the tape of the log; none if it is kept nowhere.
+    pub(crate) place: Option<Range<usize>>,
     pub(crate) content: Option<Content>,
     /// As in [`types::Accepted`].
     pub(crate) dropped: u64,
@@ -80,15 +89,23 @@ impl Pending {
     pub(crate) fn push(&mut self, append: Append, deadline: Timestamp) {
         let (position, bytes) = (append.entry.position, memory(&append.entry));
         self.bytes += bytes;
-        self.positions.get_or_insert_default().insert(&append.entry.id, position);
+        let register = self.register.get_or_insert_default();
+        register.positions.insert(&append.entry.id, position);
         let timers = append.waiters.iter().map(|token| Timer { deadline, position, token: *token });
-        self.timers.extend(timers);
+        register.timers.extend(timers);
         self.queue.push_back(Held { append, bytes });
+    }
+
+    /// Puts what is to be kept on the tape of a log that is new.
+    pub(crate) fn lay(&mut self, log: &mut Log) {
+        for Append { entry, place, .. } in self.queue.iter_mut().map(|held| &mut held.append) {
+            *place = place.take().map(|_| log.lay(entry));
+        }
     }
 
     /// Where it stands among what is pending: at which position.
     pub(crate) fn standing(&self, id: &EntryId) -> Standing<u64> {
-        self.positions.as_ref().map_or(Standing::New, |positions| positions.standing(id))
+        self.register.as_ref().map_or(Standing::New, |register| register.positions.standing(id))
     }
 
     pub(crate) fn contains(&self, id: &EntryId) -> bool {
@@ -111,7 +128,7 @@ impl Pending {
             return Some(Err(error::OVERLOADED.with("too many repeats of a pending publish")));
         }
         append.waiters.push(token);
-        self.timers.push_back(Timer { deadline, position, token });
+        self.register.get_or_insert_default().timers.push_back(Timer { deadline, position, token });
         Some(Ok(()))
     }
 
@@ -130,34 +147,44 @@ impl Pending {
 
     fn let_go(&mut self, Held { append, bytes }: Held) -> Append {
         self.bytes -= bytes;
-        if let Some(positions) = &mut self.positions {
-            positions.remove(&append.entry.id);
+        let next = self.next();
+        if let Some(register) = &mut self.register {
+            register.positions.remove(&append.entry.id);
+            register.drop_before(next);
         }
-        self.drop_settled_timers();
         append
     }
 
     /// The next waiter whose deadline has passed; it waits no longer, its entry does.
     pub(crate) fn expire(&mut self, now: Timestamp) -> Option<PublishToken> {
-        let timer = self.timers.pop_front_if(|timer| timer.deadline <= now)?;
+        let next = self.next();
+        let register = self.register.as_mut()?;
+        let timer = register.timers.pop_front_if(|timer| timer.deadline <= now)?;
+        register.drop_before(next);
         if let Some(append) = self.get_mut(timer.position) {
             append.waiters.retain(|token| *token != timer.token);
         }
-        self.drop_settled_timers();
         Some(timer.token)
     }
 
     pub(crate) fn deadline(&self) -> Option<Timestamp> {
-        self.timers.front().map(|timer| timer.deadline)
+        self.register.as_ref()?.timers.front().map(|timer| timer.deadline)
     }
 
-    fn drop_settled_timers(&mut self) {
-        let next = self.queue.front().map_or(u64::MAX, |held| held.append.entry.position);
-        while self.timers.pop_front_if(|timer| timer.position < next).is_some() {}
+    /// The position of the first entry.
+    fn next(&self) -> u64 {
+        self.queue.front().map_or(u64::MAX, |held| held.append.entry.position)
     }
 
     fn get_mut(&mut self, position: u64) -> Option<&mut Append> {
         let at = self.queue.binary_search_by_key(&position, |held| held.append.entry.position);
         self.queue.get_mut(at.ok()?).map(|held| &mut held.append)
+    }
+}
+
+impl Register {
+    /// Lets those timers go that are of entries before `next`.
+    fn drop_before(&mut self, next: u64) {
+        while self.timers.pop_front_if(|timer| timer.position < next).is_some() {}
     }
 }

@@ -4,6 +4,7 @@
 //! Invariant (I5): the log, the presence set, subscribers and the publisher see an entry only when
 //! it is committed.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use smallvec::smallvec;
@@ -96,6 +97,9 @@ impl Channel {
             self.commit(now, append, effects);
             return;
         }
+        if let Some(place) = append.place {
+            self.log.discard(place);
+        }
         if let Some(presence) = &mut self.presence {
             presence.fail(&append.entry);
         }
@@ -159,8 +163,10 @@ impl Channel {
         self.position += 1;
         let (position, timestamp) = (self.position, Timestamp(serial.ms));
         let entry = Arc::new(Entry { id, serial, position, timestamp, connection_id, body });
-        let wait = self.wait_of(&entry.body);
-        let append = Append { entry, content, dropped, waiters, wait };
+        let place = (!entry.body.is_ephemeral()).then(|| self.log.lay(&entry));
+        let stored = place.is_some() && self.is_stored(&entry.body);
+        let wait = if stored { Wait::Store } else { Wait::Turn };
+        let append = Append { entry, place, content, dropped, waiters, wait };
         let deadline = now.plus(self.config.limits.publish_deadline);
         if append.wait == Wait::Turn && self.pending.len() == 0 {
             self.commit(now, append, effects);
@@ -169,7 +175,7 @@ impl Channel {
         if append.wait == Wait::Store {
             effects.push(Effect::Store(Arc::clone(&append.entry)));
         }
-        if !append.entry.body.is_ephemeral() {
+        if append.place.is_some() {
             self.messages.stage(&append.entry);
             match append.entry.body {
                 Body::Presence(_) => self.presence_mut().stage(&append.entry),
@@ -180,13 +186,12 @@ impl Channel {
         self.pending.push(append, deadline);
     }
 
-    /// Objects are durable in every namespace.
-    fn wait_of(&self, body: &Body) -> Wait {
-        let stored = match body {
+    /// Of what is kept: objects are durable in every namespace.
+    fn is_stored(&self, body: &Body) -> bool {
+        match body {
             Body::Objects(_) => true,
             Body::Messages(_) | Body::Annotations(_) | Body::Presence(_) => self.config.persisted,
-        };
-        if stored && !body.is_ephemeral() { Wait::Store } else { Wait::Turn }
+        }
     }
 
     /// Deletes objects without use, by entries of the server's own.
@@ -216,32 +221,42 @@ impl Channel {
     }
 
     fn commit(&mut self, now: Timestamp, append: Append, effects: &mut Vec<Effect>) {
-        let Append { entry, content, dropped, waiters, wait: _ } = append;
+        let Append { entry, place, content, dropped, waiters, wait: _ } = append;
         let items = entry.body.len() + dropped.count_ones() as usize;
         let accepted = Accepted { serial: Some(entry.serial), items, dropped };
         self.ids.insert(now, &entry.id, content, accepted);
-        if entry.body.is_ephemeral() {
-            effects.push(Effect::Deliver { entry, cursor: self.log.head() });
-        } else {
-            self.messages.commit(now, &entry);
-            match entry.body {
-                Body::Presence(_) => self.presence_mut().commit(now, &entry),
-                Body::Objects(_) => self.objects_mut().commit(now, &entry),
-                Body::Messages(_) | Body::Annotations(_) => {}
-            }
-            self.log.append(&entry, now);
-            self.keep_last(&entry, effects);
-            // A drop between the two repeats the summary, which changes nothing.
-            if let Some(summary) = self.summary(&entry) {
-                effects.push(Effect::Deliver { entry: Arc::new(summary), cursor: before(&entry) });
-            }
-            let cursor = cursor_at(&entry);
-            effects.push(Effect::Deliver { entry, cursor });
-            let snapshot = self.objects.as_mut().and_then(|objects| objects.snapshot_if_due());
-            effects.extend(snapshot.map(Effect::StoreObjects));
+        match place {
+            Some(place) => self.keep(now, entry, place, effects),
+            None => effects.push(Effect::Deliver { entry, cursor: self.log.head() }),
         }
         let published = |token| Effect::Published { token, result: Ok(accepted) };
         effects.extend(waiters.into_iter().map(published));
+    }
+
+    /// What the log holds at `place` is committed: it changes what the channel knows, and is delivered.
+    fn keep(
+        &mut self,
+        now: Timestamp,
+        entry: Arc<Entry>,
+        place: Range<usize>,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.messages.commit(now, &entry);
+        match entry.body {
+            Body::Presence(_) => self.presence_mut().commit(now, &entry),
+            Body::Objects(_) => self.objects_mut().commit(now, &entry),
+            Body::Messages(_) | Body::Annotations(_) => {}
+        }
+        self.log.append(&entry, place, now);
+        self.keep_last(&entry, effects);
+        // A drop between the two repeats the summary, which changes nothing.
+        if let Some(summary) = self.summary(&entry) {
+            effects.push(Effect::Deliver { entry: Arc::new(summary), cursor: before(&entry) });
+        }
+        let cursor = cursor_at(&entry);
+        effects.push(Effect::Deliver { entry, cursor });
+        let snapshot = self.objects.as_mut().and_then(|objects| objects.snapshot_if_due());
+        effects.extend(snapshot.map(Effect::StoreObjects));
     }
 
     pub(crate) fn check_room(
