@@ -14,6 +14,7 @@ const CONFIGURATION: &str = r#"
 [node]
 connection_frame_rate = 0
 connection_unacknowledged = 100000
+ids_per_channel = 100000000
 [[apps]]
 id = "bench"
 keys = [{ id = "key", secret = "secret" }]

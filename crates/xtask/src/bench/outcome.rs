@@ -25,19 +25,18 @@ impl Outcome {
         self.0.pointer(pointer)?.as_f64()
     }
 
-    /// What is wrong with the run, if anything.
+    /// What is wrong with the run, if anything. One in which messages were refused is not what was to be measured.
     pub(super) fn failure(&self) -> Option<String> {
-        let passed = self.0.get("verdict").is_some_and(|verdict| verdict == "pass");
-        let counts = ["lost", "duplicated", "reordered"].map(|name| {
+        let counts = ["lost", "duplicated", "reordered", "refused"].map(|name| {
             let count = self.0.get(name).and_then(Value::as_u64).unwrap_or_default();
             (count > 0).then(|| format!("{count} {name}"))
         });
         let counts: Vec<_> = counts.into_iter().flatten().collect();
-        match (passed, counts.is_empty()) {
-            (true, _) => None,
-            (false, true) => Some("verdict fail".to_owned()),
-            (false, false) => Some(counts.join(", ")),
+        if !counts.is_empty() {
+            return Some(counts.join(", "));
         }
+        let passed = self.0.get("verdict").is_some_and(|verdict| verdict == "pass");
+        (!passed).then(|| "verdict fail".to_owned())
     }
 }
 
@@ -69,6 +68,8 @@ mod tests {
     fn a_failed_run_says_what_it_lost() {
         assert_eq!(Outcome::parse(RESULT).unwrap().failure().unwrap(), "2 lost, 1 reordered");
         assert_eq!(Outcome::parse(r#"{"verdict":"pass"}"#).unwrap().failure(), None);
+        let refused = Outcome::parse(r#"{"refused":3,"verdict":"pass"}"#).unwrap();
+        assert_eq!(refused.failure().unwrap(), "3 refused");
         let failed = Outcome::parse(r#"{"verdict":"fail"}"#).unwrap();
         assert_eq!(failed.failure().unwrap(), "verdict fail");
     }
