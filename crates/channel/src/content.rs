@@ -43,6 +43,15 @@ impl Content {
         }
     }
 
+    pub(crate) fn bits(self) -> u64 {
+        self.0.get()
+    }
+
+    /// None of zero.
+    pub(crate) fn from_bits(bits: u64) -> Option<Self> {
+        NonZeroU64::new(bits).map(Self)
+    }
+
     fn hash(body: &Body) -> Self {
         let mut hasher = Pieces(GOLDEN);
         match body {

@@ -4,7 +4,7 @@
 //! Ids are kept in generations of a quarter of the window, dropped as a whole, so an id lives for
 //! one window to one and a quarter; one that is read from the store when newer ones are known, as long
 //! as they do. Within a generation the ids of a connection form a run sorted
-//! by msgSerial: 24 bytes an id. A named id takes 64 bytes, its text and the share of a tree node.
+//! by msgSerial: 9 to 16 bytes an id. A named id takes 64 bytes, its text and the share of a tree node.
 //! A run knows the highest msgSerial of its connection up to then: the newest one tells what is new.
 //!
 //! Ids of pending entries are not here; see `pending`.

@@ -32,6 +32,7 @@ mod load;
 mod publish;
 mod replay;
 
+mod briefs;
 mod combine;
 mod content;
 mod counted;

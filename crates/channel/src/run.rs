@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use types::{Accepted, Serial, SeriesId};
 
+use crate::briefs::{Brief, Briefs};
 use crate::content::Content;
-use crate::pieces::Pieces;
 
 /// What became of a publish, and what it said if that is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,25 +24,15 @@ pub(crate) struct Run {
     first: i64,
     /// Of the first entry.
     series: Option<SeriesId>,
-    /// By msgSerial.
-    usual: Pieces<Brief>,
+    /// Those that became an entry of the series, by how far they are behind the first.
+    usual: Briefs,
     special: BTreeMap<i64, Sent>,
-}
-
-/// A publish that all of became an entry of the run's series.
-#[derive(Clone, Copy, Debug)]
-struct Brief {
-    content: Option<Content>,
-    ms_and_counter: u64,
-    /// How far it is behind the first of the run.
-    behind: u32,
-    items: u32,
 }
 
 impl Run {
     /// Of a connection whose highest msgSerial up to now was `latest`.
     pub(crate) fn new(latest: Option<i64>, sent: Sent) -> Self {
-        let (first, usual) = (sent.msg_serial, Pieces::default());
+        let (first, usual) = (sent.msg_serial, Briefs::default());
         let mut run = Self { latest, first, series: None, usual, special: BTreeMap::new() };
         run.add(sent);
         run
@@ -57,24 +47,18 @@ impl Run {
     }
 
     fn find_usual(&self, msg_serial: i64) -> Option<Sent> {
-        let behind = self.behind(msg_serial)?;
-        let brief = self.usual.behind(|brief| brief.behind < behind).next()?;
-        let series = self.series.filter(|_| brief.behind == behind)?;
-        Some(brief.expand(msg_serial, series))
+        let brief = self.usual.find(self.behind(msg_serial)?)?;
+        Some(brief.expand(msg_serial, self.series?))
     }
 
     pub(crate) fn add(&mut self, sent: Sent) {
         self.latest = self.latest.max(Some(sent.msg_serial));
         self.series = self.series.or(sent.accepted.serial.map(|serial| serial.series));
-        let Some(brief) = self.brief(&sent) else {
-            self.special.insert(sent.msg_serial, sent);
-            return;
-        };
-        match self.usual.last() {
-            Some(last) if last.behind > brief.behind => {
-                self.usual.insert(brief, |known| known.behind < brief.behind);
+        match self.brief(&sent) {
+            Some(brief) => self.usual.add(brief),
+            None => {
+                self.special.insert(sent.msg_serial, sent);
             }
-            Some(_) | None => self.usual.push(brief),
         }
     }
 
@@ -116,12 +100,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_usual_takes_24_bytes() {
-        assert_eq!(size_of::<Brief>(), 24);
+    fn what_is_usual_is_told_briefly() {
         let sent = |n: u16| Sent { msg_serial: n.into(), ..sent(0, 7, n, b"dunAbCdEfGhI") };
         let mut run = Run::new(None, sent(0));
         (1..1_000).for_each(|n| run.add(sent(n)));
-        assert!(run.special.is_empty() && run.usual.len() == 1_000);
+        assert!(run.special.is_empty());
     }
 
     fn sent(msg_serial: i64, ms: u64, counter: u16, series: &[u8]) -> Sent {

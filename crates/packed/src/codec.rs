@@ -14,7 +14,7 @@ pub enum Unreadable {
     Damaged(&'static str),
 }
 
-pub(crate) fn put_varint(bytes: &mut Vec<u8>, mut value: u64) {
+pub fn put_varint(bytes: &mut Vec<u8>, mut value: u64) {
     loop {
         let [low, ..] = value.to_le_bytes();
         value >>= 7;

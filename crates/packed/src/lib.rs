@@ -26,7 +26,7 @@ mod serial;
 mod snapshot;
 mod version_1;
 
-pub use codec::{Decoder, Unreadable, put_bytes, put_written};
+pub use codec::{Decoder, Unreadable, put_bytes, put_varint, put_written};
 pub use entry::{decode, encode, position};
 pub use serial::{SERIAL_LENGTH, serial, take_serial};
 pub use snapshot::{decode as decode_snapshot, encode as encode_snapshot};

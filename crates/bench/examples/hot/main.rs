@@ -37,7 +37,7 @@ const WORKLOADS: &[Workload] = &[
     Workload { name: "publish-to-1000", count: 100, run: |count| node::publish(count, 1_000) },
     Workload {
         name: "change-and-publish-to-1000",
-        count: 50,
+        count: 200,
         run: |count| node::publish_among_changes(count, 1_000),
     },
 ];
