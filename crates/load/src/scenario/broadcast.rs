@@ -267,11 +267,11 @@ impl Player for Broadcast {
                 self.ended = Some(LoadError::Ended { connection: self.first + connection, reason });
             }
             Event::Ended(_) => drop(self.given_up.insert(connection)),
-            Event::Answered(_)
-            | Event::Ready(_)
-            | Event::Subscribed(_)
-            | Event::Reply(_)
-            | Event::Other(_) => {}
+            Event::Answered(_) => {
+                let first = self.publishers.get(connection).map_or(0, Publisher::first);
+                self.forget(connection, first + 1);
+            }
+            Event::Ready(_) | Event::Subscribed(_) | Event::Reply(_) | Event::Other(_) => {}
         }
     }
 
