@@ -2,8 +2,10 @@
 //!
 //! A turn works off what has gathered, whatever it is, and then carries out all effects in their
 //! order. The thread that brings a client's event takes the turn if nobody else is at it ([`Relay`]), and
-//! while many come, when it has read what else is ready ([`Soon`]); the driver's thread takes the others, and
-//! those for what the store answers and for the node's deadlines. A turn never waits for a disk or a peer:
+//! while many come, when it has read what else is ready ([`Soon`]). For what the store has written a thread of the
+//! runtime takes it: the clients that it answers send more, which that thread then reads, where two would get
+//! into each other's way. The driver's thread takes the others, and those for what the store has read and for
+//! the node's deadlines. A turn never waits for a disk or a peer:
 //! frames are queued, entries are handed to the store's writer, reads are others' work.
 //!
 //! Clients' events come through the gateway's bounded queue. What the store answers comes through a
@@ -128,10 +130,14 @@ impl Driver {
         let (queue, receiver) = mpsc::channel();
         let hub = Arc::clone(&self.hub);
         let mut writer = Weak::new();
-        let (relay, ended) = Relay::start("driver", |alarm| {
-            let inside = Inbox { queue: queue.clone(), alarm };
-            let written = inside.clone();
-            let tell = move |outcomes| written.put(Inside::Written(outcomes));
+        let (relay, ended) = Relay::start("driver", |relay| {
+            let inside = Inbox { queue: queue.clone(), alarm: relay.alarm().clone() };
+            let (queue, relay, runtime) = (queue.clone(), Arc::downgrade(relay), Handle::current());
+            let tell = move |outcomes| {
+                if queue.send(Inside::Written(outcomes)).is_ok() {
+                    Relay::take_turn_on(&relay, &runtime);
+                }
+            };
             let started = Arc::new(Writer::start(self.store.clone(), tell)?);
             writer = Arc::downgrade(&started);
             Ok(Turns {

@@ -7,10 +7,11 @@
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, TryLockError, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError, Weak, mpsc};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 /// What is passed from thread to thread.
@@ -90,7 +91,7 @@ impl<W: Worker> Relay<W> {
     /// panics.
     pub(super) fn start(
         name: &str,
-        worker: impl FnOnce(Alarm) -> io::Result<W>,
+        worker: impl FnOnce(&Arc<Self>) -> io::Result<W>,
     ) -> io::Result<(Arc<Self>, oneshot::Receiver<()>)> {
         let (begin, begun) = mpsc::sync_channel::<Arc<Self>>(1);
         let (ending, ended) = oneshot::channel();
@@ -101,10 +102,13 @@ impl<W: Worker> Relay<W> {
             }
         })?;
         let alarm = Alarm { rung: Arc::default(), thread: thread.thread().clone() };
-        let worker = Some(worker(alarm.clone())?);
-        let mut place = Place { worker, wakes: Instant::now(), ended: false };
-        place.turn();
+        let place = Place { worker: None, wakes: Instant::now(), ended: false };
         let relay = Arc::new(Self { place: Mutex::new(place), alarm });
+        // Nobody takes a turn before there is a worker.
+        let mut place = relay.place.lock().unwrap_or_else(PoisonError::into_inner);
+        place.worker = Some(worker(&relay)?);
+        place.turn();
+        drop(place);
         // The thread waits for it.
         begin.send(Arc::clone(&relay)).ok();
         Ok((relay, ended))
@@ -129,6 +133,16 @@ impl<W: Worker> Relay<W> {
         if ring {
             self.alarm.ring();
         }
+    }
+
+    /// Has a turn taken by a thread of the runtime.
+    pub(super) fn take_turn_on(relay: &Weak<Self>, runtime: &Handle) {
+        let relay = Weak::clone(relay);
+        runtime.spawn(async move {
+            if let Some(relay) = relay.upgrade() {
+                relay.take_turn();
+            }
+        });
     }
 
     /// The relay's thread: takes a turn whenever one is due.
@@ -221,6 +235,17 @@ pub(super) mod tests {
         relay.take_turn();
         drop(place);
         wait_for(&done, 1);
+    }
+
+    #[test]
+    fn a_thread_of_the_runtime_takes_a_turn_when_it_is_asked_to() {
+        let (relay, queue, done) = counter();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        queue.send(()).unwrap();
+        Relay::take_turn_on(&Arc::downgrade(&relay), runtime.handle());
+        assert_eq!(done.load(SeqCst), 0, "its thread has not run");
+        runtime.block_on(tokio::task::yield_now());
+        assert_eq!(done.load(SeqCst), 1);
     }
 
     /// Wants its turns at these times, and ends when there are none left; tells who takes them.
