@@ -7,7 +7,7 @@ use packed::{Decoder, Unreadable, put_varint};
 
 use crate::content::Content;
 
-/// Bytes of a page, unless something is inserted.
+/// Bytes of the steps of a page at most.
 const PAGE: usize = 1024;
 
 /// Bytes of a step at most: a byte, three varints and what was said.

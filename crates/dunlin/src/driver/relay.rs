@@ -138,11 +138,14 @@ impl<W: Worker> Relay<W> {
     /// Has a turn taken by a thread of the runtime.
     pub(super) fn take_turn_on(relay: &Weak<Self>, runtime: &Handle) {
         let relay = Weak::clone(relay);
-        runtime.spawn(async move {
-            if let Some(relay) = relay.upgrade() {
-                relay.take_turn();
-            }
-        });
+        runtime.spawn(async move { Self::take_turn_of(&relay) });
+    }
+
+    /// As [`Relay::take_turn`], if there is the relay still.
+    pub(super) fn take_turn_of(relay: &Weak<Self>) {
+        if let Some(relay) = relay.upgrade() {
+            relay.take_turn();
+        }
     }
 
     /// The relay's thread: takes a turn whenever one is due.

@@ -65,15 +65,15 @@ impl<W: Worker> Soon<W> {
     pub(super) fn take_turn(&self, frames: usize) {
         let at = THREAD.with(|thread| thread % PLACES);
         let (Ok(runtime), Some(place)) = (Handle::try_current(), self.places.get(at)) else {
-            return take_turn(&self.relay);
+            return Relay::take_turn_of(&self.relay);
         };
         if frames >= ENOUGH {
-            return take_turn(&self.relay);
+            return Relay::take_turn_of(&self.relay);
         }
         let left = place.at_once.load(Relaxed);
         if left > 0 {
             place.at_once.store(left - 1, Relaxed);
-            return take_turn(&self.relay);
+            return Relay::take_turn_of(&self.relay);
         }
         if place.asked.fetch_add(1, SeqCst) > 0 {
             return;
@@ -84,7 +84,7 @@ impl<W: Worker> Soon<W> {
             if let Some(place) = places.get(at) {
                 place.turn_begins();
             }
-            take_turn(&relay);
+            Relay::take_turn_of(&relay);
         });
     }
 }
@@ -101,12 +101,6 @@ impl Place {
         if all < MANY {
             self.at_once.store(AT_ONCE, Relaxed);
         }
-    }
-}
-
-fn take_turn<W: Worker>(relay: &Weak<Relay<W>>) {
-    if let Some(relay) = relay.upgrade() {
-        relay.take_turn();
     }
 }
 
